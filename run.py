@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Compose the configuration, isolate the jobs of a sweep, and hand over to a task."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "src"))
+os.environ["GENSPOT_ROOT"] = str(ROOT)
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to main(), which words them
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no call home on import
+
+import hydra  # noqa: E402
+from hydra.core.config_store import ConfigStore  # noqa: E402
+from hydra.core.hydra_config import HydraConfig  # noqa: E402
+from hydra.errors import HydraException, InstantiationException, MissingConfigException  # noqa: E402
+from hydra.types import RunMode  # noqa: E402
+from omegaconf import DictConfig, OmegaConf  # noqa: E402
+from omegaconf.errors import OmegaConfBaseException  # noqa: E402
+from yaml import YAMLError  # noqa: E402
+
+from data.errors import DataError  # noqa: E402
+from detector.errors import DetectorError  # noqa: E402
+
+
+class SweepError(Exception):
+    """Jobs of a sweep failed; each has said why."""
+
+
+def register_studies() -> None:
+    """Make the files of experiments/ choices of the group `experiments`, beside those of conf/."""
+    for file in sorted((ROOT / "experiments").glob("*.yaml")):
+        ConfigStore.instance().store(
+            group="experiments", name=file.stem, node=OmegaConf.load(file), package="_global_"
+        )
+
+
+USERS_ERRORS = (
+    DataError,
+    DetectorError,
+    SweepError,
+    HydraException,
+    OmegaConfBaseException,
+    YAMLError,
+)
+
+
+@hydra.main(config_path="conf", config_name="config", version_base="1.3")
+def run(cfg: DictConfig) -> None:
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        isolate()
+    else:
+        hydra.utils.get_method(cfg.task.run)(cfg)
+
+
+def isolate() -> None:
+    """Run this job of a sweep as a plain run in a process of its own.
+
+    In the sweep's process, a strategy that starts this script again on every device would start
+    the whole sweep again; and what one job leaves behind would reach the next.
+    """
+    job = HydraConfig.get()
+    command = [sys.executable, str(ROOT / "run.py"), *job.overrides.task]
+    command += ["hydra.mode=RUN", f'hydra.run.dir="{job.runtime.output_dir}"']
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise SweepError(f"job {job.job.num} failed with exit code {code}: {job.runtime.output_dir}")
+
+
+def one_line(error: BaseException) -> str:
+    """What is wrong, where, and the mend."""
+    if isinstance(error, MissingConfigException):
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"no {name!r} in {group or 'conf'}/{choices(name, error.options or [])}"
+    cause: BaseException = error
+    while isinstance(cause, HydraException) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    where = ""
+    if isinstance(error, InstantiationException):
+        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        parent = cause.parent_node
+        known = list(parent) if isinstance(parent, DictConfig) else []
+        if cause.key not in known and known:
+            return f"no setting {cause.full_key!r}{choices(str(cause.key), map(str, known))}"
+    return " ".join(f"{cause} {where}".split())
+
+
+def choices(wrong: str, known: object) -> str:
+    """"; did you mean …" and what there is."""
+    names = sorted(map(str, known))  # type: ignore[call-overload]
+    near = difflib.get_close_matches(wrong, names, n=1)
+    return f"{f'; did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(names)}"
+
+
+def main() -> NoReturn:
+    register_studies()
+    try:
+        run()
+    except USERS_ERRORS as error:
+        if os.environ.get("GENSPOT_TRACEBACK"):
+            raise
+        sys.exit(f"genspot: {one_line(error)}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

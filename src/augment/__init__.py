@@ -1,0 +1,1 @@
+"""The published degradations as albumentations transforms: blur and JPEG."""

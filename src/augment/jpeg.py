@@ -1,0 +1,72 @@
+"""JPEG compression as published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from typing import Any
+
+import cv2
+import numpy as np
+from albumentations import ImageOnlyTransform
+from PIL import Image
+
+from augment.ranges import as_range
+
+
+def _cv2(image: np.ndarray, quality: int) -> np.ndarray:
+    """`image` (`uint8` RGB) through OpenCV's encoder and decoder, which want BGR."""
+    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _pil(image: np.ndarray, quality: int) -> np.ndarray:
+    """`image` (`uint8` RGB) through PIL's encoder and decoder."""
+    buffer = BytesIO()
+    Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
+    return np.array(Image.open(buffer))
+
+
+CODECS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"cv2": _cv2, "pil": _pil}
+
+
+class JPEG(ImageOnlyTransform):
+    """JPEG compression of a `uint8` H×W×3 RGB image (Wang et al. 2020, section 4.1).
+
+    The codec is drawn for each image because the published experiment did so; where their
+    builds share one libjpeg, as today's do, the two give the same bits.
+
+    Args:
+        quality: 1 to 100, or the [lowest, highest] it is drawn from, both ends included.
+        codecs: those drawn from, of "cv2" and "pil".
+        p: probability that an image is compressed.
+
+    Raises:
+        ValueError: a quality beyond [1, 100] or out of order, or an unknown codec.
+    """
+
+    def __init__(
+        self,
+        quality: int | Sequence[int] = (30, 100),
+        codecs: Sequence[str] = ("cv2", "pil"),
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p=p)
+        low, high = as_range(quality, "quality", 1, 100)
+        unknown = set(codecs) - CODECS.keys()
+        if unknown or not codecs or low % 1 or high % 1:
+            raise ValueError(
+                f"JPEG takes whole qualities and codecs of {', '.join(CODECS)}; "
+                f"got quality={quality}, codecs={list(codecs)}"
+            )
+        self.quality = (int(low), int(high))
+        self.codecs = tuple(codecs)
+
+    def get_params(self) -> dict[str, Any]:
+        return {
+            "quality": self.py_random.randint(*self.quality),
+            "codec": self.py_random.choice(self.codecs),
+        }
+
+    def apply(self, img: np.ndarray, quality: int, codec: str, **params: Any) -> np.ndarray:
+        return CODECS[codec](img, quality)

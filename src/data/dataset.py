@@ -1,0 +1,124 @@
+"""A table of samples as a PyTorch dataset, and its collation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, TypedDict
+
+import albumentations
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.utils.data import Dataset
+
+from data import images
+
+Draw = tuple[int, int]  # (epoch, row): what a sampler yields
+STAND_INS = 100  # broken files in a row after which a training set is beyond help
+
+
+class Sample(TypedDict):
+    """One row of the table, read."""
+
+    row: int
+    label: int
+    image: np.ndarray | None  # uint8, H×W×3; None where the file cannot be read
+    padded: bool  # the image was smaller than the crop
+    unreadable: list[tuple[int, str]]  # rows that could not be read, and why
+
+
+class ImageDataset(Dataset[Sample]):
+    """Images of a table, degraded and cut. Indexed by (epoch, row).
+
+    What is drawn for an image depends on (seed, epoch, row) alone: not on workers, ranks, batch
+    size, or where a run was resumed.
+
+    Args:
+        table: of `data.folders.SCHEMA`.
+        augment: degrades the whole image, before the crop, so that the phase of JPEG's grid in
+            the crop stays random; None leaves it as it is.
+        resize: pixels of the shorter side before all else; None keeps the size.
+        crop: side of the square cut out, in pixels; None keeps the whole image.
+        train: crop at random and flip every second image; otherwise cut the middle.
+        seed: of the random streams.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        augment: albumentations.Compose | None = None,
+        resize: int | None = None,
+        crop: int | None = None,
+        train: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.table = table
+        self.augment = augment
+        self.resize = resize
+        self.crop = crop
+        self.train = train
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __getitem__(self, index: Draw) -> Sample:  # type: ignore[override]
+        epoch, first = index
+        unreadable: list[tuple[int, str]] = []
+        for row in self._candidates(first):
+            label = self.table["label"][row].as_py()
+            try:
+                image = images.read(self.table["path"][row].as_py(), self.resize)
+            except Exception as error:  # a broken file can raise nearly anything
+                unreadable.append((row, _reason(error)))
+                continue
+            padded = self.crop is not None and min(image.shape[:2]) < self.crop
+            image = self._draw(image, np.random.SeedSequence((self.seed, epoch, first)))
+            return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
+        return Sample(row=first, label=label, image=None, padded=False, unreadable=unreadable)
+
+    def _candidates(self, row: int) -> Iterator[int]:
+        """`row`; in training also those after it, so that a broken file leaves no gap in a batch.
+
+        Ranks would wait for each other for ever if one of them skipped a step.
+        """
+        for step in range(min(STAND_INS, len(self)) if self.train else 1):
+            yield (row + step) % len(self)
+
+    def _draw(self, image: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
+        """`image` degraded, cut and flipped by the random stream of `seed`."""
+        draws = np.random.Generator(np.random.PCG64(seed))
+        if self.augment is not None and self.augment.transforms:
+            stream = random.Random(int(draws.integers(2**63)))
+            self.augment.set_random_state(draws, stream)
+            image = self.augment(image=image)["image"]
+        if self.crop is None:
+            return image
+        if not self.train:
+            return images.centre_crop(image, self.crop)
+        image = images.random_crop(image, self.crop, draws)
+        return image[:, ::-1] if draws.random() < 0.5 else image
+
+
+def _reason(error: Exception) -> str:
+    """One line that says why a file could not be read."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def collate(samples: list[Sample]) -> dict[str, Any]:
+    """A batch of the readable samples, and what was wrong with the others.
+
+    Returns:
+        image (`uint8`, N×H×W×3, or None where nothing could be read), label (int64, N), row
+        (int64, N), padded (bool, N), and unreadable: (row, reason) pairs.
+    """
+    readable = [sample for sample in samples if sample["image"] is not None]
+    arrays = [sample["image"] for sample in readable]
+    return {
+        "image": torch.from_numpy(np.stack(arrays)) if arrays else None,  # type: ignore[arg-type]
+        "label": torch.tensor([sample["label"] for sample in readable]),
+        "row": torch.tensor([sample["row"] for sample in readable]),
+        "padded": torch.tensor([sample["padded"] for sample in readable], dtype=torch.bool),
+        "unreadable": [pair for sample in samples for pair in sample["unreadable"]],
+    }

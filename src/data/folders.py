@@ -1,0 +1,116 @@
+"""Folders of real and fake images → one table of samples.
+
+The released layout: `0_real/` and `1_fake/`, directly in a folder or in one folder a class.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from data.errors import DataError
+
+LABELS = {"0_real": 0, "1_fake": 1}
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
+
+# Arrow keeps the paths in one buffer: a list of as many Python strings would be copied into
+# every worker, page by page, by mere reference counting.
+SCHEMA = pa.schema(
+    [
+        ("path", pa.large_string()),
+        ("generator", pa.dictionary(pa.int32(), pa.string())),
+        ("class", pa.dictionary(pa.int32(), pa.string())),
+        ("label", pa.int8()),  # 0 real, 1 fake, -1 unknown
+    ]
+)
+
+
+def table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
+    """A table of `SCHEMA` of (path, generator, class, label) rows."""
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    arrays = [
+        pa.array(column, type=field.type) for column, field in zip(columns, SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def images_in(folder: Path) -> list[str]:
+    """Paths of the image files directly in `folder`, sorted by name."""
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name.lower().endswith(EXTENSIONS)]
+    return [os.path.join(folder, name) for name in sorted(names)]
+
+
+def scan(folder: str | Path, generator: str, classes: list[str] | str | None) -> pa.Table:
+    """The table of every image below `folder`.
+
+    Args:
+        folder: where the released layout begins.
+        generator: the name that goes into the table.
+        classes: the class folders to take, "any" for all there are however deep, or None where
+            `0_real/` and `1_fake/` stand directly in `folder`.
+
+    Raises:
+        DataError: the folder, a class, or one of `0_real/` and `1_fake/` is missing.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"{generator}: no folder {root}")
+    rows = []
+    for name, parent in _classes(root, generator, classes):
+        for half, label in LABELS.items():
+            if not (parent / half).is_dir():
+                raise DataError(
+                    f"{generator}: {parent} has no folder {half}; "
+                    "real images go into 0_real/ and generated ones into 1_fake/"
+                )
+            rows += [(path, generator, name, label) for path in images_in(parent / half)]
+    return table(rows)
+
+
+def _classes(
+    root: Path, generator: str, classes: list[str] | str | None
+) -> Iterator[tuple[str, Path]]:
+    """(name, folder) of each class below `root`, sorted; the name of `root` itself is empty."""
+    if classes is None:
+        yield "", root
+        return
+    if classes != "any":
+        missing = [name for name in classes if not (root / name).is_dir()]
+        if missing:
+            raise DataError(f"{generator}: {root} lacks the class folders {', '.join(missing)}")
+        yield from ((name, root / name) for name in sorted(classes))
+        return
+    found = set()
+    for here, folders, _ in os.walk(root):
+        if LABELS.keys() & set(folders):
+            found.add(Path(here))
+        folders[:] = sorted(set(folders) - LABELS.keys())
+    if not found:
+        raise DataError(
+            f"{generator}: no folders 0_real/ and 1_fake/ below {root}; real images go into "
+            "0_real/ and generated ones into 1_fake/"
+        )
+    for parent in sorted(found):
+        yield ("" if parent == root else parent.relative_to(root).as_posix()), parent
+
+
+def find(inputs: str | Path) -> pa.Table:
+    """The table of one photo, or of every image below a folder, with unknown labels.
+
+    Raises:
+        DataError: `inputs` does not exist or holds no image.
+    """
+    path = Path(inputs)
+    if not path.exists():
+        raise DataError(f"inputs={inputs}: no such file or folder")
+    if path.is_file():
+        files = [str(path)]
+    else:
+        files = [file for here, _, _ in sorted(os.walk(path)) for file in images_in(Path(here))]
+    if not files:
+        raise DataError(f"inputs={inputs}: no images there ({', '.join(EXTENSIONS)})")
+    return table((file, "", "", -1) for file in files)

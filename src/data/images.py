@@ -1,0 +1,48 @@
+"""One image: read, resized, cut. Arrays are `uint8`, H×W×3, RGB."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from torchvision.transforms import functional
+
+
+def read(path: str, resize: int | None = None) -> np.ndarray:
+    """The image at `path`; its shorter side made `resize` pixels (bilinear) where that is given.
+
+    Raises:
+        Exception: whatever PIL raises for a file it cannot decode.
+    """
+    with Image.open(path) as file:
+        image = file.convert("RGB")
+    if resize is not None:
+        image = functional.resize(image, resize)
+    return np.array(image)
+
+
+def pad(image: np.ndarray, size: int) -> np.ndarray:
+    """`image` with zeros around it until both sides reach `size`, the odd pixel at the end."""
+    missing = [max(0, size - side) for side in image.shape[:2]]
+    if not any(missing):
+        return image
+    before_after = [(gap // 2, (gap + 1) // 2) for gap in missing]
+    return np.pad(image, (*before_after, (0, 0)))
+
+
+def crop(image: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
+    """The `size` × `size` window whose first pixel is (`top`, `left`)."""
+    return image[top : top + size, left : left + size]
+
+
+def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """The middle of `image`, zero-padded where it is smaller; torchvision's rounding."""
+    image = pad(image, size)
+    top, left = (round((side - size) / 2) for side in image.shape[:2])
+    return crop(image, size, top, left)
+
+
+def random_crop(image: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:
+    """A window of `image` drawn uniformly, zero-padded where the image is smaller."""
+    image = pad(image, size)
+    top, left = (int(draws.integers(side - size + 1)) for side in image.shape[:2])
+    return crop(image, size, top, left)

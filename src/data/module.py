@@ -1,0 +1,200 @@
+"""The Lightning data module: a training set, its validation set, and the generators to test on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import albumentations
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from data import simulated, trivial
+from data.dataset import Draw, ImageDataset, Sample, collate
+from data.errors import DataError
+from data.folders import find, scan, table
+from data.samplers import PlainShare, ShuffledShare
+
+DOWNLOAD = (
+    "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
+    "or set paths.{path}=PATH; data=simulated works without any download"
+)
+TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
+TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Batches of `uint8` crops.
+
+    Args:
+        source: what is trained on, a file of conf/data/ (name, train, val, classes, simulator);
+            None where nothing is trained.
+        generators: what is tested on, files of conf/generator/ by their keys.
+        augment: degradations of "train" and "val" images.
+        simulation: size, seed and numbers of images of data sets that are built here.
+        batch_size: images a step, over all ranks.
+        eval_batch_size: images a step and rank in evaluation; 1 where `crop_test` is None.
+        resize: pixels of the shorter side of training and validation images before all else.
+        crop: side of training and validation crops in pixels.
+        crop_test: side of test crops; None tests on whole images.
+        workers: processes that read images, a rank; None chooses by the number of cores.
+        seed: of every draw.
+    """
+
+    def __init__(
+        self,
+        source: dict[str, Any] | None,
+        generators: dict[str, dict[str, Any]],
+        augment: dict[str, albumentations.Compose],
+        simulation: dict[str, int],
+        batch_size: int,
+        eval_batch_size: int,
+        resize: int | None,
+        crop: int,
+        crop_test: int | None,
+        workers: int | None,
+        seed: int,
+        inputs: str | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if not isinstance(value, int) or value < 1:
+                raise DataError(f"{name}={value} is not a whole number above 0")
+        self.source, self.generators, self.augment = source, generators, augment
+        self.simulation, self.inputs = simulation, inputs
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.resize, self.crop, self.crop_test = resize, crop, crop_test
+        self.workers, self.seed = workers, seed
+        self.tables: dict[str, pa.Table] = {}
+
+    def prepare_data(self) -> None:
+        """Build what is simulated and missing."""
+        if self.source and (simulator := self.source["simulator"]):
+            for split in ("train", "val"):
+                self._simulate(self.source[split], split, **simulator)
+        for key, spec in self.generators.items():
+            if simulator := spec.get("simulator"):
+                self._simulate(spec["folder"], "test", name=key, **simulator)
+
+    def _simulate(self, folder: str, split: str, name: str, **simulator: Any) -> None:
+        sizes = self.simulation
+        simulated.build(
+            folder, name, simulator, split, sizes[split], sizes["size"], sizes["seed"]
+        )
+
+    def setup(self, stage: str) -> None:
+        """Read the tables that `stage` needs, once.
+
+        Raises:
+            DataError: a folder is missing, with what to download, or holds no images.
+        """
+        wanted = {"fit": ("train", "val"), "test": ("test",), "predict": ("predict",)}
+        for split in wanted.get(stage, ()):
+            if split not in self.tables:
+                self.tables[split] = self._table(split)
+
+    def _table(self, split: str) -> pa.Table:
+        if split == "predict":
+            return find(self.inputs or "")
+        if split == "test":
+            return pa.concat_tables(
+                [table([]), *(self._generator(key, spec) for key, spec in self.generators.items())],
+                promote_options="none",
+            ).unify_dictionaries()
+        source = self.source
+        assert source is not None, "fit without a training set"
+        self._demand({source["name"]: source[split]}, TRAIN_FILES, split)
+        rows = scan(source[split], source["name"], source["classes"])
+        if len(set(rows["label"].to_pylist())) < 2:
+            raise DataError(f"{source['name']}: {source[split]} lacks real or fake images")
+        return rows
+
+    def _generator(self, key: str, spec: dict[str, Any]) -> pa.Table:
+        if not spec["folder"]:
+            raise DataError(f"generator={key} needs folder=PATH (and name=NAME for the table)")
+        everything = {name: str(one["folder"]) for name, one in self.generators.items()}
+        self._demand(everything, TEST_FILES, "test")
+        return scan(spec["folder"], spec.get("name", key), spec["classes"])
+
+    def _demand(self, folders: dict[str, str], files: str, path: str) -> None:
+        """Refuse missing folders, all at once and before any training."""
+        missing = {name: folder for name, folder in folders.items() if not Path(folder).is_dir()}
+        if not missing:
+            return
+        first = next(iter(missing.values()))
+        mend = DOWNLOAD.format(files=files, folder=Path(first).parent, path=path)
+        if set(missing) & {"folder"}:
+            mend = "give the folder that holds 0_real/ and 1_fake/"
+        elif 0 < len(missing) < len(folders):
+            present = ",".join(name for name in folders if name not in missing)
+            mend = f"To test on what is here: generator=[{present}]. {mend}"
+        raise DataError(f"no data for {', '.join(missing)}: no folder {first}. {mend}")
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        rank, world = self._rank()
+        if self.batch_size % world:
+            raise DataError(f"batch_size={self.batch_size} does not divide by {world} processes")
+        rows = self.tables["train"]
+        dataset = ImageDataset(
+            rows, self.augment["train"], self.resize, self.crop, train=True, seed=self.seed
+        )
+        sampler = ShuffledShare(rows.num_rows, self.seed, rank, world)
+        return self._loader(dataset, sampler, self.batch_size // world)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        dataset = ImageDataset(
+            self.tables["val"], self.augment["val"], self.resize, self.crop, seed=self.seed
+        )
+        return self._loader(dataset, PlainShare(len(dataset), *self._rank()), self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        return self._whole(self.tables["test"])
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        return self._whole(self.tables["predict"])
+
+    def _whole(self, rows: pa.Table) -> DataLoader[Sample]:
+        """Images as they are: not resized, not degraded, the middle cut out or nothing."""
+        dataset = ImageDataset(rows, crop=self.crop_test)
+        batch = self.eval_batch_size if self.crop_test else 1
+        return self._loader(dataset, PlainShare(len(dataset), *self._rank()), batch)
+
+    def trivial_scores(self) -> np.ndarray:
+        """Scores of the test images by a classifier that knows nothing of generators."""
+        return trivial.scores(self.tables["train"], self.tables["test"], self.seed)
+
+    def _rank(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _loader(
+        self, dataset: ImageDataset, sampler: Sampler[Draw], batch_size: int
+    ) -> DataLoader[Sample]:
+        workers = default_workers() if self.workers is None else self.workers
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=workers > 0,
+            worker_init_fn=one_thread,
+        )
+
+
+def default_workers() -> int:
+    """Reading processes for the cores this process may use: all of them, 16 at most."""
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+
+
+def one_thread(_: int) -> None:
+    """A reading process works on one core; the others belong to its siblings."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

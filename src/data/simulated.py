@@ -1,0 +1,141 @@
+"""The embedded data set: packaged photographs, and what a simulated generator makes of them.
+
+Real and fake are the same windows of the same photographs. Each window is cut from a photograph
+reduced at random, which wipes out the grid of the JPEG it once was; the fake passes through the
+simulator; then both are cut once more at the same random offset, so that neither is in phase
+with the simulator's own grid, and saved as PNG. So they differ in the simulator alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from data.simulators import load, simulate
+
+# Colour photographs that two installed packages carry. Those of training, validation and test
+# are disjoint; the motorcycles are one scene seen twice.
+PHOTOS = {
+    "train": {
+        "skimage.data": [
+            "astronaut.png",
+            "hubble_deep_field.jpg",
+            "ihc.png",
+            "motorcycle_left.png",
+            "motorcycle_right.png",
+            "retina.jpg",
+        ],
+        "sklearn.datasets": ["images/china.jpg"],
+    },
+    "val": {"skimage.data": ["coffee.png"]},
+    "test": {
+        "skimage.data": ["chelsea.png", "rocket.jpg"],
+        "sklearn.datasets": ["images/flower.jpg"],
+    },
+}
+MARGIN = 16  # pixels: twice the longest stride of a simulator's grid
+REDUCTION = (0.35, 0.75)  # of a photograph's sides, before a window is cut
+BATCH = 20
+
+
+def photos(split: str) -> dict[str, Image.Image]:
+    """The photographs of "train", "val" or "test" by their names."""
+    return {
+        Path(name).stem: Image.open(str(files(package).joinpath(name))).convert("RGB")
+        for package, names in PHOTOS[split].items()
+        for name in names
+    }
+
+
+def window(photo: Image.Image, size: int, draws: np.random.Generator) -> np.ndarray:
+    """A `size` × `size` window of `photo`, reduced at random and mirrored every second time."""
+    lowest = max(REDUCTION[0], size / min(photo.size))
+    factor = draws.uniform(lowest, max(lowest, REDUCTION[1]))
+    width, height = (max(size, round(side * factor)) for side in photo.size)
+    reduced = np.asarray(photo.resize((width, height), Image.Resampling.LANCZOS))
+    top, left = (int(draws.integers(side - size + 1)) for side in (height, width))
+    cut = reduced[top : top + size, left : left + size]
+    return cut[:, ::-1] if draws.random() < 0.5 else cut
+
+
+def build(
+    folder: str | Path,
+    name: str,
+    simulator: dict[str, Any],
+    split: str,
+    images: int,
+    size: int,
+    seed: int,
+) -> None:
+    """Make `images` reals and as many fakes of `size` × `size` pixels in `folder`.
+
+    A folder that is there already and was made by the same recipe is left alone. Training and
+    validation sets have one class for each photograph, test sets have none.
+    """
+    recipe = {
+        "name": name,
+        "simulator": simulator,
+        "photos": PHOTOS[split],
+        "images": images,
+        "size": size,
+        "seed": seed,
+    }
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):  # of two runs, one builds and the other waits
+        if _made_by(folder, recipe):
+            return
+        partial = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        _write(partial, recipe, split)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+
+
+def _made_by(folder: Path, recipe: dict[str, Any]) -> bool:
+    """Whether `folder` was completed by `recipe`."""
+    try:
+        return bool(json.loads((folder / "recipe.json").read_text()) == recipe)
+    except (OSError, ValueError):
+        return False
+
+
+def _write(folder: Path, recipe: dict[str, Any], split: str) -> None:
+    """All images of `recipe`, and the recipe itself last."""
+    model = load(recipe["name"], **recipe["simulator"])
+    title = f"building {recipe['name']}, {split}"
+    with tqdm(total=recipe["images"], desc=title, unit="pair") as progress:
+        for first, classes, wide in _windows(recipe, split):
+            draws = np.random.default_rng((recipe["seed"], first))
+            fakes = simulate(model, wide)
+            for offset, (real, fake) in enumerate(zip(wide, fakes, strict=True)):
+                place = folder / classes[offset] if split != "test" else folder
+                top, left = draws.integers(MARGIN, size=2)
+                for half, image in (("0_real", real), ("1_fake", fake)):
+                    (place / half).mkdir(parents=True, exist_ok=True)
+                    cut = image[top : top + recipe["size"], left : left + recipe["size"]]
+                    Image.fromarray(cut).save(place / half / f"{first + offset:06d}.png")
+            progress.update(len(wide))
+    (folder / "recipe.json").write_text(json.dumps(recipe, indent=2))
+
+
+def _windows(recipe: dict[str, Any], split: str) -> Iterator[tuple[int, list[str], np.ndarray]]:
+    """(number of the first, their photographs' names, windows with a margin) for each batch."""
+    sources = photos(split)
+    names = sorted(sources)
+    # The generator's name is not part of the seed: all generators see the same windows.
+    draws = np.random.default_rng((recipe["seed"], sorted(PHOTOS).index(split)))
+    wide = recipe["size"] + MARGIN
+    for first in range(0, recipe["images"], BATCH):
+        count = min(BATCH, recipe["images"] - first)
+        chosen = [names[(first + offset) % len(names)] for offset in range(count)]
+        yield first, chosen, np.stack([window(sources[name], wide, draws) for name in chosen])

@@ -1,0 +1,1 @@
+"""Detectors of generated images: training, evaluation, and honest numbers."""

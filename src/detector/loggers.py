@@ -1,0 +1,33 @@
+"""Loggers that need more than a constructor."""
+
+from __future__ import annotations
+
+import logging
+
+import wandb
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+log = logging.getLogger(__name__)
+
+START_LIMIT = 20.0  # seconds that an unreachable server may hold up the start of a run
+
+
+def wandb_logger(
+    project: str, group: str | None, name: str, tags: list[str], save_dir: str
+) -> WandbLogger:
+    """A Weights & Biases logger: online where a key is set, else offline, and never a hindrance."""
+    wanted = {"project": project, "group": group, "name": name, "tags": tags, "dir": save_dir}
+    if rank_zero_only.rank != 0:
+        return WandbLogger(save_dir=save_dir, offline=True)
+    # No prompt: without a key the run is kept in files.
+    online = wandb.login(prompt=False)
+    settings = wandb.Settings(init_timeout=START_LIMIT, silent=True)
+    if online:
+        try:
+            return WandbLogger(experiment=wandb.init(**wanted, settings=settings))
+        except Exception as error:  # whatever the server or the network did, the run goes on
+            log.warning("Weights & Biases cannot be reached (%s): logging offline", error)
+    run = wandb.init(**wanted, mode="offline", settings=settings)
+    log.info("Weights & Biases: offline; to upload later: wandb sync %s", run.dir.rsplit("/", 1)[0])
+    return WandbLogger(experiment=run)

@@ -1,0 +1,117 @@
+"""The Lightning module: `uint8` images in, one logit an image out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
+
+from detector.scores import Collected, gather
+
+Batch = dict[str, Any]
+
+
+class Detector(pl.LightningModule):
+    """A network that tells generated images from real ones.
+
+    Args:
+        network: N×3×H×W float images, normalised, to N×1 logits; above 0 means fake.
+        mean, std: of each channel, on the scale from 0 to 1.
+        optimizer: parameters to an optimizer.
+        lr_scheduler: optimizer (and `total_steps`) to a scheduler stepped after each batch.
+        channels_last: lay images and weights out as N×H×W×C in memory.
+        compile: compile the network with torch.compile.
+        contract: what a checkpoint of this detector expects; it travels inside it.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: list[float],
+        std: list[float],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        lr_scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        channels_last: bool = False,
+        compile: bool = False,
+        contract: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if compile:
+            self.network.compile()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
+        self.contract = contract or {}
+        self.val_metrics = MetricCollection(
+            {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
+        )
+        self.collected = Collected()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits, float32 of shape N, of `uint8` images N×H×W×3."""
+        pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
+        normalised = (pixels.float() / 255 - self.mean) / self.std
+        logits: torch.Tensor = self.network(normalised).squeeze(1).float()
+        return logits
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
+        self.collected.refuse(batch["unreadable"])
+        if batch["image"] is None:
+            return None
+        loss = functional.binary_cross_entropy_with_logits(
+            self(batch["image"]), batch["label"].float()
+        )
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        self.collected.refuse(batch["unreadable"])
+        if batch["image"] is None:
+            return
+        logits, labels = self(batch["image"]), batch["label"]
+        # Probabilities: given logits, torchmetrics would apply a sigmoid to some batches only.
+        self.val_metrics.update(logits.sigmoid(), labels)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels.float())
+        self.log("val/loss", loss, batch_size=len(labels), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.val_metrics.compute(), prog_bar=True)
+        self.val_metrics.reset()
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        self.collected.refuse(batch["unreadable"])
+        if batch["image"] is not None:
+            self.collected.add(batch["row"], self(batch["image"]), batch["padded"])
+
+    predict_step = test_step
+
+    def on_test_epoch_start(self) -> None:
+        self.collected = Collected()
+
+    def on_test_epoch_end(self) -> None:
+        self.collected = gather(self.collected)
+
+    on_predict_epoch_start = on_test_epoch_start
+    on_predict_epoch_end = on_test_epoch_end
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.make_scheduler(optimizer, total_steps=total)
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["genspot"] = self.contract

@@ -1,0 +1,126 @@
+"""The results of a run for its reader: terminal table, metrics.json, report.html."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = ("AP", "95% interval", "accuracy", "on reals", "on fakes", "AUROC", "images")
+NOTES = {"padded": "smaller than the crop, zero-padded", "unreadable": "unreadable, skipped"}
+
+
+def percent(value: float | None) -> str:
+    """A fraction as a percentage with one decimal."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def row(result: dict[str, Any]) -> list[str]:
+    """The cells of `COLUMNS` for one generator or the mean."""
+    ends = result["ap_interval"]
+    return [
+        percent(result["ap"]),
+        "–" if ends is None else " – ".join(percent(end) for end in ends),
+        *(percent(result[key]) for key in ("acc", "acc_real", "acc_fake", "auroc")),
+        str(result["images"]),
+    ]
+
+
+def published_cell(result: dict[str, Any]) -> str:
+    """The published AP (and accuracy) of a generator, marked where it is unconfirmed."""
+    figure = result.get("published")
+    if not figure:
+        return "–"
+    accuracy = f" ({percent(figure['acc'])})" if figure.get("acc") is not None else ""
+    return percent(figure["ap"]) + accuracy + (" unconfirmed" if figure["unconfirmed"] else "")
+
+
+def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Heading and lines of the table, the mean last; optional columns only where they say a thing.
+    """
+    generators = metrics["generators"]
+    trivial = any(one.get("trivial_ap") is not None for one in generators.values())
+    published = any(one.get("published") for one in generators.values())
+    heading = ["generator", *COLUMNS]
+    heading += ["trivial AP"] * trivial + ["published AP (accuracy)"] * published
+    lines = []
+    for name, one in [*generators.items(), ("mean", metrics["mean"])]:
+        status = one.get("status", "ok")
+        line = [name if status == "ok" else f"{name} ({status})", *row(one)]
+        line += [percent(one.get("trivial_ap"))] * trivial + [published_cell(one)] * published
+        lines.append(line)
+    return heading, lines
+
+
+def remarks(metrics: dict[str, Any]) -> list[str]:
+    """What a reader must know beside the figures, one line each."""
+    lines = []
+    for key, meaning in NOTES.items():
+        counts = {name: one[key] for name, one in metrics["generators"].items() if one[key]}
+        if counts:
+            listing = ", ".join(f"{name} {count}" for name, count in counts.items())
+            lines.append(f"Images {meaning}: {listing}.")
+    for name, one in metrics["generators"].items():
+        if one["expected"] and one["expected"] != one["images"] + one["unreadable"]:
+            here = one["images"] + one["unreadable"]
+            lines.append(f"{name} is incomplete: {here} of {one['expected']} images are here.")
+    if any(one.get("trivial_ap") is not None for one in metrics["generators"].values()):
+        lines.append(
+            "Trivial AP: a random forest on file size, mean colour, sharpness and JPEG grid."
+        )
+    return lines
+
+
+def show(metrics: dict[str, Any], folder: Path) -> None:
+    """Print the table, its remarks, and where everything lies."""
+    heading, lines = rows(metrics)
+    table = Table(title=metrics["title"], title_justify="left")
+    table.add_column(heading[0])
+    for name in heading[1:]:
+        table.add_column(name, justify="right", overflow="fold")
+    for number, line in enumerate(lines):
+        table.add_row(*line, end_section=number == len(lines) - 2)
+    console = Console()
+    # A pipe or a log has no width of its own: rich would fold the table to 80 columns.
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(table)
+    for remark in remarks(metrics):
+        console.print(remark, highlight=False)
+    places = {
+        "report": folder / "report.html",
+        "scores": folder / "scores.parquet",
+        "metrics": folder / "metrics.json",
+        "checkpoint": metrics["checkpoint"],
+    }
+    for name, place in places.items():
+        console.print(f"{name + ':':12}{place}", highlight=False, soft_wrap=True)
+
+
+def write(metrics: dict[str, Any], config: str, folder: Path) -> None:
+    """metrics.json and report.html, each beside its place first and then renamed."""
+    heading, lines = rows(metrics)
+    page = Environment(
+        loader=PackageLoader("detector", "templates"), autoescape=True, undefined=StrictUndefined
+    ).get_template("report.html")
+    text = page.render(
+        metrics=metrics,
+        heading=heading,
+        lines=lines,
+        results=[*metrics["generators"].values(), metrics["mean"]],
+        remarks=remarks(metrics),
+        config=config,
+    )
+    for name, content in (
+        ("report.html", text),
+        ("metrics.json", json.dumps(metrics, indent=2, allow_nan=False)),
+    ):
+        partial = folder / f"{name}.partial"
+        partial.write_text(content, encoding="utf-8")
+        partial.replace(folder / name)
+
+

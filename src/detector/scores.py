@@ -1,0 +1,81 @@
+"""The one table of scores, from the batches of all ranks to `scores.parquet`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import torch
+from torch import distributed
+
+
+@dataclass
+class Collected:
+    """What a test loop has seen: rows of the table of samples, and their logits."""
+
+    rows: list[int] = field(default_factory=list)
+    logits: list[float] = field(default_factory=list)
+    padded: list[bool] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)  # row → reason
+
+    def add(self, rows: torch.Tensor, logits: torch.Tensor, padded: torch.Tensor) -> None:
+        self.rows += rows.tolist()
+        self.logits += logits.tolist()
+        self.padded += padded.tolist()
+
+    def refuse(self, unreadable: list[tuple[int, str]]) -> None:
+        self.unreadable.update(unreadable)
+
+
+def gather(own: Collected) -> Collected:
+    """What all ranks have seen together, on every rank."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return own
+    shares: list[Collected | None] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(shares, own)
+    everything = Collected()
+    for share in shares:
+        assert share is not None
+        everything.rows += share.rows
+        everything.logits += share.logits
+        everything.padded += share.padded
+        everything.unreadable.update(share.unreadable)
+    return everything
+
+
+def score_table(samples: pa.Table, collected: Collected) -> pa.Table:
+    """The scored rows of `samples` in their order, with the columns `logit` and `padded`."""
+    order = np.argsort(collected.rows)
+    scored = samples.take(np.asarray(collected.rows, dtype=np.int64)[order])
+    logits = np.asarray(collected.logits, dtype=np.float32)[order]
+    padded = np.asarray(collected.padded, dtype=bool)[order]
+    return scored.append_column("logit", pa.array(logits)).append_column("padded", pa.array(padded))
+
+
+def unreadable_table(samples: pa.Table, collected: Collected) -> pa.Table:
+    """The rows of `samples` that could not be read, with the column `reason`."""
+    rows = sorted(collected.unreadable)
+    reasons = pa.array([collected.unreadable[row] for row in rows], pa.string())
+    return samples.take(np.asarray(rows, dtype=np.int64)).append_column("reason", reasons)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """`table` beside `path`, then renamed to it: a reader never meets half a file."""
+    partial = path.with_name(path.name + ".partial")
+    pyarrow.parquet.write_table(table, partial)
+    partial.replace(path)
+
+
+def write_csv(table: pa.Table, path: Path) -> None:
+    """`table` as CSV, its dictionary columns as plain text."""
+    plain = pa.table(
+        {
+            name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        }
+    )
+    pyarrow.csv.write_csv(plain, path)

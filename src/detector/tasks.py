@@ -1,0 +1,233 @@
+"""What a run can do: train, test, predict. Each takes the composed configuration."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytorch_lightning as pl
+import torch
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+
+from detector import checkpoints, evaluation, hardware, report
+from detector.errors import DetectorError
+from detector.module import Detector
+from detector.predictions import show_predictions
+from detector.reuse import finished, keep_config
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> None:
+    """Train, then test the best checkpoint on every generator."""
+    folder = Path(cfg.paths.output)
+    if results := finished(folder, cfg):
+        log.info("this run is already done in %s; remove the folder to run it anew", folder)
+        report.show(results, folder)
+        return
+    _quiet()
+    pl.seed_everything(cfg.seed, verbose=False)
+    keep_config(folder, cfg)
+    contract = _contract(cfg)
+    crop = _crop(cfg.crop, contract)
+    data = instantiate(cfg.datamodule, crop_test=crop, _convert_="all")
+    _prepare(data, "fit", "test")  # a missing test set must not be found out after the training
+    detector = _partial(cfg.detector)(network=instantiate(cfg.model), contract=contract)
+    precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    loggers = list(instantiate(cfg.logger.logger, _convert_="all").values())
+    trainer = _trainer(
+        cfg,
+        precision=precision,
+        logger=loggers,
+        callbacks=[*_callbacks(folder), *instantiate(cfg.schedule.callbacks).values()],
+    )
+    log.info("training %s on %s in %s", cfg.model.name, trainer.strategy.root_device, precision)
+    trainer.fit(detector, datamodule=data)
+    best = trainer.checkpoint_callbacks[0].best_model_path  # type: ignore[attr-defined]
+    if trainer.interrupted or not best:
+        raise DetectorError(f"training was interrupted; {folder} holds what there is")
+    checkpoint = checkpoints.read(best)
+    result = _test(cfg, data, checkpoint, contract, crop, trivial=cfg.data.trivial)
+    if result:
+        evaluation.log_results(result, loggers)
+    for logger in loggers:
+        logger.finalize("success")
+
+
+def test(cfg: DictConfig) -> None:
+    """Test a checkpoint on every generator, under the contract that it carries."""
+    _quiet()
+    typed = list(HydraConfig.get().overrides.task)
+    checkpoint = checkpoints.read(cfg.checkpoint)
+    cfg = _as_trained(cfg, checkpoint.contract, typed)
+    contract = _settle(cfg, checkpoint, typed)
+    pl.seed_everything(cfg.seed, verbose=False)
+    folder = Path(cfg.paths.output)
+    keep_config(folder, cfg)
+    crop = _crop(cfg.crop, contract)
+    data = instantiate(cfg.datamodule, source=None, crop_test=crop, _convert_="all")
+    _prepare(data, "test")
+    _test(cfg, data, checkpoint, contract, crop)
+
+
+def predict(cfg: DictConfig) -> None:
+    """Score a photo, or every image below a folder."""
+    _quiet()
+    if cfg.inputs is None:
+        raise DetectorError("task=predict needs inputs=PHOTO_OR_FOLDER")
+    checkpoint = checkpoints.read(cfg.checkpoint)
+    contract = _settle(cfg, checkpoint, list(HydraConfig.get().overrides.task))
+    folder = Path(cfg.paths.output)
+    keep_config(folder, cfg)
+    crop = _crop(cfg.crop, contract)
+    data = instantiate(
+        cfg.datamodule, source=None, generators={}, crop_test=crop, _convert_="all"
+    )
+    _prepare(data, "predict")
+    detector = _load(cfg, checkpoint, contract)
+    trainer = _trainer(cfg, precision="32-true")
+    trainer.predict(detector, datamodule=data, return_predictions=False)
+    if trainer.is_global_zero:
+        show_predictions(data.tables["predict"], detector.collected, folder, crop)
+
+
+def _test(
+    cfg: DictConfig,
+    data: Any,
+    checkpoint: checkpoints.Checkpoint,
+    contract: dict[str, Any],
+    crop: int | None,
+    trivial: bool = False,
+) -> dict[str, Any] | None:
+    """The results, on rank 0; elsewhere None."""
+    detector = _load(cfg, checkpoint, contract)
+    trainer = _trainer(cfg, precision="32-true")
+    trainer.test(detector, datamodule=data, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    about = {
+        "title": f"{checkpoint.path.name}, trained on {contract['data']}",
+        "checkpoint": str(checkpoint.path),
+        "trained_on": contract,
+        "crop": crop,
+        "seed": cfg.seed,
+        "bootstrap": dict(cfg.bootstrap),
+    }
+    samples: pa.Table = data.tables["test"]
+    return evaluation.publish(
+        Path(cfg.paths.output),
+        samples,
+        detector.collected,
+        data.generators,
+        about,
+        OmegaConf.to_yaml(cfg, resolve=True),
+        trivial=data.trivial_scores() if trivial else None,
+    )
+
+
+def _contract(cfg: DictConfig) -> dict[str, Any]:
+    """What a checkpoint of this run expects, in plain types."""
+    model = OmegaConf.to_container(cfg.model, resolve=True)
+    return {
+        "data": cfg.data.name,
+        "aug": cfg.aug.name,
+        "study": HydraConfig.get().runtime.choices.get("experiments"),
+        "seed": cfg.seed,
+        "model": {key: value for key, value in model.items() if key != "weights"},  # type: ignore
+        "preprocess": OmegaConf.to_container(cfg.preprocess, resolve=True),
+    }
+
+
+def _as_trained(cfg: DictConfig, contract: dict[str, Any], typed: list[str]) -> DictConfig:
+    """The configuration with the checkpoint's own data and study, where none were named.
+
+    So a checkpoint is tested on the generators that go with what it was trained on.
+    """
+    if any(word.startswith(("data=", "generator=", "experiments=")) for word in typed):
+        return cfg
+    if contract["data"] == "folder":
+        raise DetectorError("trained on folder: name the test set, generator=folder folder=PATH")
+    study = [f"experiments={contract['study']}"] if contract.get("study") else []
+    return compose("config", [f"data={contract['data']}", *study, *typed])
+
+
+def _settle(
+    cfg: DictConfig, checkpoint: checkpoints.Checkpoint, typed: list[str]
+) -> dict[str, Any]:
+    """The contract to evaluate under; a file that does not know its augmentation may be told."""
+    if cfg.contract not in ("keep", "override"):
+        raise DetectorError(f"contract={cfg.contract}: choose keep or override")
+    contract = checkpoints.settle(
+        checkpoint, _contract(cfg), typed, override=cfg.contract == "override"
+    )
+    if contract["aug"] is None and any(word.startswith("aug=") for word in typed):
+        contract["aug"] = cfg.aug.name
+    return contract
+
+
+def _crop(choice: Any, contract: dict[str, Any]) -> int | None:
+    """Side of the test images' crop in pixels; None: whole images."""
+    if choice is None:
+        return int(contract["preprocess"]["crop"])
+    if choice == "none":
+        return None
+    if not isinstance(choice, int) or choice < 1:
+        raise DetectorError(f"crop={choice}: give a number of pixels, or none for whole images")
+    return choice
+
+
+def _load(cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[str, Any]) -> Detector:
+    """The checkpoint's detector, built as its contract says."""
+    network = instantiate(OmegaConf.create(contract["model"] | {"weights": None}))
+    checkpoint.load_into(network)
+    hardware.exact_float32()
+    detector: Detector = _partial(cfg.detector)(
+        network=network,
+        mean=contract["preprocess"]["mean"],
+        std=contract["preprocess"]["std"],
+        contract=contract,
+    )
+    return detector
+
+
+def _prepare(data: pl.LightningDataModule, *stages: str) -> None:
+    data.prepare_data()
+    for stage in stages:
+        data.setup(stage)
+
+
+def _partial(node: DictConfig) -> Any:
+    return instantiate(node, _partial_=True, _convert_="all")
+
+
+def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
+    bar = TQDMProgressBar()
+    callbacks = [*settings.pop("callbacks", []), bar]
+    settings = {"logger": False, "enable_checkpointing": len(callbacks) > 1} | settings
+    trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
+    return trainer
+
+
+def _callbacks(folder: Path) -> list[ModelCheckpoint]:
+    """The best checkpoint by validation accuracy (the earliest of equals), and the last."""
+    best = ModelCheckpoint(
+        folder, filename="best", monitor="val/acc", mode="max", enable_version_counter=False
+    )
+    last = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+    return [best, last]
+
+
+def _quiet() -> None:
+    """Leave out what Lightning says of itself on every run."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning").setLevel(logging.WARNING)
+    torch.set_float32_matmul_precision("high")
+    for message in (".*does not have many workers.*", ".*exists and is not empty.*"):
+        warnings.filterwarnings("ignore", message)
