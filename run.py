@@ -54,9 +54,11 @@ USERS_ERRORS = (
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        isolate()
-    else:
+        return isolate()
+    try:
         hydra.utils.get_method(cfg.task.run)(cfg)
+    except USERS_ERRORS as error:
+        give_up(error)  # here, where Hydra does not add lines of its own
 
 
 def isolate() -> None:
@@ -92,6 +94,13 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{cause} {where}".split())
 
 
+def give_up(error: BaseException) -> NoReturn:
+    """End with one line, or with the traceback where GENSPOT_TRACEBACK is set."""
+    if os.environ.get("GENSPOT_TRACEBACK"):
+        raise error
+    sys.exit(f"genspot: {one_line(error)}")
+
+
 def choices(wrong: str, known: object) -> str:
     """"; did you mean …" and what there is."""
     names = sorted(map(str, known))  # type: ignore[call-overload]
@@ -104,9 +113,7 @@ def main() -> NoReturn:
     try:
         run()
     except USERS_ERRORS as error:
-        if os.environ.get("GENSPOT_TRACEBACK"):
-            raise
-        sys.exit(f"genspot: {one_line(error)}")
+        give_up(error)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

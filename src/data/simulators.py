@@ -43,28 +43,40 @@ def _up(kind: str, inputs: int, outputs: int) -> nn.Module:
 class Simulator(nn.Module):
     """Autoencoder of RGB images in [0, 1], shape N×3×H×W; H and W multiples of 2**stages.
 
+    A third stage sits inside the two others, so that a trained simulator of two can grow by one,
+    as ProGAN does; three at once hardly train.
+
     Args:
         upsampling: one of `UPSAMPLERS`.
         stages: how often the encoder halves and the decoder doubles the size (2 or 3).
-        width: channels after the first halving; they double with each further one.
     """
 
-    def __init__(self, upsampling: str, stages: int = 2, width: int = 32) -> None:
+    def __init__(self, upsampling: str, stages: int = 2) -> None:
         super().__init__()
-        widths = [3] + [width * 2**stage for stage in range(stages)]
-        down: list[nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
-            down += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        down.append(nn.Conv2d(widths[-1], widths[-1], 3, padding=1))
-        up: list[nn.Module] = []
-        for inputs, outputs in zip(widths[:1:-1], [*widths[-2:1:-1], width], strict=True):
-            up += [_up(upsampling, inputs, outputs), nn.LeakyReLU(0.2)]
-        up += [_up(upsampling, width, 16), nn.LeakyReLU(0.2), nn.Conv2d(16, 3, 1)]
-        self.encode = nn.Sequential(*down)
-        self.decode = nn.Sequential(*up)
+        if stages not in (2, 3):
+            raise DataError(f"a simulator has 2 or 3 upsampling stages, not {stages}")
+        self.encode = nn.Sequential(
+            nn.Conv2d(3, 32, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 64, 3, padding=1),
+        )
+        self.inner = nn.Sequential()
+        if stages == 3:
+            down = nn.Conv2d(64, 192, 3, stride=2, padding=1)
+            self.inner = nn.Sequential(down, nn.LeakyReLU(0.2), _up(upsampling, 192, 64))
+        self.decode = nn.Sequential(
+            _up(upsampling, 64, 32),
+            nn.LeakyReLU(0.2),
+            _up(upsampling, 32, 16),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(16, 3, 1),
+        )
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.decode(self.encode(images))
+        decoded: torch.Tensor = self.decode(self.inner(self.encode(images)))
+        return decoded
 
 
 def load(name: str, upsampling: str, stages: int) -> Simulator:

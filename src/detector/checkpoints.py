@@ -16,7 +16,10 @@ IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 PUBLISHED: dict[str, Any] = {
     "data": "progan_20cls",
     "aug": None,
-    "model": {"name": "resnet50", "_target_": "detector.backbones.resnet", "arch": "resnet50"},
+    "model": {
+        "name": "resnet50",
+        "network": {"_target_": "detector.backbones.resnet", "arch": "resnet50", "weights": None},
+    },
     "preprocess": {"resize": 256, "crop": 224, **IMAGENET},
 }
 
@@ -117,7 +120,7 @@ def settle(
             continue
         theirs, ours = contract[part], wanted[part]
         for key in sorted(theirs.keys() | ours.keys()):
-            if key != "weights" and theirs.get(key) != ours.get(key) and not override:
+            if theirs.get(key) != ours.get(key) and not override:
                 raise DetectorError(
                     f"{checkpoint.path} was trained with {part}.{key}={theirs.get(key)}, not "
                     f"{ours.get(key)}; leave {part} out, or insist with contract=override"

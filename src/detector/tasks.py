@@ -39,7 +39,7 @@ def train(cfg: DictConfig) -> None:
     crop = _crop(cfg.crop, contract)
     data = instantiate(cfg.datamodule, crop_test=crop, _convert_="all")
     _prepare(data, "fit", "test")  # a missing test set must not be found out after the training
-    detector = _partial(cfg.detector)(network=instantiate(cfg.model), contract=contract)
+    detector = _partial(cfg.detector)(network=instantiate(cfg.model.network), contract=contract)
     precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
     loggers = list(instantiate(cfg.logger.logger, _convert_="all").values())
     trainer = _trainer(
@@ -134,13 +134,14 @@ def _test(
 
 def _contract(cfg: DictConfig) -> dict[str, Any]:
     """What a checkpoint of this run expects, in plain types."""
-    model = OmegaConf.to_container(cfg.model, resolve=True)
+    network: Any = OmegaConf.to_container(cfg.model.network, resolve=True)
+    network["weights"] = None  # the checkpoint's own will do
     return {
         "data": cfg.data.name,
         "aug": cfg.aug.name,
         "study": HydraConfig.get().runtime.choices.get("experiments"),
         "seed": cfg.seed,
-        "model": {key: value for key, value in model.items() if key != "weights"},  # type: ignore
+        "model": {"name": cfg.model.name, "network": network},
         "preprocess": OmegaConf.to_container(cfg.preprocess, resolve=True),
     }
 
@@ -185,7 +186,7 @@ def _crop(choice: Any, contract: dict[str, Any]) -> int | None:
 
 def _load(cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[str, Any]) -> Detector:
     """The checkpoint's detector, built as its contract says."""
-    network = instantiate(OmegaConf.create(contract["model"] | {"weights": None}))
+    network = instantiate(contract["model"]["network"])
     checkpoint.load_into(network)
     hardware.exact_float32()
     detector: Detector = _partial(cfg.detector)(
