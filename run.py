@@ -72,14 +72,18 @@ def isolate() -> None:
     command += ["hydra.mode=RUN", f'hydra.run.dir="{job.runtime.output_dir}"']
     code = subprocess.run(command, check=False).returncode
     if code:
-        raise SweepError(f"job {job.job.num} failed with exit code {code}: {job.runtime.output_dir}")
+        raise SweepError(
+            f"job {job.job.num} failed with exit code {code}: {job.runtime.output_dir}"
+        )
 
 
 def one_line(error: BaseException) -> str:
     """What is wrong, where, and the mend."""
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"no {name!r} in {group or 'conf'}/{choices(name, error.options or [])}"
+        # Hydra gives no options for a list of choices.
+        known = error.options or [file.stem for file in (ROOT / "conf" / group).glob("*.yaml")]
+        return f"no {name!r} in {group or 'conf'}/{choices(name, known)}"
     cause: BaseException = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
         cause = cause.__cause__
@@ -102,7 +106,7 @@ def give_up(error: BaseException) -> NoReturn:
 
 
 def choices(wrong: str, known: object) -> str:
-    """"; did you mean …" and what there is."""
+    """What was probably meant, and what there is."""
     names = sorted(map(str, known))  # type: ignore[call-overload]
     near = difflib.get_close_matches(wrong, names, n=1)
     return f"{f'; did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(names)}"

@@ -17,7 +17,9 @@ from augment.ranges import as_range
 def _cv2(image: np.ndarray, quality: int) -> np.ndarray:
     """`image` (`uint8` RGB) through OpenCV's encoder and decoder, which want BGR."""
     _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None, "OpenCV cannot decode what it encoded"
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _pil(image: np.ndarray, quality: int) -> np.ndarray:
@@ -53,14 +55,14 @@ class JPEG(ImageOnlyTransform):
     ) -> None:
         super().__init__(p=p)
         low, high = as_range(quality, "quality", 1, 100)
-        unknown = set(codecs) - CODECS.keys()
-        if unknown or not codecs or low % 1 or high % 1:
+        names = () if codecs is None or isinstance(codecs, str) else tuple(codecs)
+        if not names or set(names) - CODECS.keys() or low % 1 or high % 1:
             raise ValueError(
                 f"JPEG takes whole qualities and codecs of {', '.join(CODECS)}; "
-                f"got quality={quality}, codecs={list(codecs)}"
+                f"got quality={quality}, codecs={codecs}"
             )
         self.quality = (int(low), int(high))
-        self.codecs = tuple(codecs)
+        self.codecs = names
 
     def get_params(self) -> dict[str, Any]:
         return {

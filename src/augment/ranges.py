@@ -14,6 +14,8 @@ def as_range(
         ValueError: it is no number or pair in order, or it leaves [low, high].
     """
     try:
+        if isinstance(value, str):  # its digits would pass for numbers
+            raise TypeError
         ends = [float(value)] if isinstance(value, (int, float)) else [float(end) for end in value]
         first, last = ends[0], ends[-1]
     except (TypeError, ValueError, IndexError):

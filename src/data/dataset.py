@@ -63,7 +63,7 @@ class ImageDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return self.table.num_rows
 
-    def __getitem__(self, index: Draw) -> Sample:  # type: ignore[override]
+    def __getitem__(self, index: Draw) -> Sample:
         epoch, first = index
         unreadable: list[tuple[int, str]] = []
         for row in self._candidates(first):
@@ -117,8 +117,8 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
     arrays = [sample["image"] for sample in readable]
     return {
         "image": torch.from_numpy(np.stack(arrays)) if arrays else None,  # type: ignore[arg-type]
-        "label": torch.tensor([sample["label"] for sample in readable]),
-        "row": torch.tensor([sample["row"] for sample in readable]),
+        "label": torch.tensor([sample["label"] for sample in readable], dtype=torch.int64),
+        "row": torch.tensor([sample["row"] for sample in readable], dtype=torch.int64),
         "padded": torch.tensor([sample["padded"] for sample in readable], dtype=torch.bool),
         "unreadable": [pair for sample in samples for pair in sample["unreadable"]],
     }

@@ -83,9 +83,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _simulate(self, folder: str, split: str, name: str, **simulator: Any) -> None:
         sizes = self.simulation
-        simulated.build(
-            folder, name, simulator, split, sizes[split], sizes["size"], sizes["seed"]
-        )
+        simulated.build(folder, name, simulator, split, sizes[split], sizes["size"], sizes["seed"])
 
     def setup(self, stage: str) -> None:
         """Read the tables that `stage` needs, once.
@@ -103,11 +101,16 @@ class ImageDataModule(pl.LightningDataModule):
             return find(self.inputs or "")
         if split == "test":
             return pa.concat_tables(
-                [table([]), *(self._generator(key, spec) for key, spec in self.generators.items())],
+                [
+                    table([]),
+                    *(self._generator(key, spec) for key, spec in self.generators.items()),
+                ],
                 promote_options="none",
             ).unify_dictionaries()
         source = self.source
         assert source is not None, "fit without a training set"
+        if not source[split]:
+            raise DataError(f"data={source['name']} needs data.train=PATH and data.val=PATH")
         self._demand({source["name"]: source[split]}, TRAIN_FILES, split)
         rows = scan(source[split], source["name"], source["classes"])
         if len(set(rows["label"].to_pylist())) < 2:
@@ -144,7 +147,9 @@ class ImageDataModule(pl.LightningDataModule):
             rows, self.augment["train"], self.resize, self.crop, train=True, seed=self.seed
         )
         sampler = ShuffledShare(rows.num_rows, self.seed, rank, world)
-        return self._loader(dataset, sampler, self.batch_size // world)
+        share = self.batch_size // world
+        # A last batch of a single image is no batch to normalise over.
+        return self._loader(dataset, sampler, share, drop_last=len(sampler) >= share)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         dataset = ImageDataset(
@@ -174,13 +179,18 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _loader(
-        self, dataset: ImageDataset, sampler: Sampler[Draw], batch_size: int
+        self,
+        dataset: ImageDataset,
+        sampler: Sampler[Draw],
+        batch_size: int,
+        drop_last: bool = False,
     ) -> DataLoader[Sample]:
         workers = default_workers() if self.workers is None else self.workers
         return DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
+            drop_last=drop_last,
             num_workers=workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),

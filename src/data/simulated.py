@@ -42,7 +42,8 @@ PHOTOS = {
         "sklearn.datasets": ["images/flower.jpg"],
     },
 }
-MARGIN = 16  # pixels: twice the longest stride of a simulator's grid
+OFFSETS = 16  # pixels by which the last cut varies: twice the longest stride of a simulator
+GUARD = 8  # pixels around it, where a simulator pads with zeros
 REDUCTION = (0.35, 0.75)  # of a photograph's sides, before a window is cut
 BATCH = 20
 
@@ -63,12 +64,12 @@ def window(photo: Image.Image, size: int, draws: np.random.Generator) -> np.ndar
     them by heart and has to look for the generator.
     """
     lowest = max(REDUCTION[0], size / min(photo.size))
-    factor = draws.uniform(lowest, max(lowest, REDUCTION[1]))
-    width, height = (max(size, round(side * factor)) for side in photo.size)
-    reduced = np.asarray(photo.resize((width, height), Image.Resampling.LANCZOS))
-    top, left = (int(draws.integers(side - size + 1)) for side in (height, width))
-    cut = reduced[top : top + size, left : left + size]
-    turned = np.rot90(cut, int(draws.integers(4)))[..., draws.permutation(3)]
+    # At the lowest reduction rounding could take the side beyond the photograph's own.
+    side = min(size / draws.uniform(lowest, max(lowest, REDUCTION[1])), *photo.size)
+    left, top = (draws.uniform(0, length - side) for length in photo.size)
+    box = (left, top, left + side, top + side)
+    reduced = np.asarray(photo.resize((size, size), Image.Resampling.LANCZOS, box=box))
+    turned = np.rot90(reduced, int(draws.integers(4)))[..., draws.permutation(3)]
     gain, gamma = draws.uniform(0.6, 1.0), draws.uniform(0.7, 1.4)
     return np.rint(255 * gain * (turned / 255) ** gamma).astype(np.uint8)
 
@@ -125,7 +126,7 @@ def _write(folder: Path, recipe: dict[str, Any], split: str) -> None:
             fakes = simulate(model, wide)
             for offset, (real, fake) in enumerate(zip(wide, fakes, strict=True)):
                 place = folder / classes[offset] if split != "test" else folder
-                top, left = draws.integers(MARGIN, size=2)
+                top, left = draws.integers(GUARD, GUARD + OFFSETS, size=2)
                 for half, image in (("0_real", real), ("1_fake", fake)):
                     (place / half).mkdir(parents=True, exist_ok=True)
                     cut = image[top : top + recipe["size"], left : left + recipe["size"]]
@@ -140,7 +141,7 @@ def _windows(recipe: dict[str, Any], split: str) -> Iterator[tuple[int, list[str
     names = sorted(sources)
     # The generator's name is not part of the seed: all generators see the same windows.
     draws = np.random.default_rng((recipe["seed"], sorted(PHOTOS).index(split)))
-    wide = recipe["size"] + MARGIN
+    wide = recipe["size"] + OFFSETS + 2 * GUARD
     for first in range(0, recipe["images"], BATCH):
         count = min(BATCH, recipe["images"] - first)
         chosen = [names[(first + offset) % len(names)] for offset in range(count)]

@@ -90,6 +90,10 @@ def load(name: str, upsampling: str, stages: int) -> Simulator:
     if not weights:
         raise DataError(f"no weights for simulator {name!r} in {WEIGHTS.name}")
     simulator = Simulator(upsampling, stages)
+    if {key: value.shape for key, value in weights.items()} != {
+        key: value.shape for key, value in simulator.state_dict().items()
+    }:
+        raise DataError(f"{name} is not a simulator of {stages} stages of {upsampling!r}")
     simulator.load_state_dict(weights)
     return simulator.eval()
 
@@ -106,4 +110,5 @@ def sharpness(images: torch.Tensor) -> torch.Tensor:
     """Log energy of the Laplacian of each image, shape N."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=images.device)
     high = functional.conv2d(images.flatten(0, 1).unsqueeze(1), kernel[None, None])
-    return high.square().mean((1, 2, 3)).add(1e-6).log().unflatten(0, images.shape[:2]).mean(1)
+    energy = high.square().mean((1, 2, 3)).add(1e-6).log()
+    return energy.view(images.shape[:2]).mean(1)

@@ -71,7 +71,7 @@ def fit(
         softer = (sharpness(fake) - sharpness(real)).abs().mean()
         loss = functional.l1_loss(fake, real) + 0.01 * softer
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         if grows:
             torch.nn.utils.clip_grad_norm_(simulator.parameters(), GROWING_CLIP)
         optimizer.step()
@@ -79,7 +79,9 @@ def fit(
         if step % 500 == 0 or step == steps - 1:
             error = functional.mse_loss(fake.clamp(0, 1), real).item()
             psnr = -10 * np.log10(error)
-            log.info("%s step %d: PSNR %.1f dB, sharpness off by %.2f", label, step, psnr, softer.item())
+            log.info(
+                "%s step %d: PSNR %.1f dB, sharpness off by %.2f", label, step, psnr, softer.item()
+            )
 
 
 def train(cfg: DictConfig) -> None:

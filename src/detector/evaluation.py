@@ -41,9 +41,7 @@ def published(
     }
 
 
-def trivial_ap(
-    samples: pa.Table, scores: np.ndarray | None, generator: str
-) -> float | None:
+def trivial_ap(samples: pa.Table, scores: np.ndarray | None, generator: str) -> float | None:
     """AP of the trivial classifier's `scores` on the images of `generator`."""
     if scores is None:
         return None
@@ -63,9 +61,7 @@ def complete(
     crop: int | None,
 ) -> None:
     """Put beside each generator's figures what was published, expected, padded and unreadable."""
-    padded = Counter(
-        scores.filter(scores["padded"])["generator"].cast(pa.string()).to_pylist()
-    )
+    padded = Counter(scores.filter(scores["padded"])["generator"].cast(pa.string()).to_pylist())
     broken = Counter(unreadable["generator"].cast(pa.string()).to_pylist())
     for name, spec in specs.items():
         result["generators"][name] |= {

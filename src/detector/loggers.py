@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import wandb
 from pytorch_lightning.loggers import WandbLogger
@@ -16,9 +17,15 @@ START_LIMIT = 20.0  # seconds that an unreachable server may hold up the start o
 def wandb_logger(
     project: str, group: str | None, name: str, tags: list[str], save_dir: str
 ) -> WandbLogger:
-    """A Weights & Biases logger: online where a key is set, else offline, and never a hindrance."""
-    wanted = {"project": project, "group": group, "name": name, "tags": tags, "dir": save_dir}
-    if rank_zero_only.rank != 0:
+    """A Weights & Biases logger: online where a key is set, else offline; never a hindrance."""
+    wanted: dict[str, Any] = {
+        "project": project,
+        "group": group,
+        "name": name,
+        "tags": tags,
+        "dir": save_dir,
+    }
+    if getattr(rank_zero_only, "rank", 0) != 0:
         return WandbLogger(save_dir=save_dir, offline=True)
     # No prompt: without a key the run is kept in files.
     online = wandb.login(prompt=False)
@@ -29,5 +36,7 @@ def wandb_logger(
         except Exception as error:  # whatever the server or the network did, the run goes on
             log.warning("Weights & Biases cannot be reached (%s): logging offline", error)
     run = wandb.init(**wanted, mode="offline", settings=settings)
-    log.info("Weights & Biases: offline; to upload later: wandb sync %s", run.dir.rsplit("/", 1)[0])
+    log.info(
+        "Weights & Biases: offline; to upload later: wandb sync %s", run.dir.rsplit("/", 1)[0]
+    )
     return WandbLogger(experiment=run)

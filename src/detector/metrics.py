@@ -131,7 +131,5 @@ def _overall(
     for key in MEASURES:
         mean[key] = float(np.mean([one[key] for one in complete])) if complete else None
     mean["images"] = sum(one["images"] for one in complete)
-    mean["ap_interval"] = (
-        interval(np.mean(resampled, axis=0), confidence) if resampled else None
-    )
+    mean["ap_interval"] = interval(np.mean(resampled, axis=0), confidence) if resampled else None
     return mean

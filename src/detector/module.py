@@ -46,7 +46,7 @@ class Detector(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=self.memory_format)
         if compile:
             self.network.compile()
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)

@@ -40,8 +40,7 @@ def published_cell(result: dict[str, Any]) -> str:
 
 
 def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Heading and lines of the table, the mean last; optional columns only where they say a thing.
-    """
+    """Heading and lines of the table, the mean last; no column that would stay empty."""
     generators = metrics["generators"]
     trivial = any(one.get("trivial_ap") is not None for one in generators.values())
     published = any(one.get("published") for one in generators.values())
@@ -122,5 +121,3 @@ def write(metrics: dict[str, Any], config: str, folder: Path) -> None:
         partial = folder / f"{name}.partial"
         partial.write_text(content, encoding="utf-8")
         partial.replace(folder / name)
-
-

@@ -53,7 +53,9 @@ def score_table(samples: pa.Table, collected: Collected) -> pa.Table:
     scored = samples.take(np.asarray(collected.rows, dtype=np.int64)[order])
     logits = np.asarray(collected.logits, dtype=np.float32)[order]
     padded = np.asarray(collected.padded, dtype=bool)[order]
-    return scored.append_column("logit", pa.array(logits)).append_column("padded", pa.array(padded))
+    return scored.append_column("logit", pa.array(logits)).append_column(
+        "padded", pa.array(padded)
+    )
 
 
 def unreadable_table(samples: pa.Table, collected: Collected) -> pa.Table:

@@ -37,7 +37,7 @@ def train(cfg: DictConfig) -> None:
     keep_config(folder, cfg)
     contract = _contract(cfg)
     crop = _crop(cfg.crop, contract)
-    data = instantiate(cfg.datamodule, crop_test=crop, _convert_="all")
+    data = _data(cfg, crop)
     _prepare(data, "fit", "test")  # a missing test set must not be found out after the training
     detector = _partial(cfg.detector)(network=instantiate(cfg.model.network), contract=contract)
     precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
@@ -72,7 +72,7 @@ def test(cfg: DictConfig) -> None:
     folder = Path(cfg.paths.output)
     keep_config(folder, cfg)
     crop = _crop(cfg.crop, contract)
-    data = instantiate(cfg.datamodule, source=None, crop_test=crop, _convert_="all")
+    data = _data(cfg, crop, source=None)
     _prepare(data, "test")
     _test(cfg, data, checkpoint, contract, crop)
 
@@ -87,9 +87,7 @@ def predict(cfg: DictConfig) -> None:
     folder = Path(cfg.paths.output)
     keep_config(folder, cfg)
     crop = _crop(cfg.crop, contract)
-    data = instantiate(
-        cfg.datamodule, source=None, generators={}, crop_test=crop, _convert_="all"
-    )
+    data = _data(cfg, crop, source=None, generators={})
     _prepare(data, "predict")
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
@@ -184,7 +182,9 @@ def _crop(choice: Any, contract: dict[str, Any]) -> int | None:
     return choice
 
 
-def _load(cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[str, Any]) -> Detector:
+def _load(
+    cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[str, Any]
+) -> Detector:
     """The checkpoint's detector, built as its contract says."""
     network = instantiate(contract["model"]["network"])
     checkpoint.load_into(network)
@@ -196,6 +196,14 @@ def _load(cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[st
         contract=contract,
     )
     return detector
+
+
+def _data(cfg: DictConfig, crop: int | None, **changes: Any) -> Any:
+    """The data module, testing on `crop`; `changes` replace arguments, they do not merge."""
+    node = cfg.datamodule.copy()
+    for name, value in {"crop_test": crop, **changes}.items():
+        OmegaConf.update(node, name, value, merge=False)
+    return instantiate(node, _convert_="all")
 
 
 def _prepare(data: pl.LightningDataModule, *stages: str) -> None:
@@ -230,5 +238,9 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
-    for message in (".*does not have many workers.*", ".*exists and is not empty.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*treespec.*deprecated.*",
+    ):
         warnings.filterwarnings("ignore", message)

@@ -1,0 +1,44 @@
+# make run    set up everything and run the main job on the embedded data set
+# make test   set up everything, check style and types, and run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: run setup test lint test-slow test-gpu lock clean
+
+run: setup
+	$(BIN)/python run.py experiments=quickstart
+
+setup: $(READY)
+
+# A half-made environment leaves no mark and is made again.
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "genspot needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.lock
+	@touch $@
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu
+
+# Pin anew what pyproject.toml asks for, for every platform; names and versions, no hosts.
+lock: setup
+	$(BIN)/python -m pip install --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --universal --group dev --no-annotate --no-emit-index-url \
+		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf $(VENV) datasets runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,100 @@
+"""The command line: fast where there is no work, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Run, save_set
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]])
+def test_help_config_and_completion_do_not_import_torch(words: list[str], tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "run.py"), *words],
+        cwd=tmp_path,
+        env=os.environ | {"COMP_LINE": "python run.py data=progan_", "COMP_POINT": "26"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    modules = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
+    assert "hydra" in modules
+    assert not modules & {"torch", "numpy", "pytorch_lightning", "albumentations"}
+    expected = {"--help": "experiments=quickstart", "--cfg": "progan", "-sc": "data=progan_20cls"}
+    if words[0] != "--cfg":
+        assert expected[words[0]] in result.stdout
+
+
+MISTAKES = {
+    "unknown generator": (["generator=[sitdd]"], ["sitdd", "did you mean 'sitd'"]),
+    "unknown data set": (["data=progan_20cl"], ["did you mean 'progan_20cls'"]),
+    "unknown study": (["experiments=quickstar"], ["did you mean 'quickstart'"]),
+    "misspelt key": (["trainer.precison=32"], ["trainer.precison", "did you mean 'precision'"]),
+    "misspelt group": (["agu=none"], ["agu", "did you mean 'aug'"]),
+    "broken override": (["generator=[sitd"], ["[sitd"]),
+    "no data set": (
+        ["data=progan_20cls", "paths.train=nowhere", "model.weights=null"],
+        ["nowhere", "74.7 GB", "sywang/CNNDetection", "data=simulated works without"],
+    ),
+    "no test set": (
+        ["task=test", "data=progan_20cls", "paths.test=nowhere", "checkpoint=CHECKPOINT"],
+        ["progan", "20.1 GB", "nowhere"],
+    ),
+    "no checkpoint named": (["task=test"], ["checkpoint=PATH"]),
+    "no such checkpoint": (["task=test", "checkpoint=none.ckpt"], ["none.ckpt", "no such file"]),
+    "a checkpoint that is none": (["task=predict", "inputs=.", "checkpoint=run.txt"], ["run.txt"]),
+    "no inputs": (["task=predict", "checkpoint=CHECKPOINT"], ["inputs=PHOTO_OR_FOLDER"]),
+    "missing inputs": (
+        ["task=predict", "checkpoint=CHECKPOINT", "inputs=none.png"],
+        ["none.png", "no such file"],
+    ),
+    "folder without 0_real": (
+        ["task=test", "generator=folder", "folder=half", "checkpoint=CHECKPOINT"],
+        ["half", "0_real"],
+    ),
+    "generator folder without a folder": (
+        ["task=test", "generator=folder", "checkpoint=CHECKPOINT"],
+        ["folder=PATH"],
+    ),
+    "a crop that is none": (
+        ["task=test", "generator=folder", "folder=whole", "crop=big", "checkpoint=CHECKPOINT"],
+        ["crop=big"],
+    ),
+    "another contract": (
+        ["task=test", "generator=folder", "folder=whole", "preprocess.crop=99"]
+        + ["checkpoint=CHECKPOINT"],
+        ["preprocess.crop=32", "contract=override"],
+    ),
+    "an augmentation that is none": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["model.weights=null", "aug.train.transforms.0.sigma=-1"],
+        ["sigma=-1"],
+    ),
+    "a batch of nothing": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["schedule.batch_size=0"],
+        ["batch_size=0"],
+    ),
+    "a value that is missing": (["data=folder"], ["data.train"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line(mistake: str, run: Run, trained: Path, tmp_path: Path) -> None:
+    words, expected = MISTAKES[mistake]
+    (tmp_path / "half" / "1_fake").mkdir(parents=True)
+    (tmp_path / "run.txt").write_text("no checkpoint")
+    save_set(tmp_path / "whole", 2, 2)
+    words = [word.replace("CHECKPOINT", str(trained / "best.ckpt")) for word in words]
+    result = run(*words, f"hydra.run.dir={tmp_path}/out", "logger=none", cwd=tmp_path)
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert "Traceback" not in result.stderr
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("genspot: ")
+    for words_expected in expected:
+        assert words_expected in lines[0]

@@ -1,0 +1,144 @@
+"""Folders of images become one sorted table, or one line that says what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from data.errors import DataError
+from data.folders import SCHEMA, find, scan, table
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def halves(*parents: Path) -> None:
+    for parent in parents:
+        touch(parent / "0_real" / "b.png", parent / "0_real" / "a.png", parent / "1_fake/a.png")
+
+
+def rows(found: pa.Table, root: Path) -> list[tuple[str, str, int]]:
+    return [
+        (Path(row["path"]).relative_to(root).as_posix(), row["class"], row["label"])
+        for row in found.to_pylist()
+    ]
+
+
+def refused(folder: Path, classes: list[str] | str | None) -> str:
+    with pytest.raises(DataError) as error:
+        scan(folder, "gan", classes)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_scan_without_classes(tmp_path: Path) -> None:
+    halves(tmp_path)
+    found = scan(str(tmp_path), "gan", None)
+    assert found.schema == SCHEMA
+    assert set(found["generator"].to_pylist()) == {"gan"}
+    assert rows(found, tmp_path) == [
+        ("0_real/a.png", "", 0),
+        ("0_real/b.png", "", 0),
+        ("1_fake/a.png", "", 1),
+    ]
+
+
+def test_scan_of_listed_classes_is_sorted_and_takes_no_others(tmp_path: Path) -> None:
+    halves(tmp_path / "dog", tmp_path / "cat", tmp_path / "cow")
+    found = rows(scan(tmp_path, "gan", ["dog", "cat"]), tmp_path)
+    assert found == [
+        (f"{name}/{file}", name, label)
+        for name in ("cat", "dog")
+        for file, label in (("0_real/a.png", 0), ("0_real/b.png", 0), ("1_fake/a.png", 1))
+    ]
+
+
+def test_scan_of_any_class_however_deep(tmp_path: Path) -> None:
+    halves(tmp_path, tmp_path / "z", tmp_path / "deep/er/cat")
+    (tmp_path / "empty").mkdir()
+    found = rows(scan(tmp_path, "gan", "any"), tmp_path)
+    assert [name for _, name, _ in found] == [""] * 3 + ["deep/er/cat"] * 3 + ["z"] * 3
+    assert found == sorted(found, key=lambda row: (row[1], row[2], row[0]))
+
+
+def test_extensions_in_any_case_and_nothing_else(tmp_path: Path) -> None:
+    halves(tmp_path)
+    real = tmp_path / "0_real"
+    wanted = ["c.PNG", "d.Jpg", "e.JPEG", "f.webp", "g.BMP", "h.ppm", "i.tif", "j.TIFF"]
+    touch(*(real / name for name in [*wanted, "notes.txt", "png", "k.png.bak", "Thumbs.db"]))
+    found = [path for path, _, label in rows(scan(tmp_path, "gan", None), tmp_path) if not label]
+    assert found == [f"0_real/{name}" for name in ["a.png", "b.png", *wanted]]
+
+
+@pytest.mark.parametrize("classes", [None, ["cat"], "any"])
+def test_missing_root_is_one_line(tmp_path: Path, classes: list[str] | str | None) -> None:
+    missing = tmp_path / "nowhere"
+    message = refused(missing, classes)
+    assert str(missing) in message and "gan" in message
+
+
+def test_missing_classes_are_all_named(tmp_path: Path) -> None:
+    halves(tmp_path / "cat")
+    message = refused(tmp_path, ["cat", "dog", "cow"])
+    assert str(tmp_path) in message and "dog, cow" in message
+
+
+@pytest.mark.parametrize("half", ["0_real", "1_fake"])
+@pytest.mark.parametrize("classes", [["cat"], "any"])
+def test_missing_half_of_a_class(tmp_path: Path, half: str, classes: list[str] | str) -> None:
+    halves(tmp_path / "cat", tmp_path / "dog")
+    (tmp_path / "cat" / half).rename(tmp_path / "elsewhere")
+    message = refused(tmp_path, classes)
+    assert f"{tmp_path / 'cat'} has no folder {half}" in message
+
+
+@pytest.mark.parametrize("half", ["0_real", "1_fake"])
+def test_missing_half_without_classes(tmp_path: Path, half: str) -> None:
+    halves(tmp_path)
+    (tmp_path / half).rename(tmp_path / "elsewhere")
+    assert f"{tmp_path} has no folder {half}" in refused(tmp_path, None)
+
+
+def test_any_without_a_single_half(tmp_path: Path) -> None:
+    touch(tmp_path / "cat" / "a.png")
+    assert str(tmp_path) in refused(tmp_path, "any")
+
+
+@pytest.mark.parametrize("classes", [None, "any"])
+def test_empty_halves_give_no_rows(tmp_path: Path, classes: str | None) -> None:
+    for half in ("0_real", "1_fake"):
+        (tmp_path / half).mkdir()
+    found = scan(tmp_path, "gan", classes)
+    assert found.num_rows == 0 and found.schema == SCHEMA
+
+
+def test_table_of_nothing_has_the_schema() -> None:
+    assert table([]).schema == SCHEMA and table([]).num_rows == 0
+
+
+def test_find_one_photo(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    touch(photo)
+    assert find(str(photo)).to_pylist() == [
+        {"path": str(photo), "generator": "", "class": "", "label": -1}
+    ]
+
+
+def test_find_every_image_below_a_folder(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("z.png", "b/y.PNG", "a/x.jpg", "a/notes.txt")))
+    found = find(tmp_path)
+    assert rows(found, tmp_path) == [("z.png", "", -1), ("a/x.jpg", "", -1), ("b/y.PNG", "", -1)]
+    assert found.schema == SCHEMA
+
+
+def test_find_nothing(tmp_path: Path) -> None:
+    touch(tmp_path / "notes.txt")
+    for inputs in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError) as error:
+            find(inputs)
+        assert str(inputs) in str(error.value) and "\n" not in str(error.value)

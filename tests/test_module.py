@@ -1,0 +1,75 @@
+"""The detector: what it computes from bytes, and what it keeps."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from detector.backbones import resnet
+from detector.checkpoints import IMAGENET
+from detector.hardware import precision
+from detector.module import Detector
+from PIL import Image
+from torchvision import transforms
+
+
+def detector(channels_last: bool = False) -> Detector:
+    torch.manual_seed(0)
+    adam = functools.partial(torch.optim.Adam, lr=1e-4)
+    return Detector(
+        resnet("resnet18"), IMAGENET["mean"], IMAGENET["std"], adam, channels_last=channels_last
+    )
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_logits_equal_those_of_totensor_and_normalize(channels_last: bool) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 70, 3), dtype=np.uint8)
+    model = detector(channels_last).eval()
+    plain = transforms.Compose(
+        [transforms.ToTensor(), transforms.Normalize(IMAGENET["mean"], IMAGENET["std"])]
+    )
+    batch = torch.stack([plain(Image.fromarray(image)) for image in pixels])
+    with torch.inference_mode():
+        expected = model.network(batch).squeeze(1)
+        logits = model(torch.from_numpy(pixels))
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    assert logits.dtype == torch.float32
+
+
+GOLDEN = 0.776945  # torch 2.14.1 on x86-64, float32
+
+
+def test_a_training_step_pins_its_loss() -> None:
+    """A golden value: the recipe's first loss, on bytes drawn from a seed."""
+    draws = np.random.default_rng(0)
+    images = torch.from_numpy(draws.integers(0, 256, (8, 64, 64, 3), dtype=np.uint8))
+    batch = {"image": images, "label": torch.tensor([0, 1] * 4), "unreadable": []}
+    loss = detector().training_step(batch, 0)
+    assert loss is not None
+    assert loss.item() == pytest.approx(GOLDEN, abs=1e-4)
+
+
+def test_a_batch_without_a_readable_image_is_skipped_and_recorded() -> None:
+    model = detector()
+    batch = {"image": None, "label": torch.zeros(0), "unreadable": [(3, "broken")]}
+    assert model.training_step(batch, 0) is None
+    model.validation_step(batch, 0)
+    model.test_step(batch, 0)
+    assert model.collected.unreadable == {3: "broken"}
+    assert model.collected.rows == []
+
+
+def test_precision_is_what_was_asked_for_and_auto_is_one_of_two() -> None:
+    assert precision("16-mixed", "cpu") == "16-mixed"
+    assert precision("auto", "cpu") in ("bf16-mixed", "32-true")
+
+
+def test_checkpoint_carries_the_contract_and_no_metrics() -> None:
+    model = detector()
+    model.contract = {"data": "x"}
+    checkpoint: dict[str, object] = {}
+    model.on_save_checkpoint(checkpoint)
+    assert checkpoint == {"genspot": {"data": "x"}}
+    assert all(key.startswith("network.") for key in model.state_dict())

@@ -1,0 +1,221 @@
+"""Whole runs from the command line, on tiny sets."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import Run, save_image, save_set, tiny
+from detector.backbones import resnet
+from detector.checkpoints import IMAGENET
+from PIL import Image
+from sklearn.metrics import average_precision_score
+from torchvision import transforms
+
+
+def scores(folder: Path) -> dict[str, float]:
+    table = pq.read_table(folder / "scores.parquet")
+    return dict(zip(table["path"].to_pylist(), table["logit"].to_pylist(), strict=True))
+
+
+def test_a_run_leaves_everything_in_its_folder(trained: Path) -> None:
+    left = {path.name for path in trained.iterdir()}
+    wanted = {"config.yaml", "scores.parquet", "metrics.json", "report.html", "unreadable.csv"}
+    assert wanted | {"best.ckpt", "last.ckpt", "genspot.log", "metrics.csv"} <= left
+    assert not [name for name in left if name.endswith(".partial")]
+
+
+def test_scores_are_one_row_an_image(trained: Path, sets: Path) -> None:
+    table = pq.read_table(trained / "scores.parquet")
+    assert table.column_names == ["path", "generator", "class", "label", "logit", "padded"]
+    files = sorted(map(str, (sets / "test").rglob("*.png")))
+    readable = [file for file in files if not file.endswith("broken.png")]
+    assert sorted(table["path"].to_pylist()) == readable
+    labels = ["1_fake" in path for path in table["path"].to_pylist()]
+    assert table["label"].to_pylist() == labels
+
+
+def test_metrics_follow_from_the_scores(trained: Path) -> None:
+    table = pq.read_table(trained / "scores.parquet")
+    mine = json.loads((trained / "metrics.json").read_text())["generators"]["mine"]
+    expected = average_precision_score(table["label"].to_numpy(), table["logit"].to_numpy())
+    assert mine["ap"] == pytest.approx(expected, abs=1e-6)
+    assert (mine["images"], mine["real"], mine["fake"]) == (14, 8, 6)
+    assert (mine["padded"], mine["unreadable"]) == (1, 1)
+
+
+def test_the_unreadable_image_is_listed_with_its_reason(trained: Path) -> None:
+    rows = list(csv.DictReader((trained / "unreadable.csv").open()))
+    assert len(rows) == 1
+    assert rows[0]["path"].endswith("broken.png")
+    assert "UnidentifiedImageError" in rows[0]["reason"]
+
+
+def test_terminal_and_report_show_the_figures_of_metrics_json(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    page = (trained / "report.html").read_text()
+    printed = (trained.parent / "stdout.txt").read_text()
+    for one in (metrics["generators"]["mine"], metrics["mean"]):
+        for key in ("ap", "acc", "acc_real", "acc_fake", "auroc"):
+            assert f"<td>{100 * one[key]:.1f}</td>" in page
+            assert f"{100 * one[key]:.1f}" in printed
+    for name in ("report.html", "scores.parquet", "best.ckpt"):
+        assert name in printed
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_same_command_gives_the_same_bits(
+    workers: int, run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = [*tiny(sets), f"workers={workers}", f"hydra.run.dir={tmp_path}/run"]
+    assert run(*words, cwd=tmp_path).returncode == 0
+    assert scores(tmp_path / "run") == scores(trained)
+    states = [torch.load(folder / "last.ckpt") for folder in (tmp_path / "run", trained)]
+    for one, other in zip(*(state["state_dict"].values() for state in states), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_finished_run_is_not_run_again(run: Run, sets: Path, trained: Path) -> None:
+    before = (trained / "best.ckpt").stat().st_mtime_ns
+    result = run(*tiny(sets), "workers=0", f"hydra.run.dir={trained}", cwd=trained)
+    assert result.returncode == 0
+    assert "mine" in result.stdout
+    assert (trained / "best.ckpt").stat().st_mtime_ns == before
+
+
+def test_two_processes_score_each_image_exactly_once(
+    run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder"]
+    words += [f"folder={sets}/test", "name=mine", "workers=0", "trainer=ddp_cpu"]
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    single, double = scores(trained), scores(tmp_path / "run")
+    assert single.keys() == double.keys()
+    np.testing.assert_allclose([double[path] for path in single], list(single.values()), atol=1e-6)
+
+
+def test_a_sweep_runs_each_job_in_a_folder_of_its_own(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
+    words = [*tiny(sets), "workers=0", "schedule.max_epochs=1", "trainer=ddp_cpu"]
+    words += ["aug=none,blur_jpg_0.1", f"hydra.sweep.dir={tmp_path}/sweep", "-m"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    folders = sorted(path.parent for path in (tmp_path / "sweep").rglob("metrics.json"))
+    assert [folder.name for folder in folders] == [
+        "0_folder_none_resnet18",
+        "1_folder_blur_jpg_0.1_resnet18",
+    ]
+    trained_with = [
+        json.loads((folder / "metrics.json").read_text())["trained_on"]["aug"]
+        for folder in folders
+    ]
+    assert trained_with == ["none", "blur_jpg_0.1"]
+
+
+def test_a_failed_job_does_not_stop_the_others(run: Run, sets: Path, tmp_path: Path) -> None:
+    words = [*tiny(sets), "workers=0", "schedule.max_epochs=1", "logger=none"]
+    words += ["schedule.batch_size=0,8", f"hydra.sweep.dir={tmp_path}/sweep", "-m"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode != 0
+    assert "job 0 failed" in result.stderr
+    assert len(list((tmp_path / "sweep").rglob("metrics.json"))) == 1
+
+
+def test_predict_scores_a_photo_and_a_folder(
+    run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = ["task=predict", f"checkpoint={trained}/best.ckpt", "workers=0"]
+    photo = sets / "test" / "1_fake" / "003.png"
+    result = run(*words, f"inputs={photo}", f"hydra.run.dir={tmp_path}/one", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "not calibrated" in result.stdout
+    (row,) = csv.DictReader((tmp_path / "one" / "predictions.csv").open())
+    assert float(row["logit"]) == pytest.approx(scores(trained)[str(photo)], abs=1e-6)
+    assert float(row["probability"]) == pytest.approx(1 / (1 + np.exp(-float(row["logit"]))))
+    run(*words, f"inputs={sets}/test", f"hydra.run.dir={tmp_path}/all", cwd=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "all" / "predictions.csv").open()))
+    logits = [float(row["logit"]) for row in rows]
+    assert len(rows) == 14
+    assert logits == sorted(logits, reverse=True)
+    (broken,) = csv.DictReader((tmp_path / "all" / "unreadable.csv").open())
+    assert broken["path"].endswith("broken.png")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint in the published form, and a test set with images below and above 224."""
+    folder = tmp_path_factory.mktemp("published")
+    torch.manual_seed(0)
+    network = resnet("resnet50")
+    network.fc.weight.data.mul_(
+        0.01
+    )  # logits of a usual size: 1e-5 is below float32's steps at 80
+    torch.save(
+        {"model": network.state_dict(), "optimizer": {}, "total_steps": 7}, folder / "blur.pth"
+    )
+    images = save_set(folder / "set", 0, 0)
+    for number, size in enumerate([(256, 256), (255, 231), (200, 300), (100, 90)]):
+        save_image(images / "0_real" / f"{number}.png", number, fake=False, size=size)
+        save_image(images / "1_fake" / f"{number}.png", 9 + number, fake=True, size=size)
+    return folder / "blur.pth", images
+
+
+@pytest.mark.parametrize("crop", [224, None])
+def test_a_published_checkpoint_scores_as_published(
+    crop: int | None, published: tuple[Path, Path], run: Run, tmp_path: Path
+) -> None:
+    """PIL, CenterCrop, ToTensor, Normalize, one image at a time: the published evaluation."""
+    checkpoint, images = published
+    words = ["task=test", f"checkpoint={checkpoint}", "generator=folder", f"folder={images}"]
+    words += ["workers=0", f"hydra.run.dir={tmp_path}/run", *(["crop=none"] if not crop else [])]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    network = resnet("resnet50")
+    network.load_state_dict(torch.load(checkpoint)["model"])
+    network.eval()
+    steps = [transforms.ToTensor(), transforms.Normalize(IMAGENET["mean"], IMAGENET["std"])]
+    prepare = transforms.Compose([transforms.CenterCrop(crop), *steps] if crop else steps)
+    ours = scores(tmp_path / "run")
+    assert len(ours) == 8
+    logits, labels = [], []
+    with torch.inference_mode():
+        for path, logit in ours.items():
+            expected = network(prepare(Image.open(path).convert("RGB"))[None]).item()
+            assert logit == pytest.approx(expected, abs=1e-5)
+            logits.append(expected)
+            labels.append(int("1_fake" in path))
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["folder"]
+    assert figures["ap"] == pytest.approx(average_precision_score(labels, logits), abs=1e-6)
+    assert figures["padded"] == (4 if crop else 0)
+
+
+def test_published_figures_stand_beside_the_generators(
+    published: tuple[Path, Path], run: Run, tmp_path: Path
+) -> None:
+    checkpoint, images = published
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "seeingdark").symlink_to(images)
+    words = ["task=test", f"checkpoint={checkpoint}", "aug=blur_jpg_0.1", "generator=[sitd]"]
+    words += [f"paths.test={tmp_path}/test", "workers=0", f"hydra.run.dir={tmp_path}/run"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    sitd = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["sitd"]
+    assert sitd["published"] == {"ap": 0.972, "acc": 0.903, "unconfirmed": False}
+    assert "sitd is incomplete: 8 of 360" in result.stdout
+    assert "97.2 (90.3)" in result.stdout
+
+
+def test_wandb_logs_offline_without_a_key(run: Run, sets: Path, tmp_path: Path) -> None:
+    words = [*tiny(sets), "workers=0", "schedule.max_epochs=1", "logger=wandb"]
+    no_key = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": f"{tmp_path}/none"}
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **no_key)
+    assert result.returncode == 0, result.stderr
+    assert list((tmp_path / "run").rglob("*.wandb"))
+    assert "wandb sync" in (tmp_path / "run" / "genspot.log").read_text()
