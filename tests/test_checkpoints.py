@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+
 from detector import checkpoints
 from detector.backbones import antialiased_resnet50, resnet
 from detector.errors import DetectorError
-from torch import nn
 
 
 @pytest.fixture(scope="module")

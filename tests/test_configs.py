@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
-
 from run import register_studies
+
+from conftest import ROOT
 
 
 def names(group: str) -> list[str]:

@@ -7,12 +7,13 @@ import functools
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torchvision import transforms
+
 from detector.backbones import resnet
 from detector.checkpoints import IMAGENET
 from detector.hardware import precision
 from detector.module import Detector
-from PIL import Image
-from torchvision import transforms
 
 
 def detector(channels_last: bool = False) -> Detector:

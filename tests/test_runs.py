@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import Run, save_image, save_set, tiny
-from detector.backbones import resnet
-from detector.checkpoints import IMAGENET
 from PIL import Image
 from sklearn.metrics import average_precision_score
 from torchvision import transforms
+
+from conftest import Run, save_image, save_set, tiny
+from detector.backbones import resnet
+from detector.checkpoints import IMAGENET
 
 
 def scores(folder: Path) -> dict[str, float]:

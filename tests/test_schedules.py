@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from detector.schedules import Plateau
 from pytorch_lightning.callbacks import ModelCheckpoint
+
+from detector.schedules import Plateau
 
 
 def rule(**changes: object) -> Plateau:
