@@ -84,7 +84,8 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny training, validation and test sets; the test set has a broken file and a small one."""
     folder = tmp_path_factory.mktemp("sets")
     save_set(folder / "train" / "cat", 9, 8, seed=1)
-    save_set(folder / "train" / "dog", 8, 8, seed=2)
+    dogs = save_set(folder / "train" / "dog", 8, 8, seed=2)
+    (dogs / "0_real" / "torn.png").write_bytes((dogs / "0_real" / "000.png").read_bytes()[:90])
     save_set(folder / "val", 6, 5, seed=3)
     test = save_set(folder / "test", 7, 6, seed=4)
     (test / "1_fake" / "broken.png").write_bytes(b"no image")

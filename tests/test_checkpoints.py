@@ -119,7 +119,7 @@ def test_local_weights_fill_all_but_the_last_layer(tmp_path: Path) -> None:
     assert not torch.equal(filled.fc.weight, source.fc.weight)  # type: ignore[arg-type]
     with pytest.raises(DetectorError, match=r"resnet50: .* differs"):
         resnet("resnet50", str(tmp_path / "w.pth"))
-    with pytest.raises(DetectorError, match="model.weights=null"):
+    with pytest.raises(DetectorError, match=r"model.weights=null"):
         resnet("resnet18", str(tmp_path / "missing.pth"))
 
 

@@ -80,6 +80,15 @@ MISTAKES = {
         + ["schedule.batch_size=0"],
         ["batch_size=0"],
     ),
+    "a device that is not here": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["model.weights=null", "trainer.accelerator=tpu"],
+        ["trainer=auto", "tpu"],
+    ),
+    "a seed that is none": (
+        ["task=test", "generator=folder", "folder=whole", "checkpoint=CHECKPOINT", "seed=-1"],
+        ["seed=-1"],
+    ),
     "a value that is missing": (["data=folder"], ["data.train"]),
 }
 

@@ -1,4 +1,4 @@
-"""Every file of conf/ and experiments/: it composes, its targets resolve, its figures are right."""
+"""Every file of conf/ and experiments/ composes, its targets resolve, its figures are right."""
 
 from __future__ import annotations
 

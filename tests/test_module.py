@@ -59,6 +59,7 @@ def test_a_batch_without_a_readable_image_is_skipped_and_recorded() -> None:
     model.validation_step(batch, 0)
     model.test_step(batch, 0)
     assert model.collected.unreadable == {3: "broken"}
+    assert model.refused["train"].unreadable == model.refused["val"].unreadable == {3: "broken"}
     assert model.collected.rows == []
 
 

@@ -50,11 +50,12 @@ def test_metrics_follow_from_the_scores(trained: Path) -> None:
     assert (mine["padded"], mine["unreadable"]) == (1, 1)
 
 
-def test_the_unreadable_image_is_listed_with_its_reason(trained: Path) -> None:
-    rows = list(csv.DictReader((trained / "unreadable.csv").open()))
-    assert len(rows) == 1
-    assert rows[0]["path"].endswith("broken.png")
-    assert "UnidentifiedImageError" in rows[0]["reason"]
+def test_unreadable_images_are_listed_with_their_reasons(trained: Path) -> None:
+    broken, torn = csv.DictReader((trained / "unreadable.csv").open())
+    assert broken["path"].endswith("broken.png")
+    assert "UnidentifiedImageError" in broken["reason"]
+    assert torn["path"].endswith("torn.png")
+    assert "skipped: 1" in (trained.parent / "stdout.txt").read_text()
 
 
 def test_terminal_and_report_show_the_figures_of_metrics_json(trained: Path) -> None:
@@ -213,10 +214,12 @@ def test_published_figures_stand_beside_the_generators(
     assert "97.2 (90.3)" in result.stdout
 
 
-def test_wandb_logs_offline_without_a_key(run: Run, sets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["", "rejected", 40 * "a"], ids=["none", "malformed", "no server"])
+def test_wandb_never_stops_a_run(key: str, run: Run, sets: Path, tmp_path: Path) -> None:
     words = [*tiny(sets), "workers=0", "schedule.max_epochs=1", "logger=wandb"]
-    no_key = {"WANDB_API_KEY": "", "HOME": str(tmp_path), "NETRC": f"{tmp_path}/none"}
-    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **no_key)
+    home = {"HOME": str(tmp_path), "NETRC": f"{tmp_path}/none"}
+    nobody = {"WANDB_API_KEY": key, "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **home, **nobody)
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "run").rglob("*.wandb"))
     assert "wandb sync" in (tmp_path / "run" / "genspot.log").read_text()

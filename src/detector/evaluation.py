@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import pyarrow as pa
 import pytorch_lightning as pl
 
 from detector import metrics, report
-from detector.scores import Collected, score_table, unreadable_table, write_csv, write_parquet
+from detector.scores import (
+    Collected,
+    listing,
+    score_table,
+    unreadable_table,
+    write_csv,
+    write_parquet,
+)
 
 
 def published(
@@ -92,6 +100,7 @@ def publish(
     generators: dict[str, dict[str, Any]],
     about: dict[str, Any],
     config: str,
+    refused: Sequence[pa.Table] = (),
     trivial: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Write all results of a test into `folder`, print the table, and return the metrics.
@@ -103,12 +112,13 @@ def publish(
         generators: files of conf/generator/ by their keys.
         about: title, checkpoint, trained_on (the contract), crop, seed and bootstrap.
         config: the composed configuration as YAML.
+        refused: tables of what could not be read in training and validation.
         trivial: scores of the trivial classifier for the rows of `samples`.
     """
     scores = score_table(samples, collected)
     unreadable = unreadable_table(samples, collected)
     write_parquet(scores, folder / "scores.parquet")
-    write_csv(unreadable, folder / "unreadable.csv")
+    write_csv(listing([unreadable, *refused]), folder / "unreadable.csv")
     specs = {spec.get("name", key): spec for key, spec in generators.items()}
     result = metrics.evaluate(scores, list(specs), **about["bootstrap"], seed=about["seed"])
     complete(result, specs, scores, unreadable, about["trained_on"], about["crop"])
@@ -116,7 +126,7 @@ def publish(
         one["trivial_ap"] = trivial_ap(samples, trivial, name)
     known = [one["trivial_ap"] for one in result["generators"].values() if one["status"] == "ok"]
     result["mean"]["trivial_ap"] = None if None in known or not known else float(np.mean(known))
-    result = about | result
+    result = about | {"unreadable_in_training": sum(len(one) for one in refused)} | result
     report.write(result, config, folder)
     report.show(result, folder)
     return result

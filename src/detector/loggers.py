@@ -27,14 +27,13 @@ def wandb_logger(
     }
     if getattr(rank_zero_only, "rank", 0) != 0:
         return WandbLogger(save_dir=save_dir, offline=True)
-    # No prompt: without a key the run is kept in files.
-    online = wandb.login(prompt=False)
     settings = wandb.Settings(init_timeout=START_LIMIT, silent=True)
-    if online:
-        try:
+    try:
+        if wandb.login(prompt=False):  # a key is set
             return WandbLogger(experiment=wandb.init(**wanted, settings=settings))
-        except Exception as error:  # whatever the server or the network did, the run goes on
-            log.warning("Weights & Biases cannot be reached (%s): logging offline", error)
+    except Exception as error:  # whatever the key, the server or the network did, the run goes on
+        reason = " ".join(str(error).split())
+        log.warning("Weights & Biases cannot be used online (%s): logging offline", reason)
     run = wandb.init(**wanted, mode="offline", settings=settings)
     log.info(
         "Weights & Biases: offline; to upload later: wandb sync %s", run.dir.rsplit("/", 1)[0]

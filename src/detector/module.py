@@ -56,7 +56,8 @@ class Detector(pl.LightningModule):
         self.val_metrics = MetricCollection(
             {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
         )
-        self.collected = Collected()
+        self.collected = Collected()  # of a test or a prediction
+        self.refused = {"train": Collected(), "val": Collected()}  # what could not be read
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits, float32 of shape N, of `uint8` images N×H×W×3."""
@@ -66,7 +67,7 @@ class Detector(pl.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
-        self.collected.refuse(batch["unreadable"])
+        self.refused["train"].refuse(batch["unreadable"])
         if batch["image"] is None:
             return None
         loss = functional.binary_cross_entropy_with_logits(
@@ -76,7 +77,7 @@ class Detector(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
-        self.collected.refuse(batch["unreadable"])
+        self.refused["val"].refuse(batch["unreadable"])
         if batch["image"] is None:
             return
         logits, labels = self(batch["image"]), batch["label"]
@@ -88,6 +89,9 @@ class Detector(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.val_metrics.compute(), prog_bar=True)
         self.val_metrics.reset()
+
+    def on_train_end(self) -> None:
+        self.refused = {split: gather(refused) for split, refused in self.refused.items()}
 
     def test_step(self, batch: Batch, _: int) -> None:
         self.collected.refuse(batch["unreadable"])

@@ -63,6 +63,8 @@ def remarks(metrics: dict[str, Any]) -> list[str]:
         if counts:
             listing = ", ".join(f"{name} {count}" for name, count in counts.items())
             lines.append(f"Images {meaning}: {listing}.")
+    if count := metrics["unreadable_in_training"]:
+        lines.append(f"Unreadable in training and validation, skipped: {count} (unreadable.csv).")
     for name, one in metrics["generators"].items():
         if one["expected"] and one["expected"] != one["images"] + one["unreadable"]:
             here = one["images"] + one["unreadable"]

@@ -72,12 +72,21 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     partial.replace(path)
 
 
-def write_csv(table: pa.Table, path: Path) -> None:
-    """`table` as CSV, its dictionary columns as plain text."""
-    plain = pa.table(
+def plain(table: pa.Table) -> pa.Table:
+    """`table` with its dictionary columns as plain text."""
+    return pa.table(
         {
             name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
             for name, column in zip(table.column_names, table.columns, strict=True)
         }
     )
-    pyarrow.csv.write_csv(plain, path)
+
+
+def listing(tables: list[pa.Table]) -> pa.Table:
+    """Tables of unreadable images, one below the other."""
+    return pa.concat_tables([plain(table) for table in tables])
+
+
+def write_csv(table: pa.Table, path: Path) -> None:
+    """`table` as CSV."""
+    pyarrow.csv.write_csv(plain(table), path)

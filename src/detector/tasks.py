@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytorch_lightning as pl
-import torch
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
@@ -21,6 +22,7 @@ from detector.errors import DetectorError
 from detector.module import Detector
 from detector.predictions import show_predictions
 from detector.reuse import finished, keep_config
+from detector.scores import unreadable_table
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def train(cfg: DictConfig) -> None:
         report.show(results, folder)
         return
     _quiet()
-    pl.seed_everything(cfg.seed, verbose=False)
+    _seed(cfg)
     keep_config(folder, cfg)
     contract = _contract(cfg)
     crop = _crop(cfg.crop, contract)
@@ -53,8 +55,12 @@ def train(cfg: DictConfig) -> None:
     best = trainer.checkpoint_callbacks[0].best_model_path  # type: ignore[attr-defined]
     if trainer.interrupted or not best:
         raise DetectorError(f"training was interrupted; {folder} holds what there is")
+    refused = [
+        unreadable_table(data.tables[split], refused)
+        for split, refused in detector.refused.items()
+    ]
     checkpoint = checkpoints.read(best)
-    result = _test(cfg, data, checkpoint, contract, crop, trivial=cfg.data.trivial)
+    result = _test(cfg, data, checkpoint, contract, crop, refused, trivial=cfg.data.trivial)
     if result:
         evaluation.log_results(result, loggers)
     for logger in loggers:
@@ -68,7 +74,7 @@ def test(cfg: DictConfig) -> None:
     checkpoint = checkpoints.read(cfg.checkpoint)
     cfg = _as_trained(cfg, checkpoint.contract, typed)
     contract = _settle(cfg, checkpoint, typed)
-    pl.seed_everything(cfg.seed, verbose=False)
+    _seed(cfg)
     folder = Path(cfg.paths.output)
     keep_config(folder, cfg)
     crop = _crop(cfg.crop, contract)
@@ -102,6 +108,7 @@ def _test(
     checkpoint: checkpoints.Checkpoint,
     contract: dict[str, Any],
     crop: int | None,
+    refused: Sequence[pa.Table] = (),
     trivial: bool = False,
 ) -> dict[str, Any] | None:
     """The results, on rank 0; elsewhere None."""
@@ -126,6 +133,7 @@ def _test(
         data.generators,
         about,
         OmegaConf.to_yaml(cfg, resolve=True),
+        refused=refused,
         trivial=data.trivial_scores() if trivial else None,
     )
 
@@ -220,7 +228,14 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
     bar = TQDMProgressBar()
     callbacks = [*settings.pop("callbacks", []), bar]
     settings = {"logger": False, "enable_checkpointing": len(callbacks) > 1} | settings
-    trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
+    try:
+        trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
+    except (MisconfigurationException, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DetectorError(
+            f"trainer={cfg.trainer.name} does not work here: {reason}; trainer=auto takes what "
+            "there is"
+        ) from error
     return trainer
 
 
@@ -233,11 +248,16 @@ def _callbacks(folder: Path) -> list[ModelCheckpoint]:
     return [best, last]
 
 
+def _seed(cfg: DictConfig) -> None:
+    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise DetectorError(f"seed={cfg.seed}: give a whole number from 0 to 2**32 - 1")
+    pl.seed_everything(cfg.seed, verbose=False)
+
+
 def _quiet() -> None:
     """Leave out what Lightning says of itself on every run."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning").setLevel(logging.WARNING)
-    torch.set_float32_matmul_precision("high")
     for message in (
         ".*does not have many workers.*",
         ".*exists and is not empty.*",
