@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
-from rich.console import Console
 from rich.table import Table
 
+from detector.report import terminal
 from detector.scores import Collected, score_table, unreadable_table, write_csv
 
 WORTH = (
@@ -52,7 +52,7 @@ def show_predictions(
         table.add_row(
             one["path"], f"{one['logit']:.2f}", f"{one['probability']:.4f}", one["verdict"]
         )
-    console = Console()
+    console = terminal()
     console.print(table)
     console.print(WORTH, highlight=False)
     if crop is not None:

@@ -76,6 +76,12 @@ def remarks(metrics: dict[str, Any]) -> list[str]:
     return lines
 
 
+def terminal() -> Console:
+    """Where results are printed; a pipe or a log, which has no width of its own, gets room."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
 def show(metrics: dict[str, Any], folder: Path) -> None:
     """Print the table, its remarks, and where everything lies."""
     heading, lines = rows(metrics)
@@ -85,10 +91,7 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
         table.add_column(name, justify="right", overflow="fold")
     for number, line in enumerate(lines):
         table.add_row(*line, end_section=number == len(lines) - 2)
-    console = Console()
-    # A pipe or a log has no width of its own: rich would fold the table to 80 columns.
-    if not console.is_terminal:
-        console = Console(width=140)
+    console = terminal()
     console.print(table)
     for remark in remarks(metrics):
         console.print(remark, highlight=False)
