@@ -83,7 +83,7 @@ MISTAKES = {
     "a device that is not here": (
         ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
         + ["model.weights=null", "trainer.accelerator=tpu"],
-        ["trainer=auto", "tpu"],
+        ["trainer=auto", "torch_xla"],
     ),
     "a seed that is none": (
         ["task=test", "generator=folder", "folder=whole", "checkpoint=CHECKPOINT", "seed=-1"],

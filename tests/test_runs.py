@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from PIL import Image
+from run import register_studies
 from sklearn.metrics import average_precision_score
 from torchvision import transforms
 
-from conftest import Run, save_image, save_set, tiny
+from conftest import ROOT, Run, save_image, save_set, tiny
 from detector.backbones import resnet
 from detector.checkpoints import IMAGENET
 
@@ -223,3 +225,56 @@ def test_wandb_never_stops_a_run(key: str, run: Run, sets: Path, tmp_path: Path)
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "run").rglob("*.wandb"))
     assert "wandb sync" in (tmp_path / "run" / "genspot.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The released folders with one or two tiny images in each, ProGAN's 20 classes and all."""
+    folder = tmp_path_factory.mktemp("release")
+    register_studies()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", ["data=progan_20cls", f"paths.test={folder}/test"])
+    for number, name in enumerate(cfg.data.classes):
+        for split in ("train", "val"):
+            save_set(folder / split / name, 1, 1, seed=number)
+    for number, spec in enumerate(cfg.generator.values()):
+        for name in spec.classes or [""]:
+            save_set(Path(spec.folder) / name, 1, 1, seed=50 + number)
+    return folder
+
+
+def test_the_published_experiment_runs_from_its_command(
+    release: Path, run: Run, tmp_path: Path
+) -> None:
+    words = ["data=progan_20cls", "aug=blur_jpg_0.5", "model.weights=null", "workers=0"]
+    words += [f"paths.{split}={release}/{split}" for split in ("train", "val", "test")]
+    # Small and short, but the schedule, the model and the generators are the published ones.
+    words += ["preprocess.resize=40", "preprocess.crop=32", "crop=224", "schedule.max_epochs=1"]
+    words += ["schedule.batch_size=20", "bootstrap.replicates=10", "logger=none", "trainer=cpu"]
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert len(metrics["generators"]) == 13
+    assert metrics["generators"]["progan"]["images"] == 40
+    assert metrics["generators"]["cyclegan"]["images"] == 12
+    assert metrics["generators"]["imle"]["published"]["ap"] == 0.995
+    assert metrics["mean"]["published"]["ap"] == pytest.approx(0.908, abs=0.01)
+    assert "progan is incomplete: 40 of 8000" in result.stdout
+
+
+def test_the_embedded_data_set_runs_and_its_checkpoint_knows_its_generators(
+    run: Run, tmp_path: Path
+) -> None:
+    small = ["simulation.size=64", "simulation.train=24", "simulation.val=8", "simulation.test=6"]
+    small += [f"paths.datasets={tmp_path}/datasets", "workers=0", "preprocess.crop=32"]
+    words = ["experiments=quickstart", "schedule.max_epochs=1", "crop=64", *small]
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert len(metrics["generators"]) == 7
+    assert {one["images"] for one in metrics["generators"].values()} == {12}
+    assert all(one["trivial_ap"] is not None for one in metrics["generators"].values())
+    words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "crop=64", *small[:-1]]
+    result = run(*words, f"hydra.run.dir={tmp_path}/again", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert scores(tmp_path / "again") == scores(tmp_path / "run")

@@ -230,7 +230,7 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
     settings = {"logger": False, "enable_checkpointing": len(callbacks) > 1} | settings
     try:
         trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())
         raise DetectorError(
             f"trainer={cfg.trainer.name} does not work here: {reason}; trainer=auto takes what "
