@@ -19,7 +19,12 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no call home on import
 import hydra  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
-from hydra.errors import HydraException, InstantiationException, MissingConfigException  # noqa: E402
+from hydra.errors import (  # noqa: E402
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 from omegaconf.errors import OmegaConfBaseException  # noqa: E402
@@ -41,10 +46,9 @@ def register_studies() -> None:
         )
 
 
+OWN_ERRORS = (DataError, DetectorError, SweepError)
 USERS_ERRORS = (
-    DataError,
-    DetectorError,
-    SweepError,
+    *OWN_ERRORS,
     HydraException,
     OmegaConfBaseException,
     YAMLError,
@@ -58,6 +62,7 @@ def run(cfg: DictConfig) -> None:
     try:
         hydra.utils.get_method(cfg.task.run)(cfg)
     except USERS_ERRORS as error:
+        remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
         give_up(error)  # here, where Hydra does not add lines of its own
 
 
@@ -84,11 +89,16 @@ def one_line(error: BaseException) -> str:
         # Hydra gives no options for a list of choices.
         known = error.options or [file.stem for file in (ROOT / "conf" / group).glob("*.yaml")]
         return f"no {name!r} in {group or 'conf'}/{choices(name, known)}"
+    if isinstance(error, OverrideParseException):
+        quoted = "\"key='a value'\""
+        return f"cannot read {error.override!r}; a value with special characters: {quoted}"
+    if "Ambiguous value" in str(error):
+        return "several values: give a list, generator=[sitd,san], or sweep over them with -m"
     cause: BaseException = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
         cause = cause.__cause__
     where = ""
-    if isinstance(error, InstantiationException):
+    if isinstance(error, InstantiationException) and not isinstance(cause, OWN_ERRORS):
         where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         parent = cause.parent_node
@@ -96,6 +106,15 @@ def one_line(error: BaseException) -> str:
         if cause.key not in known and known:
             return f"no setting {cause.full_key!r}{choices(str(cause.key), map(str, known))}"
     return " ".join(f"{cause} {where}".split())
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Leave no folder behind for a run that never began."""
+    left = list(folder.iterdir())
+    if all(file.name == "genspot.log" and not file.stat().st_size for file in left):
+        for file in left:
+            file.unlink()
+        folder.rmdir()
 
 
 def give_up(error: BaseException) -> NoReturn:

@@ -30,14 +30,14 @@ def test_published_checkpoint_is_known_by_its_keys(network: nn.Module, tmp_path:
     checkpoint = checkpoints.read(saved(content, tmp_path))
     assert checkpoint.kind == "published"
     assert checkpoint.contract["preprocess"]["crop"] == 224
-    checkpoint.load_into(resnet("resnet50"))
+    checkpoint.load_into(resnet("resnet50"), "resnet50")
 
 
 def test_bare_state_dict_of_a_resnet50_is_known(network: nn.Module, tmp_path: Path) -> None:
     checkpoint = checkpoints.read(saved(network.state_dict(), tmp_path))
     assert checkpoint.kind == "bare"
     other = resnet("resnet50")
-    checkpoint.load_into(other)
+    checkpoint.load_into(other, "resnet50")
     assert torch.equal(other.fc.weight, network.fc.weight)  # type: ignore[arg-type]
 
 
@@ -80,11 +80,11 @@ def test_the_first_difference_is_named(network: nn.Module, tmp_path: Path) -> No
     state = dict(network.state_dict())
     state["fc.weight"] = torch.zeros(1000, 2048)
     with pytest.raises(DetectorError, match=r"fc\.weight has shape \(1000, 2048\) instead of"):
-        checkpoints.read(saved(state, tmp_path)).load_into(network)
+        checkpoints.read(saved(state, tmp_path)).load_into(network, "resnet50")
     state = dict(network.state_dict())
     del state["layer1.0.bn1.bias"]
     with pytest.raises(DetectorError, match=r"layer1\.0\.bn1\.bias is missing"):
-        checkpoints.read(saved(state, tmp_path)).load_into(network)
+        checkpoints.read(saved(state, tmp_path)).load_into(network, "resnet50")
 
 
 WANTED = deepcopy({key: checkpoints.PUBLISHED[key] for key in ("model", "preprocess")})
@@ -109,6 +109,13 @@ def test_what_was_typed_must_agree_unless_the_user_insists() -> None:
     insisted = checkpoints.settle(a_checkpoint(), other, typed, True)
     assert insisted["preprocess"]["mean"] == [0.5, 0.5, 0.5]
     checkpoints.settle(a_checkpoint(), WANTED, typed, False)
+
+
+def test_only_what_was_typed_is_compared() -> None:
+    other = deepcopy(WANTED)
+    other["preprocess"]["resize"] = None
+    kept = checkpoints.settle(a_checkpoint(), other, ["preprocess.crop=224"], False)
+    assert kept["preprocess"]["resize"] == 256
 
 
 def test_local_weights_fill_all_but_the_last_layer(tmp_path: Path) -> None:

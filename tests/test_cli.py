@@ -36,7 +36,22 @@ MISTAKES = {
     "unknown study": (["experiments=quickstar"], ["did you mean 'quickstart'"]),
     "misspelt key": (["trainer.precison=32"], ["trainer.precison", "did you mean 'precision'"]),
     "misspelt group": (["agu=none"], ["agu", "did you mean 'aug'"]),
-    "broken override": (["generator=[sitd"], ["[sitd"]),
+    "broken override": (["generator=[sitd"], ["[sitd", "special characters"]),
+    "a path with an equals sign": (["folder=my set=1"], ["my set=1", "'a value'"]),
+    "generators without brackets": (["generator=sitd,san"], ["generator=[sitd,san]"]),
+    "no generator": (["task=test", "checkpoint=CHECKPOINT", "generator=[]"], ["generator="]),
+    "a crop of nothing": (["preprocess.crop=0"], ["crop=0"]),
+    "a negative number of workers": (["workers=-1"], ["workers=-1"]),
+    "no epochs": (["schedule.max_epochs=0"], ["schedule.max_epochs=0"]),
+    "a confidence in percent": (["bootstrap.confidence=95"], ["bootstrap.confidence=95"]),
+    "nothing readable": (
+        ["task=predict", "checkpoint=CHECKPOINT", "inputs=run.txt"],
+        ["no image could be read", "UnidentifiedImageError"],
+    ),
+    "a finished run of other settings": (
+        ["experiments=quickstart", "hydra.run.dir=TRAINED"],
+        ["finished run with other settings", "hydra.run.dir=PATH"],
+    ),
     "no data set": (
         ["data=progan_20cls", "paths.train=nowhere", "model.weights=null"],
         ["nowhere", "74.7 GB", "sywang/CNNDetection", "data=simulated works without"],
@@ -100,10 +115,13 @@ def test_a_mistake_gets_one_line(mistake: str, run: Run, trained: Path, tmp_path
     (tmp_path / "run.txt").write_text("no checkpoint")
     save_set(tmp_path / "whole", 2, 2)
     words = [word.replace("CHECKPOINT", str(trained / "best.ckpt")) for word in words]
-    result = run(*words, f"hydra.run.dir={tmp_path}/out", "logger=none", cwd=tmp_path)
+    words = [word.replace("TRAINED", str(trained)) for word in words]
+    result = run(f"hydra.run.dir={tmp_path}/out", "logger=none", *words, cwd=tmp_path)
     assert result.returncode != 0
-    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    # A reading loop shows its bar before it finds out.
+    lines = [line for line in result.stderr.splitlines() if line.strip() and "it/s" not in line]
     assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists() or any((tmp_path / "out").glob("*.yaml"))
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("genspot: ")
     for words_expected in expected:

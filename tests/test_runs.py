@@ -132,6 +132,38 @@ def test_a_failed_job_does_not_stop_the_others(run: Run, sets: Path, tmp_path: P
     assert len(list((tmp_path / "sweep").rglob("metrics.json"))) == 1
 
 
+def test_what_a_test_keeps_describes_the_checkpoint(
+    run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder", "workers=0"]
+    result = run(*words, f"folder={sets}/test", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    assert "resnet18" in config
+    assert "resnet50" not in config
+    assert "crop: 32" in config
+    assert "middle 32 × 32 pixels" in result.stdout
+
+
+def test_a_model_of_ones_own_without_weights_trains_and_is_tested(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
+    network = "{_target_: torch.nn.Sequential, _args_: [{_target_: torch.nn.Flatten}"
+    network += ", {_target_: torch.nn.Linear, in_features: 3072, out_features: 1}]}"
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "line.yaml").write_text(f"name: line\nnetwork: {network}\n")
+    found = [f"hydra.searchpath=[file://{tmp_path}]", "workers=0"]
+    words = [word for word in tiny(sets) if not word.startswith("model")]
+    words += ["model=line", *found, f"hydra.run.dir={tmp_path}/run"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "generator=folder", *found]
+    words += [f"folder={sets}/test", "name=mine", f"hydra.run.dir={tmp_path}/again"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert scores(tmp_path / "again") == scores(tmp_path / "run")
+
+
 def test_predict_scores_a_photo_and_a_folder(
     run: Run, sets: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -5,13 +5,17 @@ The released layout: `0_real/` and `1_fake/`, directly in a folder or in one fol
 
 from __future__ import annotations
 
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from data.errors import DataError
+
+log = logging.getLogger(__name__)
 
 LABELS = {"0_real": 0, "1_fake": 1}
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
@@ -40,7 +44,11 @@ def table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
 def images_in(folder: Path) -> list[str]:
     """Paths of the image files directly in `folder`, sorted by name."""
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.lower().endswith(EXTENSIONS)]
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".")
+        ]
     return [os.path.join(folder, name) for name in sorted(names)]
 
 
@@ -104,13 +112,22 @@ def find(inputs: str | Path) -> pa.Table:
     Raises:
         DataError: `inputs` does not exist or holds no image.
     """
-    path = Path(inputs)
+    path = Path(str(inputs)).expanduser()
     if not path.exists():
         raise DataError(f"inputs={inputs}: no such file or folder")
     if path.is_file():
         files = [str(path)]
     else:
         files = [file for here, _, _ in sorted(os.walk(path)) for file in images_in(Path(here))]
+        others = Counter(
+            Path(name).suffix or "no ending"
+            for _, _, names in os.walk(path)
+            for name in names
+            if not name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        )
+        if others:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(others.items()))
+            log.warning("not looked at: %s", kinds)
     if not files:
         raise DataError(f"inputs={inputs}: no images there ({', '.join(EXTENSIONS)})")
     return table((file, "", "", -1) for file in files)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from PIL import Image
 from torchvision.transforms import functional
@@ -13,6 +15,8 @@ def read(path: str, resize: int | None = None) -> np.ndarray:
     Raises:
         Exception: whatever PIL raises for a file it cannot decode.
     """
+    if not os.path.isfile(path):  # a pipe would be waited for, for ever
+        raise OSError("not a regular file")
     with Image.open(path) as file:
         image = file.convert("RGB")
     if resize is not None:

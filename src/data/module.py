@@ -62,9 +62,15 @@ class ImageDataModule(pl.LightningDataModule):
         inputs: str | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if not isinstance(value, int) or value < 1:
-                raise DataError(f"{name}={value} is not a whole number above 0")
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("preprocess.crop", crop, 1),
+            ("preprocess.resize", 1 if resize is None else resize, 1),
+            ("workers", 0 if workers is None else workers, 0),
+        ):
+            if type(value) is not int or value < least:
+                raise DataError(f"{name}={value}: give a whole number from {least} on")
         self.source, self.generators, self.augment = source, generators, augment
         self.simulation, self.inputs = simulation, inputs
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size

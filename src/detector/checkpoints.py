@@ -40,8 +40,8 @@ class Checkpoint:
     contract: dict[str, Any]
     state: dict[str, torch.Tensor]
 
-    def load_into(self, network: nn.Module) -> None:
-        """Fill `network`.
+    def load_into(self, network: nn.Module, name: str) -> None:
+        """Fill `network`, which is a `name`.
 
         Raises:
             DetectorError: it has other parameters; the first difference is named.
@@ -51,16 +51,17 @@ class Checkpoint:
             ours, theirs = wanted.get(key), self.state.get(key)
             if ours is None or theirs is None:
                 where = "only in the checkpoint" if ours is None else "missing from it"
-                raise self._misfit(f"{key} is {where}")
+                raise self._misfit(name, f"{key} is {where}")
             if ours.shape != theirs.shape:
                 raise self._misfit(
-                    f"{key} has shape {tuple(theirs.shape)} instead of {tuple(ours.shape)}"
+                    name,
+                    f"{key} has shape {tuple(theirs.shape)} instead of {tuple(ours.shape)}",
                 )
         network.load_state_dict(self.state)
 
-    def _misfit(self, difference: str) -> DetectorError:
+    def _misfit(self, name: str, difference: str) -> DetectorError:
         return DetectorError(
-            f"checkpoint {self.path} does not fit {self.contract['model']['name']}: {difference}; "
+            f"checkpoint {self.path} does not fit {name}: {difference}; "
             "name the model it was made with (model=… contract=override) or another checkpoint"
         )
 
@@ -73,7 +74,7 @@ def read(path: str | Path | None) -> Checkpoint:
     """
     if path is None:
         raise DetectorError("this task needs checkpoint=PATH; training leaves one as best.ckpt")
-    path = Path(path)
+    path = Path(str(path)).expanduser()
     if not path.is_file():
         raise DetectorError(f"checkpoint={path}: no such file; training leaves one as best.ckpt")
     try:
@@ -115,15 +116,18 @@ def settle(
         DetectorError: something typed contradicts the checkpoint, without `override`.
     """
     contract = dict(checkpoint.contract)
+    words = [word.split("=")[0] for word in typed]
     for part in ("model", "preprocess"):
-        if not any(word.startswith((f"{part}=", f"{part}.")) for word in typed):
-            continue
-        theirs, ours = contract[part], wanted[part]
+        theirs, ours = dict(contract[part]), wanted[part]
+        whole = part in words
         for key in sorted(theirs.keys() | ours.keys()):
+            if not whole and not any(f"{word}.".startswith(f"{part}.{key}.") for word in words):
+                continue
             if theirs.get(key) != ours.get(key) and not override:
                 raise DetectorError(
                     f"{checkpoint.path} was trained with {part}.{key}={theirs.get(key)}, not "
                     f"{ours.get(key)}; leave {part} out, or insist with contract=override"
                 )
-        contract[part] = ours
+            theirs[key] = ours.get(key)
+        contract[part] = theirs
     return contract

@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 from rich.table import Table
 
+from detector.errors import DetectorError
 from detector.report import terminal
 from detector.scores import Collected, score_table, unreadable_table, write_csv
 
@@ -41,10 +42,14 @@ def show_predictions(
             "probability": probabilities,
             "verdict": [verdict(logit) for logit in logits],
             "calibrated": [False] * len(logits),
+            "padded": scores["padded"],
         }
     )
     write_csv(predictions, folder / "predictions.csv")
     write_csv(unreadable.select(["path", "reason"]), folder / "unreadable.csv")
+    if not logits:
+        first = unreadable["reason"][0].as_py()
+        raise DetectorError(f"no image could be read: {first}; see {folder / 'unreadable.csv'}")
     table = Table()
     for name in ("image", "logit", "probability", "verdict (uncalibrated)"):
         table.add_column(name, overflow="fold", justify="left" if name == "image" else "right")
@@ -59,6 +64,11 @@ def show_predictions(
         console.print(
             f"Only the middle {crop} × {crop} pixels of each image were looked at; crop=none "
             "looks at all of it.",
+            highlight=False,
+        )
+    if padded := sum(scores["padded"].to_pylist()):
+        console.print(
+            f"{padded} of them smaller than that and zero-padded: their scores mean little.",
             highlight=False,
         )
     for one in unreadable.to_pylist():

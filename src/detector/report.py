@@ -57,13 +57,15 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def remarks(metrics: dict[str, Any]) -> list[str]:
     """What a reader must know beside the figures, one line each."""
-    lines = []
+    crop = metrics["crop"]
+    seen = f"the middle {crop} × {crop} pixels of each image" if crop else "whole images"
+    lines = [f"Tested on {seen}."]
     for key, meaning in NOTES.items():
         counts = {name: one[key] for name, one in metrics["generators"].items() if one[key]}
         if counts:
             listing = ", ".join(f"{name} {count}" for name, count in counts.items())
             lines.append(f"Images {meaning}: {listing}.")
-    if count := metrics["unreadable_in_training"]:
+    if count := metrics.get("unreadable_in_training"):
         lines.append(f"Unreadable in training and validation, skipped: {count} (unreadable.csv).")
     for name, one in metrics["generators"].items():
         if one["expected"] and one["expected"] != one["images"] + one["unreadable"]:

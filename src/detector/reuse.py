@@ -9,13 +9,26 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
+from detector.errors import DetectorError
+
 
 @rank_zero_only
 def keep_config(folder: Path, cfg: DictConfig) -> None:
-    """Save the composed configuration as config.yaml; results of another one are void."""
+    """Save the composed configuration as config.yaml.
+
+    Raises:
+        DetectorError: the folder holds the results of another configuration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").unlink(missing_ok=True)
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+    config, text = folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True)
+    if (folder / "metrics.json").is_file() and config.read_text(encoding="utf-8") != text:
+        raise DetectorError(
+            f"{folder} holds a finished run with other settings; remove it, or name another "
+            "folder: hydra.run.dir=PATH"
+        )
+    for stale in ("metrics.json", "report.html", "scores.parquet"):
+        (folder / stale).unlink(missing_ok=True)
+    config.write_text(text, encoding="utf-8")
 
 
 def finished(folder: Path, cfg: DictConfig) -> dict[str, Any] | None:

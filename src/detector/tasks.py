@@ -35,7 +35,7 @@ def train(cfg: DictConfig) -> None:
         report.show(results, folder)
         return
     _quiet()
-    _seed(cfg)
+    _check(cfg)
     keep_config(folder, cfg)
     contract = _contract(cfg)
     crop = _crop(cfg.crop, contract)
@@ -74,7 +74,8 @@ def test(cfg: DictConfig) -> None:
     checkpoint = checkpoints.read(cfg.checkpoint)
     cfg = _as_trained(cfg, checkpoint.contract, typed)
     contract = _settle(cfg, checkpoint, typed)
-    _seed(cfg)
+    _describe(cfg, contract)
+    _check(cfg)
     folder = Path(cfg.paths.output)
     keep_config(folder, cfg)
     crop = _crop(cfg.crop, contract)
@@ -86,10 +87,14 @@ def test(cfg: DictConfig) -> None:
 def predict(cfg: DictConfig) -> None:
     """Score a photo, or every image below a folder."""
     _quiet()
-    if cfg.inputs is None:
+    if not isinstance(cfg.inputs, (str, int)):
         raise DetectorError("task=predict needs inputs=PHOTO_OR_FOLDER")
     checkpoint = checkpoints.read(cfg.checkpoint)
-    contract = _settle(cfg, checkpoint, list(HydraConfig.get().overrides.task))
+    typed = list(HydraConfig.get().overrides.task)
+    cfg = _as_trained(cfg, checkpoint.contract, typed)
+    contract = _settle(cfg, checkpoint, typed)
+    _describe(cfg, contract)
+    _check(cfg)
     folder = Path(cfg.paths.output)
     keep_config(folder, cfg)
     crop = _crop(cfg.crop, contract)
@@ -141,7 +146,8 @@ def _test(
 def _contract(cfg: DictConfig) -> dict[str, Any]:
     """What a checkpoint of this run expects, in plain types."""
     network: Any = OmegaConf.to_container(cfg.model.network, resolve=True)
-    network["weights"] = None  # the checkpoint's own will do
+    if "weights" in network:
+        network["weights"] = None  # the checkpoint's own will do
     return {
         "data": cfg.data.name,
         "aug": cfg.aug.name,
@@ -155,14 +161,27 @@ def _contract(cfg: DictConfig) -> dict[str, Any]:
 def _as_trained(cfg: DictConfig, contract: dict[str, Any], typed: list[str]) -> DictConfig:
     """The configuration with the checkpoint's own data and study, where none were named.
 
-    So a checkpoint is tested on the generators that go with what it was trained on.
+    So a checkpoint is tested on the generators that go with what it was trained on, in the way
+    of its study.
     """
-    if any(word.startswith(("data=", "generator=", "experiments=")) for word in typed):
+    if any(word.startswith(("data=", "experiments=")) for word in typed):
         return cfg
-    if contract["data"] == "folder":
+    own = [f"experiments={contract['study']}"] if contract.get("study") else []
+    if contract["data"] != "folder":
+        own.append(f"data={contract['data']}")
+    elif cfg.task.name == "test" and not any(word.startswith("generator=") for word in typed):
         raise DetectorError("trained on folder: name the test set, generator=folder folder=PATH")
-    study = [f"experiments={contract['study']}"] if contract.get("study") else []
-    return compose("config", [f"data={contract['data']}", *study, *typed])
+    return compose("config", [*own, *typed])
+
+
+def _describe(cfg: DictConfig, contract: dict[str, Any]) -> None:
+    """Make the configuration that is kept and shown say what is evaluated."""
+    if cfg.data.name != contract["data"]:
+        OmegaConf.update(cfg, "data", {"name": contract["data"]}, merge=False)
+    for part in ("model", "preprocess"):
+        OmegaConf.update(cfg, part, contract[part], merge=False)
+    aug = {"name": contract["aug"], "train": None, "val": None}
+    OmegaConf.update(cfg, "aug", aug, merge=False)
 
 
 def _settle(
@@ -182,10 +201,10 @@ def _settle(
 def _crop(choice: Any, contract: dict[str, Any]) -> int | None:
     """Side of the test images' crop in pixels; None: whole images."""
     if choice is None:
-        return int(contract["preprocess"]["crop"])
+        choice = contract["preprocess"]["crop"]
     if choice == "none":
         return None
-    if not isinstance(choice, int) or choice < 1:
+    if type(choice) is not int or choice < 1:
         raise DetectorError(f"crop={choice}: give a number of pixels, or none for whole images")
     return choice
 
@@ -195,7 +214,7 @@ def _load(
 ) -> Detector:
     """The checkpoint's detector, built as its contract says."""
     network = instantiate(contract["model"]["network"])
-    checkpoint.load_into(network)
+    checkpoint.load_into(network, contract["model"]["name"])
     hardware.exact_float32()
     detector: Detector = _partial(cfg.detector)(
         network=network,
@@ -248,9 +267,22 @@ def _callbacks(folder: Path) -> list[ModelCheckpoint]:
     return [best, last]
 
 
-def _seed(cfg: DictConfig) -> None:
-    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
-        raise DetectorError(f"seed={cfg.seed}: give a whole number from 0 to 2**32 - 1")
+def _check(cfg: DictConfig) -> None:
+    """Refuse values that would only fail after hours of work; then seed."""
+    if cfg.task.name != "predict" and not cfg.get("generator"):
+        raise DetectorError("name at least one generator to test on: generator=[sitd,san]")
+    for name, least, below in (
+        ("seed", 0, 2**32),
+        ("schedule.max_epochs", 1, 2**31),
+        ("bootstrap.replicates", 1, 10**7),
+    ):
+        value = OmegaConf.select(cfg, name)
+        if type(value) is not int or not least <= value < below:
+            raise DetectorError(f"{name}={value}: give a whole number from {least} on")
+    for name in ("bootstrap.confidence", "schedule.optimizer.lr"):
+        value = OmegaConf.select(cfg, name)
+        if not isinstance(value, (int, float)) or not 0 < value < 1:
+            raise DetectorError(f"{name}={value}: give a number between 0 and 1")
     pl.seed_everything(cfg.seed, verbose=False)
 
 
@@ -262,5 +294,7 @@ def _quiet() -> None:
         ".*does not have many workers.*",
         ".*exists and is not empty.*",
         ".*treespec.*deprecated.*",
+        ".*predict returned None.*",
+        ".*smaller than the logging interval.*",
     ):
         warnings.filterwarnings("ignore", message)
