@@ -15,7 +15,7 @@ def read(path: str, resize: int | None = None) -> np.ndarray:
     Raises:
         Exception: whatever PIL raises for a file it cannot decode.
     """
-    if not os.path.isfile(path):  # a pipe would be waited for, for ever
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for, for ever
         raise OSError("not a regular file")
     with Image.open(path) as file:
         image = file.convert("RGB")
