@@ -106,29 +106,29 @@ class ImageDataModule(pl.LightningDataModule):
         if split == "predict":
             return find(self.inputs or "")
         if split == "test":
-            return pa.concat_tables(
-                [
-                    table([]),
-                    *(self._generator(key, spec) for key, spec in self.generators.items()),
-                ],
-                promote_options="none",
-            ).unify_dictionaries()
+            return self._test_table()
         source = self.source
         assert source is not None, "fit without a training set"
         if not source[split]:
             raise DataError(f"data={source['name']} needs data.train=PATH and data.val=PATH")
         self._demand({source["name"]: source[split]}, TRAIN_FILES, split)
         rows = scan(source[split], source["name"], source["classes"])
-        if len(set(rows["label"].to_pylist())) < 2:
+        if len(rows["label"].unique()) < 2:
             raise DataError(f"{source['name']}: {source[split]} lacks real or fake images")
         return rows
 
-    def _generator(self, key: str, spec: dict[str, Any]) -> pa.Table:
-        if not spec["folder"]:
-            raise DataError(f"generator={key} needs folder=PATH (and name=NAME for the table)")
-        everything = {name: str(one["folder"]) for name, one in self.generators.items()}
-        self._demand(everything, TEST_FILES, "test")
-        return scan(spec["folder"], spec.get("name", key), spec["classes"])
+    def _test_table(self) -> pa.Table:
+        """The images of all generators, one below the other."""
+        for key, spec in self.generators.items():
+            if not spec["folder"]:
+                raise DataError(f"generator={key} needs folder=PATH (and name=NAME for the table)")
+        folders = {key: str(spec["folder"]) for key, spec in self.generators.items()}
+        self._demand(folders, TEST_FILES, "test")
+        tables = [
+            scan(spec["folder"], spec.get("name", key), spec["classes"])
+            for key, spec in self.generators.items()
+        ]
+        return pa.concat_tables([table([]), *tables]).unify_dictionaries()
 
     def _demand(self, folders: dict[str, str], files: str, path: str) -> None:
         """Refuse missing folders, all at once and before any training."""

@@ -70,15 +70,7 @@ def train(cfg: DictConfig) -> None:
 def test(cfg: DictConfig) -> None:
     """Test a checkpoint on every generator, under the contract that it carries."""
     _quiet()
-    typed = list(HydraConfig.get().overrides.task)
-    checkpoint = checkpoints.read(cfg.checkpoint)
-    cfg = _as_trained(cfg, checkpoint.contract, typed)
-    contract = _settle(cfg, checkpoint, typed)
-    _describe(cfg, contract)
-    _check(cfg)
-    folder = Path(cfg.paths.output)
-    keep_config(folder, cfg)
-    crop = _crop(cfg.crop, contract)
+    cfg, checkpoint, contract, crop = _open(cfg)
     data = _data(cfg, crop, source=None)
     _prepare(data, "test")
     _test(cfg, data, checkpoint, contract, crop)
@@ -89,22 +81,28 @@ def predict(cfg: DictConfig) -> None:
     _quiet()
     if not isinstance(cfg.inputs, (str, int)):
         raise DetectorError("task=predict needs inputs=PHOTO_OR_FOLDER")
-    checkpoint = checkpoints.read(cfg.checkpoint)
-    typed = list(HydraConfig.get().overrides.task)
-    cfg = _as_trained(cfg, checkpoint.contract, typed)
-    contract = _settle(cfg, checkpoint, typed)
-    _describe(cfg, contract)
-    _check(cfg)
-    folder = Path(cfg.paths.output)
-    keep_config(folder, cfg)
-    crop = _crop(cfg.crop, contract)
+    cfg, checkpoint, contract, crop = _open(cfg)
     data = _data(cfg, crop, source=None, generators={})
     _prepare(data, "predict")
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
     trainer.predict(detector, datamodule=data, return_predictions=False)
     if trainer.is_global_zero:
-        show_predictions(data.tables["predict"], detector.collected, folder, crop)
+        show_predictions(data.tables["predict"], detector.collected, Path(cfg.paths.output), crop)
+
+
+def _open(
+    cfg: DictConfig,
+) -> tuple[DictConfig, checkpoints.Checkpoint, dict[str, Any], int | None]:
+    """The configuration as evaluated (and kept), the checkpoint, its contract, the crop."""
+    typed = list(HydraConfig.get().overrides.task)
+    checkpoint = checkpoints.read(cfg.checkpoint)
+    cfg = _as_trained(cfg, checkpoint.contract, typed)
+    contract = _settle(cfg, checkpoint, typed)
+    _describe(cfg, contract)
+    _check(cfg)
+    keep_config(Path(cfg.paths.output), cfg)
+    return cfg, checkpoint, contract, _crop(cfg.crop, contract)
 
 
 def _test(
