@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from data.errors import DataError
-from data.folders import SCHEMA, find, scan, table
+from data.folders import SCHEMA, find, table
+from data.index import scan
 
 
 def touch(*paths: Path) -> None:

@@ -15,7 +15,8 @@ from sklearn.metrics import average_precision_score
 
 from data import trivial
 from data.errors import DataError
-from data.folders import scan, table
+from data.folders import table
+from data.index import scan
 from data.simulated import BATCH, GUARD, OFFSETS, PHOTOS, build, photos, window
 from data.simulators import UPSAMPLERS, WEIGHTS, Simulator, load, simulate
 

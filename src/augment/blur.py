@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from albumentations import ImageOnlyTransform
 from scipy.ndimage import gaussian_filter
 
+from augment.fast import probe_images, proven
 from augment.ranges import as_range
 
 SIGMA_LIMIT = 100.0  # pixels; a wider kernel than any image here is a slip of the keyboard
+STILL = 1e-15  # SciPy leaves an image alone below this sigma
 
 
 class Blur(ImageOnlyTransform):
@@ -20,8 +23,8 @@ class Blur(ImageOnlyTransform):
     Args:
         sigma: standard deviation in pixels, or the [lowest, highest] it is drawn from uniformly.
         exact: as the published experiment, whose in-place filter on `uint8` cuts the fraction
-            off after each axis and so darkens by about 0.9 grey levels. False: filtered in
-            float32 and rounded once, which does not darken.
+            off after each axis and so darkens by about 0.9 grey levels. False: rounded once,
+            which does not darken, and filtered by OpenCV, several times as fast.
         p: probability that an image is blurred.
 
     Raises:
@@ -44,11 +47,41 @@ class Blur(ImageOnlyTransform):
 
 def blur(image: np.ndarray, sigma: float, exact: bool = True) -> np.ndarray:
     """`image` (`uint8`, H×W×C) blurred with `sigma` pixels; a new array."""
-    channels = image if exact else image.astype(np.float32)
-    # A uint8 output makes SciPy truncate after each axis, as it did in the published pipeline.
-    blurred = [
-        gaussian_filter(channels[..., channel], sigma, output=channels.dtype)
-        for channel in range(channels.shape[-1])
+    if sigma <= STILL:
+        return image.copy()
+    return _exact(image, sigma) if exact else _unbiased(image, sigma)
+
+
+def scipy_blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """The published blur by SciPy itself, which truncates after each axis of a uint8 output."""
+    channels = [
+        gaussian_filter(image[..., channel], sigma, output=np.uint8)
+        for channel in range(image.shape[-1])
     ]
-    stacked = np.stack(blurred, axis=-1)
-    return stacked if exact else np.rint(stacked).clip(0, 255).astype(np.uint8)
+    return np.stack(channels, axis=-1)
+
+
+def _compiled(image: np.ndarray, sigma: float) -> np.ndarray:
+    """The same bits, about four times as fast."""
+    from augment.kernels import truncating_blur, weights
+
+    blurred = np.empty(image.shape, np.uint8)
+    truncating_blur(np.ascontiguousarray(image), blurred, weights(sigma))
+    return blurred
+
+
+def _unbiased(image: np.ndarray, sigma: float) -> np.ndarray:
+    """By OpenCV: at most one grey level, in about one value of 10⁵, from SciPy in float32."""
+    radius = int(4 * sigma + 0.5)  # as SciPy's
+    line = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    line /= line.sum()
+    blurred = cv2.sepFilter2D(image, -1, line, line, borderType=cv2.BORDER_REFLECT)
+    return blurred.reshape(image.shape)
+
+
+_exact = proven(
+    _compiled,
+    scipy_blur,
+    [(image, sigma) for image in probe_images() for sigma in (0.1, 0.4, 1.1, 2.2, 3.0, 12.5)],
+    "blur (numba)",
+)

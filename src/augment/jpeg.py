@@ -11,25 +11,42 @@ import numpy as np
 from albumentations import ImageOnlyTransform
 from PIL import Image
 
+from augment.fast import probe_images, proven
 from augment.ranges import as_range
 
 
-def _cv2(image: np.ndarray, quality: int) -> np.ndarray:
+def opencv_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """`image` (`uint8` RGB) through OpenCV's encoder and decoder, which want BGR."""
-    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(_encode(image, quality), cv2.IMREAD_COLOR)
     assert decoded is not None, "OpenCV cannot decode what it encoded"
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-def _pil(image: np.ndarray, quality: int) -> np.ndarray:
+def pil_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """`image` (`uint8` RGB) through PIL's encoder and decoder."""
     buffer = BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=quality)
     return np.array(Image.open(buffer))
 
 
-CODECS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"cv2": _cv2, "pil": _pil}
+def _encode(image: np.ndarray, quality: int) -> np.ndarray:
+    reversed_channels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", reversed_channels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+
+
+def _fastest(image: np.ndarray, quality: int) -> np.ndarray:
+    """OpenCV's encoder and simplejpeg's decoder, which give the bits of either codec."""
+    import simplejpeg
+
+    decoded: np.ndarray = simplejpeg.decode_jpeg(_encode(image, quality), "RGB")
+    return decoded
+
+
+PROBES = [(image, quality) for image in probe_images() for quality in (1, 30, 65, 90, 95, 100)]
+CODECS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "cv2": proven(_fastest, opencv_jpeg, PROBES, "JPEG of OpenCV (simplejpeg)"),
+    "pil": proven(_fastest, pil_jpeg, PROBES, "JPEG of PIL (OpenCV, simplejpeg)"),
+}
 
 
 class JPEG(ImageOnlyTransform):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
 import albumentations
@@ -42,6 +42,7 @@ class ImageDataset(Dataset[Sample]):
         crop: side of the square cut out, in pixels; None keeps the whole image.
         train: crop at random and flip every second image; otherwise cut the middle.
         seed: of the random streams.
+        read: row to image (`uint8`, H×W×3); None reads the files of the table.
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class ImageDataset(Dataset[Sample]):
         crop: int | None = None,
         train: bool = False,
         seed: int = 0,
+        read: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self.table = table
+        self.paths, self.labels = table["path"], table["label"]
+        self.read = read or self._read_file
         self.augment = augment
         self.resize = resize
         self.crop = crop
@@ -67,16 +71,28 @@ class ImageDataset(Dataset[Sample]):
         epoch, first = index
         unreadable: list[tuple[int, str]] = []
         for row in self._candidates(first):
-            label = self.table["label"][row].as_py()
             try:
-                image = images.read(self.table["path"][row].as_py(), self.resize)
+                image = images.resize(self.read(row), self.resize)
             except Exception as error:  # a broken file can raise nearly anything
-                unreadable.append((row, _reason(error)))
+                unreadable.append((row, images.reason(error)))
                 continue
             padded = self.crop is not None and min(image.shape[:2]) < self.crop
             image = self._draw(image, np.random.SeedSequence((self.seed, epoch, first)))
-            return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
-        return Sample(row=first, label=label, image=None, padded=False, unreadable=unreadable)
+            return self._sample(row, image, padded, unreadable)
+        return self._sample(first, None, False, unreadable)
+
+    def _sample(
+        self,
+        row: int,
+        image: np.ndarray | None,
+        padded: bool,
+        unreadable: list[tuple[int, str]],
+    ) -> Sample:
+        label = self.labels[row].as_py()
+        return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
+
+    def _read_file(self, row: int) -> np.ndarray:
+        return images.read(self.paths[row].as_py())
 
     def _candidates(self, row: int) -> Iterator[int]:
         """`row`; in training also those after it, so that a broken file leaves no gap in a batch.
@@ -99,11 +115,6 @@ class ImageDataset(Dataset[Sample]):
             return images.centre_crop(image, self.crop)
         image = images.random_crop(image, self.crop, draws)
         return image[:, ::-1] if draws.random() < 0.5 else image
-
-
-def _reason(error: Exception) -> str:
-    """One line that says why a file could not be read."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -41,7 +42,7 @@ def table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def images_in(folder: Path) -> list[str]:
+def images_in(folder: str | Path) -> list[str]:
     """Paths of the image files directly in `folder`, sorted by name."""
     with os.scandir(folder) as entries:
         names = [
@@ -52,22 +53,30 @@ def images_in(folder: Path) -> list[str]:
     return [os.path.join(folder, name) for name in sorted(names)]
 
 
-def scan(folder: str | Path, generator: str, classes: list[str] | str | None) -> pa.Table:
-    """The table of every image below `folder`.
+class Half(NamedTuple):
+    """A folder of images of one label: `0_real/` or `1_fake/` of a class."""
+
+    folder: str
+    name: str  # of the class
+    label: int
+
+
+def halves(folder: str | Path, generator: str, classes: list[str] | str | None) -> list[Half]:
+    """The halves of every class below `folder`, sorted by class.
 
     Args:
         folder: where the released layout begins.
-        generator: the name that goes into the table.
+        generator: its name in messages.
         classes: the class folders to take, "any" for all there are however deep, or None where
             `0_real/` and `1_fake/` stand directly in `folder`.
 
     Raises:
         DataError: the folder, a class, or one of `0_real/` and `1_fake/` is missing.
     """
-    root = Path(folder)
+    root = Path(os.path.abspath(folder))
     if not root.is_dir():
-        raise DataError(f"{generator}: no folder {root}")
-    rows = []
+        raise DataError(f"{generator}: no folder {folder}")
+    found = []
     for name, parent in _classes(root, generator, classes):
         for half, label in LABELS.items():
             if not (parent / half).is_dir():
@@ -75,8 +84,8 @@ def scan(folder: str | Path, generator: str, classes: list[str] | str | None) ->
                     f"{generator}: {parent} has no folder {half}; "
                     "real images go into 0_real/ and generated ones into 1_fake/"
                 )
-            rows += [(path, generator, name, label) for path in images_in(parent / half)]
-    return table(rows)
+            found.append(Half(str(parent / half), name, label))
+    return found
 
 
 def _classes(

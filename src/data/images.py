@@ -8,20 +8,47 @@ import numpy as np
 from PIL import Image
 from torchvision.transforms import functional
 
+from data import png
 
-def read(path: str, resize: int | None = None) -> np.ndarray:
-    """The image at `path`; its shorter side made `resize` pixels (bilinear) where that is given.
+
+class Unreadable(OSError):
+    """An image known to be unreadable; the message is the reason given when that was found."""
+
+
+def reason(error: Exception) -> str:
+    """One line that says why a file could not be read."""
+    if isinstance(error, Unreadable):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def read(path: str) -> np.ndarray:
+    """The image at `path`, with PIL's pixels.
 
     Raises:
         Exception: whatever PIL raises for a file it cannot decode.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would be waited for, for ever
         raise OSError("not a regular file")
+    if path[-4:].lower() == ".png":
+        with open(path, "rb") as file:
+            pixels = png.decode(file.read())
+        if pixels is not None:
+            return pixels
+    return pil_read(path)
+
+
+def pil_read(path: str) -> np.ndarray:
+    """The image at `path` as the published pipeline reads it."""
     with Image.open(path) as file:
-        image = file.convert("RGB")
-    if resize is not None:
-        image = functional.resize(image, resize)
-    return np.array(image)
+        return np.array(file.convert("RGB"))
+
+
+def resize(image: np.ndarray, side: int | None) -> np.ndarray:
+    """`image` with its shorter side made `side` pixels (torchvision's bilinear resize of PIL)."""
+    if side is None or min(image.shape[:2]) == side:
+        return image
+    return np.array(functional.resize(Image.fromarray(image), side))
 
 
 def pad(image: np.ndarray, size: int) -> np.ndarray:

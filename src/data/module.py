@@ -17,8 +17,10 @@ from torch.utils.data import DataLoader, Sampler
 from data import simulated, trivial
 from data.dataset import Draw, ImageDataset, Sample, collate
 from data.errors import DataError
-from data.folders import find, scan, table
+from data.folders import find, table
+from data.index import scan
 from data.samplers import PlainShare, ShuffledShare
+from data.store import Packed, open_store
 
 DOWNLOAD = (
     "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
@@ -32,7 +34,8 @@ class ImageDataModule(pl.LightningDataModule):
     """Batches of `uint8` crops.
 
     Args:
-        source: what is trained on, a file of conf/data/ (name, train, val, classes, simulator);
+        source: what is trained on, a file of conf/data/ (name, train, val, classes, simulator,
+            store);
             None where nothing is trained.
         generators: what is tested on, files of conf/generator/ by their keys.
         augment: degradations of "train" and "val" images.
@@ -71,12 +74,15 @@ class ImageDataModule(pl.LightningDataModule):
         ):
             if type(value) is not int or value < least:
                 raise DataError(f"{name}={value}: give a whole number from {least} on")
+        if source and source["store"] not in ("files", "packed"):
+            raise DataError(f"data.store={source['store']}: choose files or packed")
         self.source, self.generators, self.augment = source, generators, augment
         self.simulation, self.inputs = simulation, inputs
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.resize, self.crop, self.crop_test = resize, crop, crop_test
         self.workers, self.seed = workers, seed
         self.tables: dict[str, pa.Table] = {}
+        self.readers: dict[str, Packed] = {}  # of the splits that are read from a packed store
 
     def prepare_data(self) -> None:
         """Build what is simulated and missing."""
@@ -111,8 +117,12 @@ class ImageDataModule(pl.LightningDataModule):
         assert source is not None, "fit without a training set"
         if not source[split]:
             raise DataError(f"data={source['name']} needs data.train=PATH and data.val=PATH")
-        self._demand({source["name"]: source[split]}, TRAIN_FILES, split)
-        rows = scan(source[split], source["name"], source["classes"])
+        wanted = source[split], source["name"], source["classes"]
+        if source["store"] == "packed":
+            rows, self.readers[split] = open_store(*wanted)
+        else:
+            self._demand({source["name"]: source[split]}, TRAIN_FILES, split)
+            rows = scan(*wanted)
         if len(rows["label"].unique()) < 2:
             raise DataError(f"{source['name']}: {source[split]} lacks real or fake images")
         return rows
@@ -150,7 +160,13 @@ class ImageDataModule(pl.LightningDataModule):
             raise DataError(f"batch_size={self.batch_size} does not divide by {world} processes")
         rows = self.tables["train"]
         dataset = ImageDataset(
-            rows, self.augment["train"], self.resize, self.crop, train=True, seed=self.seed
+            rows,
+            self.augment["train"],
+            self.resize,
+            self.crop,
+            train=True,
+            seed=self.seed,
+            read=self.readers.get("train"),
         )
         sampler = ShuffledShare(rows.num_rows, self.seed, rank, world)
         share = self.batch_size // world
@@ -159,7 +175,12 @@ class ImageDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         dataset = ImageDataset(
-            self.tables["val"], self.augment["val"], self.resize, self.crop, seed=self.seed
+            self.tables["val"],
+            self.augment["val"],
+            self.resize,
+            self.crop,
+            seed=self.seed,
+            read=self.readers.get("val"),
         )
         return self._loader(dataset, PlainShare(len(dataset), *self._rank()), self.eval_batch_size)
 

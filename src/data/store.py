@@ -1,0 +1,132 @@
+"""A packed copy of a data set: decoded images in a few large files, for slow file systems.
+
+Beside the folder `train/` lies `train.packed/`: for each half of each class a folder of Arrow
+files of up to `SHARD` images, and an index. A store needs no source: it can be copied alone to
+where the training runs. Images are read through memory maps, in any order.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from data import images
+from data.errors import DataError
+from data.folders import LABELS, halves
+from data.index import Index, read_index
+
+SHARD = 1024  # images a file: what a killed pack can lose
+BATCH = 32  # images written at once
+SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),  # of the file
+        ("changed", pa.int64()),  # when it changed last, in nanoseconds
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null where it cannot be read
+        ("reason", pa.string()),  # why
+    ]
+)
+
+
+class Packed:
+    """The images of a table by their rows, from a store.
+
+    Args:
+        parts: for each section of the table, its folder in the store and its number of rows.
+    """
+
+    def __init__(self, parts: list[tuple[Path, int]]) -> None:
+        self.folders = [folder for folder, _ in parts]
+        self.starts = np.cumsum([0, *(rows for _, rows in parts)]).tolist()[:-1]
+        self.shards: dict[tuple[int, int], pa.RecordBatchFileReader] = {}
+
+    def __call__(self, row: int) -> np.ndarray:
+        """The image of `row`, `uint8` H×W×3.
+
+        Raises:
+            images.Unreadable: it could not be read when it was packed.
+        """
+        part = bisect.bisect_right(self.starts, row) - 1
+        shard, place = divmod(row - self.starts[part], SHARD)
+        if (part, shard) not in self.shards:
+            self.shards[part, shard] = open_shard(shard_file(self.folders[part], shard))
+        batch, offset = divmod(place, BATCH)
+        image = image_at(self.shards[part, shard].get_batch(batch), offset)
+        if isinstance(image, str):
+            raise images.Unreadable(image)
+        return image.copy()  # a mapped page cannot be written to
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"shards": {}}
+
+
+def open_shard(file: Path) -> pa.RecordBatchFileReader:
+    """`file`, mapped into memory; it needs no file descriptor, of which there may be too few."""
+    with pa.memory_map(str(file)) as mapped:
+        return pa.ipc.open_file(mapped.read_buffer())
+
+
+def image_at(batch: pa.RecordBatch, offset: int) -> np.ndarray | str:
+    """The pixels of an image, in place and not writable; or why there are none."""
+    pixels = batch.column(4)[offset]
+    if not pixels.is_valid:
+        return str(batch.column(5)[offset].as_py())
+    shape = batch.column(2)[offset].as_py(), batch.column(3)[offset].as_py(), 3
+    return np.frombuffer(pixels.as_buffer(), np.uint8).reshape(shape)
+
+
+def shard_file(folder: Path, number: int) -> Path:
+    """A shard's place below the folder of its half."""
+    return folder / f"{number:05d}.arrow"
+
+
+def store_of(folder: str | Path) -> Path:
+    """Where the store of `folder` lies."""
+    root = Path(os.path.abspath(folder))
+    return root.with_name(f"{root.name}.packed")
+
+
+def index_of(folder: str | Path) -> Index:
+    """The index of the store of `folder`; empty where there is none."""
+    return read_index(store_of(folder) / "index.arrow", os.path.abspath(folder))
+
+
+def open_store(
+    folder: str | Path, generator: str, classes: list[str] | str | None
+) -> tuple[pa.Table, Packed]:
+    """The table of samples of `folder` from its store, and the reader of their images.
+
+    Raises:
+        DataError: there is no store, it lacks a class, or the folder changed since.
+    """
+    index = index_of(folder)
+    wanted = _wanted(index, folder, generator, classes)
+    known = {section.folder: section for section in index.sections}
+    mend = f"task=pack data={generator} packs it, data.store=files reads the images themselves"
+    if missing := sorted(set(wanted) - known.keys()):
+        raise DataError(f"{store_of(folder)} lacks {', '.join(missing[:3])}; {mend}")
+    for name in wanted:
+        half = os.path.join(index.root, name)
+        if os.path.isdir(half) and os.stat(half).st_mtime_ns != known[name].changed:
+            raise DataError(f"{half} changed since it was packed; {mend}")
+    parts = [(store_of(folder) / name, known[name].rows) for name in wanted]
+    return index.select(wanted).samples(generator), Packed(parts)
+
+
+def _wanted(
+    index: Index, folder: str | Path, generator: str, classes: list[str] | str | None
+) -> list[str]:
+    """The halves to read, in the order in which the source lists them."""
+    if os.path.isdir(folder):
+        found = halves(folder, generator, classes)
+        return [os.path.relpath(half.folder, index.root) for half in found]
+    if classes == "any":
+        names = (section.folder for section in index.sections)
+        return sorted(names, key=lambda name: Path(name).parts)
+    parents = [""] if classes is None else sorted(classes)
+    return [os.path.join(parent, half) for parent in parents for half in LABELS]
