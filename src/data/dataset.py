@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypedDict
 
 import albumentations
@@ -56,13 +56,14 @@ class ImageDataset(Dataset[Sample]):
         read: Callable[[int], np.ndarray] | None = None,
     ) -> None:
         self.table = table
-        self.paths, self.labels = table["path"], table["label"]
+        self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment
         self.resize = resize
         self.crop = crop
         self.train = train
         self.seed = seed
+        self.words = np.random.PCG64(0)  # takes on a state for each image
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -70,15 +71,17 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, index: Draw) -> Sample:
         epoch, first = index
         unreadable: list[tuple[int, str]] = []
-        for row in self._candidates(first):
+        # In training, a broken file is stood in for by those after it: a gap in the batch of one
+        # rank would leave the others waiting for it.
+        for step in range(min(STAND_INS, len(self)) if self.train else 1):
+            row = (first + step) % len(self)
             try:
                 image = images.resize(self.read(row), self.resize)
             except Exception as error:  # a broken file can raise nearly anything
                 unreadable.append((row, images.reason(error)))
                 continue
             padded = self.crop is not None and min(image.shape[:2]) < self.crop
-            image = self._draw(image, np.random.SeedSequence((self.seed, epoch, first)))
-            return self._sample(row, image, padded, unreadable)
+            return self._sample(row, self._draw(image, epoch, first), padded, unreadable)
         return self._sample(first, None, False, unreadable)
 
     def _sample(
@@ -88,26 +91,24 @@ class ImageDataset(Dataset[Sample]):
         padded: bool,
         unreadable: list[tuple[int, str]],
     ) -> Sample:
-        label = self.labels[row].as_py()
+        label = int(self.labels[row])
         return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
 
     def _read_file(self, row: int) -> np.ndarray:
         return images.read(self.paths[row].as_py())
 
-    def _candidates(self, row: int) -> Iterator[int]:
-        """`row`; in training also those after it, so that a broken file leaves no gap in a batch.
-
-        Ranks would wait for each other for ever if one of them skipped a step.
-        """
-        for step in range(min(STAND_INS, len(self)) if self.train else 1):
-            yield (row + step) % len(self)
-
-    def _draw(self, image: np.ndarray, seed: np.random.SeedSequence) -> np.ndarray:
-        """`image` degraded, cut and flipped by the random stream of `seed`."""
-        draws = np.random.Generator(np.random.PCG64(seed))
+    def _draw(self, image: np.ndarray, epoch: int, row: int) -> np.ndarray:
+        """`image` degraded, cut and flipped by the random stream of (seed, epoch, row)."""
+        draws = random.Random((self.seed << 96) | (epoch << 64) | row)
         if self.augment is not None and self.augment.transforms:
-            stream = random.Random(int(draws.integers(2**63)))
-            self.augment.set_random_state(draws, stream)
+            self.words.state = {
+                "bit_generator": "PCG64",
+                # Drawing a state costs a fifth of hashing a seed into one.
+                "state": {"state": draws.getrandbits(128), "inc": draws.getrandbits(127) * 2 + 1},
+                "has_uint32": 0,
+                "uinteger": 0,
+            }
+            self.augment.set_random_state(np.random.Generator(self.words), draws)
             image = self.augment(image=image)["image"]
         if self.crop is None:
             return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 import numpy as np
 from PIL import Image
@@ -53,9 +54,10 @@ def resize(image: np.ndarray, side: int | None) -> np.ndarray:
 
 def pad(image: np.ndarray, size: int) -> np.ndarray:
     """`image` with zeros around it until both sides reach `size`, the odd pixel at the end."""
-    missing = [max(0, size - side) for side in image.shape[:2]]
-    if not any(missing):
+    height, width = image.shape[:2]
+    if height >= size and width >= size:
         return image
+    missing = [max(0, size - side) for side in (height, width)]
     before_after = [(gap // 2, (gap + 1) // 2) for gap in missing]
     return np.pad(image, (*before_after, (0, 0)))
 
@@ -72,8 +74,8 @@ def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
     return crop(image, size, top, left)
 
 
-def random_crop(image: np.ndarray, size: int, draws: np.random.Generator) -> np.ndarray:
+def random_crop(image: np.ndarray, size: int, draws: random.Random) -> np.ndarray:
     """A window of `image` drawn uniformly, zero-padded where the image is smaller."""
     image = pad(image, size)
-    top, left = (int(draws.integers(side - size + 1)) for side in image.shape[:2])
+    top, left = (draws.randrange(side - size + 1) for side in image.shape[:2])
     return crop(image, size, top, left)

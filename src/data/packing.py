@@ -20,11 +20,11 @@ from tqdm import tqdm
 from data import images
 from data.errors import DataError
 from data.index import open_index, write_index
-from data.store import BATCH, SCHEMA, SHARD, image_at, index_of, open_shard, shard_file, store_of
+from data.store import BATCH, SCHEMA, SHARD, Shard, index_of, shard_file, store_of
 
 log = logging.getLogger(__name__)
 
-Shard = tuple[Path, pa.Table]  # its place, and its rows of the index
+Part = tuple[Path, pa.Table]  # the place of a shard, and its rows of the index
 
 
 def run(cfg: DictConfig) -> None:
@@ -78,7 +78,7 @@ def pack(folder: str | Path, generator: str, classes: list[str] | str | None) ->
     log.info("%s holds %d images, verified", store, len(index.table))
 
 
-def _announce(store: Path, missing: list[Shard], total: int) -> None:
+def _announce(store: Path, missing: list[Part], total: int) -> None:
     """Say how large it gets before it is begun.
 
     Raises:
@@ -119,8 +119,8 @@ def _stamp(path: str) -> int:
 def _done(file: Path, rows: pa.Table) -> bool:
     """Whether `file` holds these images as they are now."""
     try:
-        shard = open_shard(file).read_all()
-    except (OSError, pa.ArrowInvalid):
+        shard = Shard(file).table
+    except (OSError, pa.ArrowException):
         return False
     paths = rows["path"].to_pylist()
     return shard.schema == SCHEMA and shard.select(["name", "changed"]).to_pydict() == {
@@ -184,14 +184,11 @@ def _verify(file: Path, paths: list[str], threads: ThreadPoolExecutor) -> None:
     Raises:
         DataError: an image differs.
     """
-    reader = open_shard(file)
-    for number in range(reader.num_record_batches):
-        batch = reader.get_batch(number)
-        chunk = paths[number * BATCH :][: batch.num_rows]
-        for offset, expected in enumerate(threads.map(_published, chunk)):
-            packed = image_at(batch, offset)
-            if type(packed) is not type(expected) or not np.array_equal(packed, expected):
-                raise DataError(
-                    f"{chunk[offset]}: the packed copy differs from the source; was it written "
-                    "to meanwhile? Pack again"
-                )
+    shard = Shard(file)
+    for place, expected in enumerate(threads.map(_published, paths)):
+        packed = shard.image(place)
+        if type(packed) is not type(expected) or not np.array_equal(packed, expected):
+            raise DataError(
+                f"{paths[place]}: the packed copy differs from the source; was it written to "
+                "meanwhile? Pack again"
+            )

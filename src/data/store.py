@@ -43,7 +43,7 @@ class Packed:
     def __init__(self, parts: list[tuple[Path, int]]) -> None:
         self.folders = [folder for folder, _ in parts]
         self.starts = np.cumsum([0, *(rows for _, rows in parts)]).tolist()[:-1]
-        self.shards: dict[tuple[int, int], pa.RecordBatchFileReader] = {}
+        self.shards: dict[tuple[int, int], Shard] = {}
 
     def __call__(self, row: int) -> np.ndarray:
         """The image of `row`, `uint8` H×W×3.
@@ -52,11 +52,12 @@ class Packed:
             images.Unreadable: it could not be read when it was packed.
         """
         part = bisect.bisect_right(self.starts, row) - 1
-        shard, place = divmod(row - self.starts[part], SHARD)
-        if (part, shard) not in self.shards:
-            self.shards[part, shard] = open_shard(shard_file(self.folders[part], shard))
-        batch, offset = divmod(place, BATCH)
-        image = image_at(self.shards[part, shard].get_batch(batch), offset)
+        number, place = divmod(row - self.starts[part], SHARD)
+        shard = self.shards.get((part, number))
+        if shard is None:
+            shard = Shard(shard_file(self.folders[part], number))
+            self.shards[part, number] = shard
+        image = shard.image(place)
         if isinstance(image, str):
             raise images.Unreadable(image)
         return image.copy()  # a mapped page cannot be written to
@@ -65,19 +66,38 @@ class Packed:
         return self.__dict__ | {"shards": {}}
 
 
-def open_shard(file: Path) -> pa.RecordBatchFileReader:
-    """`file`, mapped into memory; it needs no file descriptor, of which there may be too few."""
-    with pa.memory_map(str(file)) as mapped:
-        return pa.ipc.open_file(mapped.read_buffer())
+class Shard:
+    """The images of one file of a store, mapped into memory.
+
+    NumPy sees through Arrow's buffers: an image costs no Arrow object. The file needs no
+    descriptor while it is open, of which there may be fewer than files.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with pa.memory_map(str(file)) as mapped:
+            self.table = pa.ipc.open_file(mapped.read_buffer()).read_all()
+        heights, widths = (
+            self.table[name].fill_null(0).to_numpy().astype(np.int64)
+            for name in ("height", "width")
+        )
+        self.shapes = np.stack([heights, widths], axis=1)
+        self.batches = [_pixels(chunk) for chunk in self.table["pixels"].chunks]
+
+    def image(self, place: int) -> np.ndarray | str:
+        """The pixels of an image, in place and not writable; or why there are none."""
+        height, width = self.shapes[place].tolist()
+        if not height:
+            return str(self.table["reason"][place].as_py())
+        batch, offset = divmod(place, BATCH)
+        values, offsets = self.batches[batch]
+        start = int(offsets[offset])
+        return values[start : start + 3 * height * width].reshape(height, width, 3)
 
 
-def image_at(batch: pa.RecordBatch, offset: int) -> np.ndarray | str:
-    """The pixels of an image, in place and not writable; or why there are none."""
-    pixels = batch.column(4)[offset]
-    if not pixels.is_valid:
-        return str(batch.column(5)[offset].as_py())
-    shape = batch.column(2)[offset].as_py(), batch.column(3)[offset].as_py(), 3
-    return np.frombuffer(pixels.as_buffer(), np.uint8).reshape(shape)
+def _pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
+    """The bytes of all images of a batch, and where each begins."""
+    _, offsets, values = chunk.buffers()
+    return np.frombuffer(values or b"", np.uint8), np.frombuffer(offsets, np.int64)
 
 
 def shard_file(folder: Path, number: int) -> Path:
