@@ -1,11 +1,12 @@
 # make run    set up everything and run the main job on the embedded data set
 # make test   set up everything, check style and types, and run the tests
+# make bench  measure the input pipeline and the CPU steps (bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run setup test lint test-slow test-gpu lock clean
+.PHONY: run setup test lint test-slow test-gpu bench bench-scale bench-gpu lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -33,6 +34,18 @@ test-slow: setup
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu
+
+# Speed beside the published pipeline and plain PyTorch; results and what was dropped are in
+# benchmarks/README.md.
+bench: setup
+	PYTHONPATH=src $(BIN)/python -m benchmarks.pipeline
+	PYTHONPATH=src $(BIN)/python -m benchmarks.step
+
+bench-scale: setup
+	PYTHONPATH=src $(BIN)/python -m benchmarks.scaling
+
+bench-gpu: setup
+	PYTHONPATH=src $(BIN)/python -m benchmarks.gpu
 
 # Pin anew what pyproject.toml asks for, for every platform; names and versions, no hosts.
 lock: setup

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torchvision
 from torch import nn
+from torch.fx.experimental.optimization import fuse
 from torch.nn import functional
 
 from detector.errors import DetectorError
+
+log = logging.getLogger(__name__)
 
 
 def resnet(arch: str, weights: str | None = None) -> nn.Module:
@@ -98,3 +102,16 @@ def antialiased_resnet50(weights: str | None = None) -> nn.Module:
         block.conv3 = FilteredConv(block.conv3, stride=2)
         block.downsample[0] = FilteredConv(block.downsample[0], stride=2)
     return cast(nn.Module, network)
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy of `network` for evaluation, each batch norm folded into the convolution before it.
+
+    In exact arithmetic the same function; in float32 logits move by about 1e-6 of their size.
+    A network that torch.fx cannot trace is returned as it is.
+    """
+    try:
+        return fuse(network.eval())
+    except Exception as error:  # tracing runs the model's own code, which can raise anything
+        log.info("batch norms are not folded (%s): evaluation is slower", error)
+        return network

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from omegaconf import DictConfig
 
 
 def precision(choice: str, accelerator: str) -> str:
@@ -22,6 +23,18 @@ def precision(choice: str, accelerator: str) -> str:
         cpu = torch.cpu.get_capabilities()
         fast = bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
     return "bf16-mixed" if fast else "32-true"
+
+
+def describe(cfg: DictConfig, precision: str) -> str:
+    """What a training step is made of, in words."""
+    words = [
+        f"precision {precision}",
+        "channels last" if cfg.trainer.channels_last else "channels first",
+        f"{'fused ' if cfg.schedule.optimizer.get('fused') else ''}"
+        f"{cfg.schedule.optimizer._target_.rpartition('.')[2]}",
+        "compiled" if cfg.trainer.compile else "not compiled",
+    ]
+    return ", ".join(words)
 
 
 def exact_float32() -> None:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 from detector import checkpoints, evaluation, hardware, report
+from detector.backbones import folded
 from detector.errors import DetectorError
 from detector.module import Detector
 from detector.predictions import show_predictions
@@ -50,7 +51,12 @@ def train(cfg: DictConfig) -> None:
         logger=loggers,
         callbacks=[*_callbacks(folder), *instantiate(cfg.schedule.callbacks).values()],
     )
-    log.info("training %s on %s in %s", cfg.model.name, trainer.strategy.root_device, precision)
+    log.info(
+        "training %s on %s: %s",
+        cfg.model.name,
+        trainer.strategy.root_device,
+        hardware.describe(cfg, precision),
+    )
     trainer.fit(detector, datamodule=data)
     best = trainer.checkpoint_callbacks[0].best_model_path  # type: ignore[attr-defined]
     if trainer.interrupted or not best:
@@ -215,7 +221,7 @@ def _load(
     checkpoint.load_into(network, contract["model"]["name"])
     hardware.exact_float32()
     detector: Detector = _partial(cfg.detector)(
-        network=network,
+        network=folded(network),
         mean=contract["preprocess"]["mean"],
         std=contract["preprocess"]["std"],
         contract=contract,
