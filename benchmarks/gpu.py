@@ -90,7 +90,11 @@ def stepper(device: str, compiled: bool) -> tuple[Detector, Callable[[Batch], No
 
 
 def rate(
-    step: Callable[[Batch], None], batches: Iterator[Batch], steps: int, device: str, ahead: int = 0
+    step: Callable[[Batch], None],
+    batches: Iterator[Batch],
+    steps: int,
+    device: str,
+    ahead: int = 0,
 ) -> float:
     """Images a second over `steps` steps, once `ahead` batches read in advance are used up."""
     for given in itertools.islice(batches, WARM_UP + ahead):
@@ -164,7 +168,9 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
         }
         work = operations(stepper(device, False)[0], cached["image"])
         best = rate(step, itertools.repeat(cached), steps, device)
-        shown.add_row(str(compiled), "cached", "0", f"{best:.0f}", "1.00", f"{best * work / peak:.2f}")
+        shown.add_row(
+            str(compiled), "cached", "0", f"{best:.0f}", "1.00", f"{best * work / peak:.2f}"
+        )
         for source, read in (("PNG", None), ("store", packed)):
             for workers in options.workers:
                 fed = iter(loader(table, read, size, workers, steps))

@@ -40,6 +40,7 @@ from data.simulated import photos, window
 from data.store import open_store
 
 Work = Callable[[int], object]
+OVERHEAD = "seeding, Compose, crop and flip alone"
 
 
 def photographs(folder: Path, count: int) -> None:
@@ -73,33 +74,31 @@ def variants(folder: Path) -> tuple[dict[str, Work], int]:
     pack(folder, "bench", None)
     table, packed = open_store(folder, "bench", None)
     paths = table["path"].to_pylist()
-    exact = dataset(table, exact=True)
-    draws = [
-        draws_of(exact, 0, row, SIDE, SIDE) if _square(path) else None
-        for row, path in enumerate(paths)
-    ]
-    if None in draws:
+    if not all(_fits(path) for path in paths):
         raise SystemExit(f"all images must have {SIDE}×{SIDE} pixels")
-    rest = dataset(table, exact=True, read=lambda _, pixels=packed(0): pixels, p=0.0)
+    exact, exact_packed = dataset(table, exact=True), dataset(table, exact=True, read=packed)
+    draws = [draws_of(exact, 0, row, SIDE, SIDE) for row in range(len(paths))]
+    for row, path in enumerate(paths):
+        expected = np.asarray(published(path, draws[row]))
+        for source in (exact, exact_packed):
+            np.testing.assert_array_equal(source[0, row]["image"], expected, err_msg=path)
+    pixels = packed(0)
     works: dict[str, Work] = {
         "published pipeline": lambda row: tensor(published(paths[row], draws[row])),
         "published, without ToTensor and Normalize": lambda row: published(paths[row], draws[row]),
         "exact, from PNG": lambda row: exact[0, row],
-        "exact, from the packed store": dataset(table, True, packed).__getitem__,
-        "unbiased blur, from PNG": dataset(table, False).__getitem__,
-        "unbiased blur, from the packed store": dataset(table, False, packed).__getitem__,
-        "seeding, Compose, crop and flip alone": rest.__getitem__,
+        "exact, from the packed store": lambda row: exact_packed[0, row],
     }
-    for row, path in enumerate(paths):
-        expected = np.asarray(published(path, draws[row]))  # type: ignore[arg-type]
-        for source in (exact, dataset(table, True, packed)):
-            np.testing.assert_array_equal(source[0, row]["image"], expected, err_msg=path)
-    for name in list(works)[3:]:
-        works[name] = lambda row, work=works[name]: work((0, row))  # type: ignore[misc]
+    for name, other in (
+        ("unbiased blur, from PNG", dataset(table, exact=False)),
+        ("unbiased blur, from the packed store", dataset(table, exact=False, read=packed)),
+        (OVERHEAD, dataset(table, exact=True, read=lambda _: pixels, p=0.0)),
+    ):
+        works[name] = lambda row, other=other: other[0, row]  # type: ignore[misc]
     return works, len(paths)
 
 
-def _square(path: str) -> bool:
+def _fits(path: str) -> bool:
     with Image.open(path) as image:
         return image.size == (SIDE, SIDE)
 
@@ -120,7 +119,13 @@ def measure(works: dict[str, Work], rows: int, turns: int) -> dict[str, list[flo
 def show(times: dict[str, list[float]], rows: int) -> None:
     yardstick = times["published pipeline"]
     table = Table(title=f"{rows} photographs, {SIDE}×{SIDE}, blur_jpg_0.5, one core")
-    for name in ("from the file to the crop", "µs an image", "images/s", "ratio", "lowest–highest"):
+    for name in (
+        "from the file to the crop",
+        "µs an image",
+        "images/s",
+        "ratio",
+        "lowest–highest",
+    ):
         table.add_column(name, justify="left" if name[0] == "f" else "right")
     for name, own in times.items():
         ratios = [base / mine for base, mine in zip(yardstick, own, strict=True)]
@@ -134,12 +139,12 @@ def show(times: dict[str, list[float]], rows: int) -> None:
         )
     console = Console()
     console.print(table)
-    share = statistics.median(times["seeding, Compose, crop and flip alone"]) / statistics.median(
-        times["exact, from PNG"]
-    )
+    share = statistics.median(times[OVERHEAD]) / statistics.median(times["exact, from PNG"])
     console.print(f"seeding, Compose, crop and flip: {share:.1%} of the exact PNG path")
     console.print("every exact crop was identical to the published one")
-    console.print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    console.print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def main() -> None:

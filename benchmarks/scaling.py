@@ -64,7 +64,9 @@ def synthetic(root: Path, entries: int, files: list[str] | None = None) -> None:
             folder.mkdir(parents=True)
             os.utime(folder, ns=(1, 1))
             paths = [files[row % FILES] for row in range(rows)] if files else None
-            tables.append(_rows(paths or [f"{folder}/{row:06d}.png" for row in range(rows)], name, label))
+            tables.append(
+                _rows(paths or [f"{folder}/{row:06d}.png" for row in range(rows)], name, label)
+            )
             sections.append(Section(f"{name}/{half}", 1, time.time_ns(), rows))
     write_index(places(str(root))[0], Index(str(root), sections, pa.concat_tables(tables)))
 
@@ -167,7 +169,14 @@ def main() -> None:
 
 def sizes(place: Path, entries: list[int]) -> None:
     shown = Table(title="a run on an indexed data set")
-    for column in ("images", "index", "open it", "private memory", "find an image", "draw an order"):
+    for column in (
+        "images",
+        "index",
+        "open it",
+        "private memory",
+        "find an image",
+        "draw an order",
+    ):
         shown.add_column(column, justify="right")
     for count in tqdm(entries, desc="sizes"):
         root = place / f"{count}"

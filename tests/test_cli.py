@@ -104,6 +104,17 @@ MISTAKES = {
         ["task=test", "generator=folder", "folder=whole", "checkpoint=CHECKPOINT", "seed=-1"],
         ["seed=-1"],
     ),
+    "a store of no kind": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["data.store=zip"],
+        ["data.store=zip", "files or packed"],
+    ),
+    "a store that was never packed": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["model.weights=null", "data.store=packed"],
+        ["whole.packed", "task=pack data=folder"],
+    ),
+    "nothing to pack": (["task=pack", "data=folder"], ["data.train=PATH"]),
     "a value that is missing": (["data=folder"], ["data.train"]),
 }
 

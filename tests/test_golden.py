@@ -1,4 +1,4 @@
-"""The first ten training steps on committed images: bytes, draws, network and optimizer at once."""
+"""The first ten training steps on committed images: bytes, draws, network and optimizer."""
 
 from __future__ import annotations
 
@@ -83,13 +83,12 @@ def first_losses(folder: Path, *overrides: str) -> list[float]:
     return losses.losses
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("layout", ["true", "false"])
-def test_the_first_ten_losses_are_pinned(tmp_path: Path, threads: int, layout: str) -> None:
+@pytest.mark.parametrize(("threads", "channels_last"), [(1, "true"), (2, "false")])
+def test_the_first_ten_losses_are_pinned(tmp_path: Path, threads: int, channels_last: str) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        losses = first_losses(tmp_path, f"trainer.channels_last={layout}")
+        losses = first_losses(tmp_path, f"trainer.channels_last={channels_last}")
     finally:
         torch.set_num_threads(before)
     assert losses[:5] == pytest.approx(GOLDEN[:5], abs=EARLY)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torchvision import transforms
 
-from detector.backbones import resnet
+from detector.backbones import antialiased_resnet50, folded, resnet
 from detector.checkpoints import IMAGENET
 from detector.hardware import precision
 from detector.module import Detector
@@ -37,6 +40,52 @@ def test_logits_equal_those_of_totensor_and_normalize(channels_last: bool) -> No
         logits = model(torch.from_numpy(pixels))
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
     assert logits.dtype == torch.float32
+
+
+def settled(make: Callable[[], nn.Module]) -> nn.Module:
+    """A network whose batch norms have seen images."""
+    torch.manual_seed(0)
+    network = make().train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(8, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: resnet("resnet18"), lambda: resnet("resnet50"), antialiased_resnet50]
+)
+def test_folding_batch_norms_keeps_the_logits(make: Callable[[], nn.Module]) -> None:
+    network = settled(make)
+    before = copy.deepcopy(network.state_dict())
+    other = folded(network)
+    norms = [
+        sum(isinstance(one, nn.BatchNorm2d) for one in net.modules()) for net in (network, other)
+    ]
+    assert norms[1] < norms[0] / 4
+    images = torch.randn(5, 3, 70, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(other(images), network(images), atol=1e-5, rtol=0)
+    for key, value in network.state_dict().items():  # the checkpoint's own network is untouched
+        assert torch.equal(value, before[key])
+
+
+def test_a_network_that_cannot_be_traced_is_evaluated_as_it_is() -> None:
+    class Branching(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.sum((1, 2, 3)) if images.sum() > 0 else images.mean((1, 2, 3))
+
+    network = Branching()
+    assert folded(network) is network
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 20])
+def test_evaluation_in_small_batches_gives_one_logit_an_image(count: int) -> None:
+    model = detector().eval()
+    images = torch.randint(0, 256, (count, 40, 40, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        alone = torch.cat([model(image[None]) for image in images])
+        torch.testing.assert_close(model(images), alone, atol=1e-5, rtol=0)
 
 
 GOLDEN = 0.776945  # torch 2.14.1 on x86-64, float32

@@ -84,6 +84,25 @@ def test_the_same_command_gives_the_same_bits(
         assert torch.equal(one, other)
 
 
+def test_a_packed_store_gives_the_same_bits(
+    run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    packed = run("task=pack", *tiny(sets), cwd=tmp_path)
+    assert packed.returncode == 0, packed.stderr
+    assert "34 of 34 images to pack" in packed.stdout
+    again = run("task=pack", *tiny(sets), cwd=tmp_path)
+    assert "0 of 34 images to pack" in again.stdout
+    words = [*tiny(sets), "data.store=packed", "workers=2", f"hydra.run.dir={tmp_path}/run"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert scores(tmp_path / "run") == scores(trained)
+    listed = [(folder / "unreadable.csv").read_text() for folder in (tmp_path / "run", trained)]
+    assert listed[0] == listed[1]
+    states = [torch.load(folder / "last.ckpt") for folder in (tmp_path / "run", trained)]
+    for one, other in zip(*(state["state_dict"].values() for state in states), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_a_finished_run_is_not_run_again(run: Run, sets: Path, trained: Path) -> None:
     before = (trained / "best.ckpt").stat().st_mtime_ns
     result = run(*tiny(sets), "workers=0", f"hydra.run.dir={trained}", cwd=trained)

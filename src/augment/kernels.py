@@ -18,14 +18,14 @@ def weights(sigma: float) -> np.ndarray:
     return np.ascontiguousarray((line / line.sum())[radius:])
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _mirror(index: Any, size: Any) -> Any:
     """The pixel that `index` beyond the edge repeats: (d c b a | a b c d | d c b a)."""
     index = index % (2 * size)
     return index if index < size else 2 * size - 1 - index
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _correlate(sums: Any, pixels: Any, centre: Any, stride: Any, weights: Any) -> None:
     """Weighted sums around `pixels[centre:]`, whose neighbours lie `stride` apart.
 
@@ -60,7 +60,7 @@ def _correlate(sums: Any, pixels: Any, centre: Any, stride: Any, weights: Any) -
             sums[j] = total + np.float64(a1[j] + b1[j]) * w1
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _mirrored_rows(image: Any, radius: Any) -> Any:
     """The rows of `image` as one line of float32, with `radius` mirrored rows at either end."""
     height, width, channels = image.shape
@@ -73,7 +73,7 @@ def _mirrored_rows(image: Any, radius: Any) -> Any:
     return rows.reshape(rows.size)
 
 
-@njit  # type: ignore[untyped-decorator]
+@njit
 def _fill_margins(line: Any, margin: Any, channels: Any) -> None:
     """Mirror the middle of `line` into the `margin` at either end."""
     width = (len(line) - 2 * margin) // channels
@@ -86,9 +86,7 @@ def _fill_margins(line: Any, margin: Any, channels: Any) -> None:
             line[right + c] = line[from_right + c]
 
 
-@njit(  # type: ignore[untyped-decorator]
-    "void(uint8[:,:,::1], uint8[:,:,::1], float64[::1])", error_model="numpy", cache=True
-)
+@njit("void(uint8[:,:,::1], uint8[:,:,::1], float64[::1])", error_model="numpy", cache=True)
 def truncating_blur(image: Any, blurred: Any, weights: Any) -> None:
     """Blur H×W×C `image` into `blurred` down, then across, cutting fractions off after each.
 

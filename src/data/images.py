@@ -12,13 +12,13 @@ from torchvision.transforms import functional
 from data import png
 
 
-class Unreadable(OSError):
+class UnreadableError(OSError):
     """An image known to be unreadable; the message is the reason given when that was found."""
 
 
 def reason(error: Exception) -> str:
     """One line that says why a file could not be read."""
-    if isinstance(error, Unreadable):
+    if isinstance(error, UnreadableError):
         return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())
 

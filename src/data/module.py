@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ DOWNLOAD = (
 )
 TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
 TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
+# Forked readers share the pages of the index and the compiled kernels; Python 3.14's default start
+# would copy the one and load the other again in each.
+START = "fork" if sys.platform == "linux" else None
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -219,6 +223,7 @@ class ImageDataModule(pl.LightningDataModule):
             sampler=sampler,
             drop_last=drop_last,
             num_workers=workers,
+            multiprocessing_context=START if workers else None,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,

@@ -55,6 +55,8 @@ def _trusted() -> bool:
                 raise ValueError("other pixels than PIL's")
     except Exception as error:  # a library built for another machine can fail in any way
         reason = " ".join(str(error).split())
-        log.warning("kornia_rs cannot decode PNG here (%s): PIL will, at a third of the speed", reason)
+        log.warning(
+            "kornia_rs cannot decode PNG here (%s): PIL will, at a third of the speed", reason
+        )
         return False
     return True

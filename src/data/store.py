@@ -49,7 +49,7 @@ class Packed:
         """The image of `row`, `uint8` H×W×3.
 
         Raises:
-            images.Unreadable: it could not be read when it was packed.
+            images.UnreadableError: it could not be read when it was packed.
         """
         part = bisect.bisect_right(self.starts, row) - 1
         number, place = divmod(row - self.starts[part], SHARD)
@@ -59,7 +59,7 @@ class Packed:
             self.shards[part, number] = shard
         image = shard.image(place)
         if isinstance(image, str):
-            raise images.Unreadable(image)
+            raise images.UnreadableError(image)
         return image.copy()  # a mapped page cannot be written to
 
     def __getstate__(self) -> dict[str, object]:

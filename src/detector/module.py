@@ -67,7 +67,7 @@ class Detector(pl.LightningModule):
         """Logits, float32 of shape N, of `uint8` images N×H×W×3."""
         if self.training or images.device.type != "cpu":
             return self._logits(images)
-        return torch.cat([self._logits(few) for few in images.split(CACHED)])
+        return torch.cat([self._logits(few) for few in torch.split(images, CACHED)])
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
