@@ -66,7 +66,8 @@ def _compiled(image: np.ndarray, sigma: float) -> np.ndarray:
     from augment.kernels import truncating_blur, weights
 
     blurred = np.empty(image.shape, np.uint8)
-    truncating_blur(np.ascontiguousarray(image), blurred, weights(sigma))
+    # numba's signature asks for a writable array, though it only reads.
+    truncating_blur(np.require(image, requirements=["C", "W"]), blurred, weights(sigma))
     return blurred
 
 

@@ -19,6 +19,7 @@ from data.errors import DataError
 log = logging.getLogger(__name__)
 
 LABELS = {"0_real": 0, "1_fake": 1}
+PACKED = ".packed"  # ends the name of a store, which has the same layout
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
 # Arrow keeps the paths in one buffer: a list of as many Python strings would be copied into
@@ -45,8 +46,9 @@ def table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
 def images_in(folder: str | Path) -> list[str]:
     """Paths of the image files directly in `folder`, sorted by name."""
     with os.scandir(folder) as entries:
+        # A name that is not UTF-8 is listed as nearly as can be, and as unreadable later.
         names = [
-            entry.name
+            entry.name.encode("utf-8", "replace").decode()
             for entry in entries
             if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".")
         ]
@@ -105,7 +107,8 @@ def _classes(
     for here, folders, _ in os.walk(root):
         if LABELS.keys() & set(folders):
             found.add(Path(here))
-        folders[:] = sorted(set(folders) - LABELS.keys())
+        below = set(folders) - LABELS.keys()
+        folders[:] = sorted(name for name in below if not name.endswith(PACKED))
     if not found:
         raise DataError(
             f"{generator}: no folders 0_real/ and 1_fake/ below {root}; real images go into "

@@ -159,13 +159,18 @@ def read_index(place: Path, root: str) -> Index:
             table = file.read_all()
         about = json.loads(table.schema.metadata[b"genspot"])
         sections = [Section(**section) for section in about["sections"]]
-        table = table.cast(INDEX) if table.schema.names != INDEX.names else table
-    except (OSError, ValueError, KeyError, TypeError):  # none, torn, or another version's
+        former = about["root"]
+        if not table.schema.equals(INDEX):
+            raise ValueError("an index of another version")
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):  # none, or torn
         return Index(root, [], INDEX.empty_table())
-    if about["root"] != root:
-        tails = pa.compute.utf8_slice_codeunits(table["path"], len(about["root"]))
-        moved = pa.compute.binary_join_element_wise(root, tails, "")
-        table = table.set_column(0, INDEX.field(0), moved.cast(pa.large_string()))
+    if former != root:
+        tails = pa.compute.utf8_slice_codeunits(table["path"], len(former))
+        wide = pa.large_string()
+        moved = pa.compute.binary_join_element_wise(
+            pa.scalar(root, wide), tails, pa.scalar("", wide)
+        )
+        table = table.set_column(0, INDEX.field(0), moved)
     return Index(root, sections, table)
 
 

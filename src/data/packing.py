@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data import images
 from data.errors import DataError
-from data.index import open_index, write_index
+from data.index import Index, open_index, write_index
 from data.store import BATCH, SCHEMA, SHARD, Shard, index_of, shard_file, store_of
 
 log = logging.getLogger(__name__)
@@ -61,6 +61,11 @@ def pack(folder: str | Path, generator: str, classes: list[str] | str | None) ->
             for first in range(0, len(rows), SHARD)
         ]
         missing = [shard for shard in shards if not _done(*shard)]
+        known = index_of(folder).parts()
+        # Until a half is whole again, the index must not promise the rows it had.
+        unfinished = {file.parent for file, _ in missing}
+        whole = {name: one for name, one in known.items() if store / name not in unfinished}
+        write_index(store / "index.arrow", index.joined(whole))
         _announce(store, missing, total=len(index.table))
         with (
             tqdm(
@@ -73,9 +78,17 @@ def pack(folder: str | Path, generator: str, classes: list[str] | str | None) ->
         ):
             for file, rows in missing:
                 _write(file, rows["path"].to_pylist(), threads, progress.update)
-        parts = index_of(folder).parts() | index.parts()
-        write_index(store / "index.arrow", index.joined(parts))
+        write_index(store / "index.arrow", index.joined(known | index.parts()))
+        _drop_others(store, index, {file for file, _ in shards})
     log.info("%s holds %d images, verified", store, len(index.table))
+
+
+def _drop_others(store: Path, index: Index, shards: set[Path]) -> None:
+    """Remove the files of these halves that hold nothing any more."""
+    for section in index.sections:
+        for file in (store / section.folder).glob("*"):
+            if file not in shards:
+                file.unlink()
 
 
 def _announce(store: Path, missing: list[Part], total: int) -> None:
@@ -120,10 +133,12 @@ def _done(file: Path, rows: pa.Table) -> bool:
     """Whether `file` holds these images as they are now."""
     try:
         shard = Shard(file).table
-    except (OSError, pa.ArrowException):
+    except (OSError, KeyError, ValueError, pa.ArrowException):
         return False
     paths = rows["path"].to_pylist()
-    return shard.schema == SCHEMA and shard.select(["name", "changed"]).to_pydict() == {
+    return shard.schema.equals(SCHEMA, check_metadata=True) and shard.select(
+        ["name", "changed"]
+    ).to_pydict() == {
         "name": [os.path.basename(path) for path in paths],
         "changed": [_stamp(path) for path in paths],
     }

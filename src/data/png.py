@@ -23,7 +23,7 @@ def decode(content: bytes) -> np.ndarray | None:
     One kind of damage passes here that PIL refuses: a wrong checksum of the compressed data
     inside a chunk whose own checksum is right.
     """
-    if content[:16] != START or content[24:29] != PLAIN or not _trusted():
+    if content[:16] != START or content[24:29] != PLAIN or not _bare(content) or not _trusted():
         return None
     width, height = struct.unpack(">II", content[16:24])
     if not 0 < width * height <= LARGEST:
@@ -32,6 +32,14 @@ def decode(content: bytes) -> np.ndarray | None:
         return _kornia(content, height, width)
     except Exception:  # damage
         return None
+
+
+def _bare(content: bytes) -> bool:
+    """Whether the file holds pixels alone; in what else it may hold, PIL looks for damage."""
+    place = 33  # behind the header
+    while content[place + 4 : place + 8] == b"IDAT":
+        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    return content[place + 4 : place + 8] == b"IEND"
 
 
 def _kornia(content: bytes, height: int, width: int) -> np.ndarray:

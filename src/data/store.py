@@ -3,6 +3,9 @@
 Beside the folder `train/` lies `train.packed/`: for each half of each class a folder of Arrow
 files of up to `SHARD` images, and an index. A store needs no source: it can be copied alone to
 where the training runs. Images are read through memory maps, in any order.
+
+A store is out of date when a folder of its source changed (files added, removed or renamed), and
+is then refused. A file rewritten in place leaves its folder's time as it was: pack again.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import pyarrow as pa
 
 from data import images
 from data.errors import DataError
-from data.folders import LABELS, halves
+from data.folders import LABELS, PACKED, halves
 from data.index import Index, read_index
 
 SHARD = 1024  # images a file: what a killed pack can lose
@@ -29,7 +32,8 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null where it cannot be read
         ("reason", pa.string()),  # why
-    ]
+    ],
+    metadata={"layout": f"{SHARD} images a file, {BATCH} a batch"},
 )
 
 
@@ -108,7 +112,7 @@ def shard_file(folder: Path, number: int) -> Path:
 def store_of(folder: str | Path) -> Path:
     """Where the store of `folder` lies."""
     root = Path(os.path.abspath(folder))
-    return root.with_name(f"{root.name}.packed")
+    return root.with_name(root.name + PACKED)
 
 
 def index_of(folder: str | Path) -> Index:
@@ -135,6 +139,10 @@ def open_store(
         if os.path.isdir(half) and os.stat(half).st_mtime_ns != known[name].changed:
             raise DataError(f"{half} changed since it was packed; {mend}")
     parts = [(store_of(folder) / name, known[name].rows) for name in wanted]
+    for place, rows in parts:
+        for number in range(-(-rows // SHARD)):
+            if not shard_file(place, number).is_file():
+                raise DataError(f"{shard_file(place, number)} is missing; {mend}")
     return index.select(wanted).samples(generator), Packed(parts)
 
 
@@ -147,6 +155,6 @@ def _wanted(
         return [os.path.relpath(half.folder, index.root) for half in found]
     if classes == "any":
         names = (section.folder for section in index.sections)
-        return sorted(names, key=lambda name: Path(name).parts)
+        return sorted(names, key=lambda name: (Path(name).parent, name))
     parents = [""] if classes is None else sorted(classes)
     return [os.path.join(parent, half) for parent in parents for half in LABELS]
