@@ -85,7 +85,9 @@ def test_unbiased_blur_is_the_float_filter_rounded_once(
     ]
     blurred = blur(image, sigma, exact=False)
     assert blurred.dtype == np.uint8
-    np.testing.assert_array_equal(blurred, np.rint(np.stack(planes, -1)).astype(np.uint8))
+    # OpenCV and SciPy sum in another order: where the sum lies between two grey levels, to
+    # within float32, either may be taken.
+    assert np.abs(blurred - np.stack(planes, -1)).max() < 0.5 + 1e-3
 
 
 @pytest.mark.parametrize("make", [noise, photo_like])
