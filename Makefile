@@ -1,15 +1,21 @@
 # make run    set up everything and run the main job on the embedded data set
 # make test   set up everything, check style and types, and run the tests
+# make studies  run every study in miniature
 # make bench  measure the input pipeline and the CPU steps (bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run setup test lint test-slow test-gpu bench bench-scale bench-gpu lock clean
+.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
+
+# All studies in miniature, the trainings first: the others test a checkpoint of theirs.
+MINIATURES := augmentation num_classes robustness uncropped unseen spectra ranking published
+studies: setup
+	for name in $(MINIATURES); do $(BIN)/python run.py experiments=$${name}_mini || exit 1; done
 
 setup: $(READY)
 
@@ -31,6 +37,9 @@ lint: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-browser: setup
+	$(BIN)/python -m pytest -m browser
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu

@@ -7,6 +7,7 @@ import difflib
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,6 +33,7 @@ from yaml import YAMLError  # noqa: E402
 
 from data.errors import DataError  # noqa: E402
 from detector.errors import DetectorError  # noqa: E402
+from detector.reuse import finished  # noqa: E402
 
 
 class SweepError(Exception):
@@ -55,10 +57,34 @@ USERS_ERRORS = (
 )
 
 
+@dataclass
+class Sweep:
+    """What came of a sweep's jobs."""
+
+    folder: Path | None = None
+    failed: list[str] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Report on all jobs that have results; then say which have none.
+
+        Raises:
+            SweepError: some failed.
+        """
+        if self.folder and any(self.folder.glob("*/metrics.json")):
+            words = ["task=report", f"runs=['{self.folder}']", "hydra.mode=RUN"]
+            words += [f"hydra.run.dir='{self.folder}'"]
+            subprocess.run([sys.executable, str(ROOT / "run.py"), *words], check=False)
+        if self.failed:
+            raise SweepError("; ".join(self.failed))
+
+
+SWEEP = Sweep()
+
+
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return isolate()
+        return isolate(cfg)
     try:
         hydra.utils.get_method(cfg.task.run)(cfg)
     except USERS_ERRORS as error:
@@ -66,20 +92,23 @@ def run(cfg: DictConfig) -> None:
         give_up(error)  # here, where Hydra does not add lines of its own
 
 
-def isolate() -> None:
-    """Run this job of a sweep as a plain run in a process of its own.
+def isolate(cfg: DictConfig) -> None:
+    """Run this job of a sweep as a plain run in a process of its own; finished ones not again.
 
     In the sweep's process, a strategy that starts this script again on every device would start
     the whole sweep again; and what one job leaves behind would reach the next.
     """
     job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    SWEEP.folder = Path(job.sweep.dir).absolute()
+    if cfg.task.name == "train" and finished(folder, cfg):
+        print(f"job {job.job.num} is already done: {folder}")
+        return
     command = [sys.executable, str(ROOT / "run.py"), *job.overrides.task]
-    command += ["hydra.mode=RUN", f'hydra.run.dir="{job.runtime.output_dir}"']
+    command += ["hydra.mode=RUN", f'hydra.run.dir="{folder}"']
     code = subprocess.run(command, check=False).returncode
     if code:
-        raise SweepError(
-            f"job {job.job.num} failed with exit code {code}: {job.runtime.output_dir}"
-        )
+        SWEEP.failed.append(f"job {job.job.num} failed with exit code {code}: {folder}")
 
 
 def one_line(error: BaseException) -> str:
@@ -135,6 +164,7 @@ def main() -> NoReturn:
     register_studies()
     try:
         run()
+        SWEEP.end()
     except USERS_ERRORS as error:
         give_up(error)
     except KeyboardInterrupt:

@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Sampler
 from data import simulated, trivial
 from data.dataset import Draw, ImageDataset, Sample, collate
 from data.errors import DataError
-from data.folders import find, table
+from data.folders import find, halves, table
 from data.index import scan
 from data.samplers import PlainShare, ShuffledShare
+from data.spectra import write_spectra
 from data.store import Packed, open_store
 
 DOWNLOAD = (
@@ -42,7 +43,7 @@ class ImageDataModule(pl.LightningDataModule):
             store);
             None where nothing is trained.
         generators: what is tested on, files of conf/generator/ by their keys.
-        augment: degradations of "train" and "val" images.
+        augment: degradations of "train" and "val" images, and of "test" images where there are.
         simulation: size, seed and numbers of images of data sets that are built here.
         batch_size: images a step, over all ranks.
         eval_batch_size: images a step and rank in evaluation; 1 where `crop_test` is None.
@@ -57,7 +58,7 @@ class ImageDataModule(pl.LightningDataModule):
         self,
         source: dict[str, Any] | None,
         generators: dict[str, dict[str, Any]],
-        augment: dict[str, albumentations.Compose],
+        augment: dict[str, albumentations.Compose | None],
         simulation: dict[str, int],
         batch_size: int,
         eval_batch_size: int,
@@ -121,7 +122,7 @@ class ImageDataModule(pl.LightningDataModule):
         assert source is not None, "fit without a training set"
         if not source[split]:
             raise DataError(f"data={source['name']} needs data.train=PATH and data.val=PATH")
-        wanted = source[split], source["name"], source["classes"]
+        wanted = source[split], source["name"], self._classes(split)
         if source["store"] == "packed":
             rows, self.readers[split] = open_store(*wanted)
         else:
@@ -130,6 +131,25 @@ class ImageDataModule(pl.LightningDataModule):
         if len(rows["label"].unique()) < 2:
             raise DataError(f"{source['name']}: {source[split]} lacks real or fake images")
         return rows
+
+    def _classes(self, split: str) -> list[str] | str | None:
+        """The classes to take: those declared, or as many of them as `subset` asks for.
+
+        Which ones, is drawn from the seed; which Wang et al. took is not published.
+        """
+        assert self.source is not None
+        classes, subset = self.source["classes"], self.source["subset"]
+        if subset is None or (split == "val" and classes == "any"):
+            return classes
+        if classes == "any":
+            found = halves(self.source["train"], self.source["name"], classes)
+            classes = sorted({half.name for half in found})
+        if type(subset) is not int or not 0 < subset <= len(classes or []):
+            raise DataError(
+                f"data.subset={subset}: {self.source['name']} has {len(classes or [])} classes"
+            )
+        drawn = np.random.default_rng(self.seed).permutation(len(classes))[:subset]
+        return sorted(classes[number] for number in drawn)
 
     def _test_table(self) -> pa.Table:
         """The images of all generators, one below the other."""
@@ -188,15 +208,28 @@ class ImageDataModule(pl.LightningDataModule):
         )
         return self._loader(dataset, PlainShare(len(dataset), *self._rank()), self.eval_batch_size)
 
+    def calibration_dataloader(self) -> DataLoader[Sample]:
+        """Validation images as test images are seen: what thresholds are fitted on."""
+        return self._whole(self.tables["val"], read=self.readers.get("val"))
+
     def test_dataloader(self) -> DataLoader[Sample]:
-        return self._whole(self.tables["test"])
+        return self._whole(self.tables["test"], self.augment.get("test"))
+
+    def write_spectra(self, folder: Path, limit: int) -> None:
+        """Draw the mean spectra of the test images; see `data.spectra.write_spectra`."""
+        write_spectra(self.tables["test"], folder, self.crop_test or self.crop, limit, self.seed)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         return self._whole(self.tables["predict"])
 
-    def _whole(self, rows: pa.Table) -> DataLoader[Sample]:
-        """Images as they are: not resized, not degraded, the middle cut out or nothing."""
-        dataset = ImageDataset(rows, crop=self.crop_test)
+    def _whole(
+        self,
+        rows: pa.Table,
+        augment: albumentations.Compose | None = None,
+        read: Packed | None = None,
+    ) -> DataLoader[Sample]:
+        """Images as they are, or degraded; not resized, the middle cut out or nothing."""
+        dataset = ImageDataset(rows, augment, crop=self.crop_test, seed=self.seed, read=read)
         batch = self.eval_batch_size if self.crop_test else 1
         return self._loader(dataset, PlainShare(len(dataset), *self._rank()), batch)
 

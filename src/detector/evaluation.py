@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytorch_lightning as pl
 
-from detector import metrics, report
+from detector import calibration, metrics, report
 from detector.scores import (
     Collected,
     listing,
     score_table,
     unreadable_table,
     write_csv,
+    write_json,
     write_parquet,
 )
 
@@ -99,19 +100,20 @@ def publish(
     collected: Collected,
     generators: dict[str, dict[str, Any]],
     about: dict[str, Any],
-    config: str,
+    validation: pa.Table | None = None,
     refused: Sequence[pa.Table] = (),
     trivial: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Write all results of a test into `folder`, print the table, and return the metrics.
 
     Args:
-        folder: the run's.
+        folder: the run's, with its config.yaml.
         samples: the table that was tested.
         collected: what the test loop saw of it.
         generators: files of conf/generator/ by their keys.
-        about: title, checkpoint, trained_on (the contract), crop, seed and bootstrap.
-        config: the composed configuration as YAML.
+        about: title, checkpoint, trained_on (the contract), crop, degrade, seed, bootstrap,
+            versions and commit.
+        validation: scores of validation images, on which threshold and temperature are fitted.
         refused: tables of what could not be read in training and validation.
         trivial: scores of the trivial classifier for the rows of `samples`.
     """
@@ -120,25 +122,31 @@ def publish(
     write_parquet(scores, folder / "scores.parquet")
     write_csv(listing([unreadable, *refused]), folder / "unreadable.csv")
     specs = {spec.get("name", key): spec for key, spec in generators.items()}
-    result = metrics.evaluate(scores, list(specs), **about["bootstrap"], seed=about["seed"])
+    fitted = None if validation is None else calibration.fit(validation)
+    real_sets = {name: spec["real_set"] for name, spec in specs.items() if spec.get("real_set")}
+    result = metrics.evaluate(
+        scores,
+        list(specs),
+        **about["bootstrap"],
+        seed=about["seed"],
+        real_sets=real_sets,
+        fit=fitted,
+    )
     complete(result, specs, scores, unreadable, about["trained_on"], about["crop"])
+    if about["degrade"]:  # nothing was published on degraded images
+        for one in (*result["generators"].values(), result["mean"]):
+            one["published"] = None
     for name, one in result["generators"].items():
         one["trivial_ap"] = trivial_ap(samples, trivial, name)
     known = [one["trivial_ap"] for one in result["generators"].values() if one["status"] == "ok"]
     result["mean"]["trivial_ap"] = None if None in known or not known else float(np.mean(known))
-    result = about | {"unreadable_in_training": sum(len(one) for one in refused)} | result
-    report.write(result, config, folder)
+    about = about | {
+        "unreadable_in_training": sum(len(one) for one in refused),
+        "fit": None if fitted is None else asdict(fitted),
+        "real_sets": real_sets,
+    }
+    result = about | result
+    write_json(result, folder / "metrics.json")
+    report.write([folder], folder, about["title"])
     report.show(result, folder)
     return result
-
-
-def log_results(result: dict[str, Any], loggers: list[pl.loggers.Logger]) -> None:
-    """The figures as ap/GENERATOR, acc/GENERATOR and so on, their means as ap/mean."""
-    figures = {
-        f"{measure}/{name}": one[measure]
-        for name, one in [*result["generators"].items(), ("mean", result["mean"])]
-        for measure in metrics.MEASURES
-        if one[measure] is not None
-    }
-    for logger in loggers:
-        logger.log_metrics(figures)

@@ -3,39 +3,275 @@
 from __future__ import annotations
 
 import logging
+import queue
+import shlex
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import wandb
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+from sklearn.metrics import precision_recall_curve
+from wandb.sdk.lib.runid import generate_id
+
+from detector.metrics import MEASURES
 
 log = logging.getLogger(__name__)
 
 START_LIMIT = 20.0  # seconds that an unreachable server may hold up the start of a run
+FINISH_LIMIT = 60.0  # seconds that a slow or lost server may hold up its end
+WAITING = 10_000  # calls that may wait for a server or a disk that hangs
+POINTS = 100  # of each generator's precision-recall curve
+COLUMNS = ("generator", "ap", "low", "high", "published", "difference", "acc", "images")
+MEDIA = ("spectra", "ranking")  # folders of a run whose pictures are shown
+
+Row = list[Any]
+
+
+class PatientLogger(WandbLogger):
+    """A WandbLogger whose calls a thread of its own makes, so that none stops or slows a run.
+
+    What fails costs one warning and nothing else; the calls after it are tried all the same.
+    """
+
+    def __init__(self, run: Any) -> None:
+        super().__init__(experiment=run)
+        self._calls: queue.Queue[Callable[[], object] | None] = queue.Queue(WAITING)
+        self._warned = False
+        self._thread = threading.Thread(target=self._make_calls, daemon=True)
+        self._thread.start()
+        # As Lightning does for a run that it begins itself: a resumed run goes on at its step.
+        self.later(partial(run.define_metric, "trainer/global_step"))
+        self.later(
+            partial(run.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
+        )
+
+    def later(self, call: Callable[[], object] | None) -> None:
+        """Put `call` behind those that wait; None ends the thread."""
+        try:
+            self._calls.put_nowait(call)
+        except queue.Full:
+            self._warn("it does not keep up")
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.later(partial(super().log_metrics, dict(metrics), step))
+
+    def log_hyperparams(self, params: Any) -> None:
+        self.later(partial(super().log_hyperparams, params))
+
+    def finalize(self, status: str) -> None:
+        # Lightning says "success" after the training already, and the results come later.
+        if status != "success":
+            self.close(exit_code=1)
+
+    def close(self, exit_code: int = 0) -> None:
+        """Make the calls that wait and finish the run, within a bounded time."""
+        if not self._thread.is_alive():
+            return
+        self.later(partial(self.experiment.finish, exit_code))
+        self.later(None)
+        self._thread.join(FINISH_LIMIT + START_LIMIT)
+        if self._thread.is_alive():
+            self._warn("it does not answer")
+
+    def _make_calls(self) -> None:
+        while (call := self._calls.get()) is not None:
+            try:
+                call()
+            except Exception as error:  # whatever the server, the disk or wandb did
+                self._warn(_one_line(error))
+
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning(
+                "Weights & Biases: not everything is uploaded (%s); metrics.csv and metrics.json "
+                "have every figure; to try again: %s",
+                reason,
+                _sync(self.experiment),
+            )
 
 
 def wandb_logger(
-    project: str, group: str | None, name: str, tags: list[str], save_dir: str
+    project: str,
+    group: str | None,
+    job_type: str,
+    name: str,
+    tags: list[str],
+    save_dir: str,
+    config: dict[str, Any],
+    classes: list[str] | str | None,
+    subset: int | None = None,
 ) -> WandbLogger:
-    """A Weights & Biases logger: online where a key is set, else offline; never a hindrance."""
+    """A Weights & Biases logger: online where a key is set, else offline; never a hindrance.
+
+    Args:
+        project: that the run belongs to.
+        group: the study, if any.
+        job_type: the task.
+        name: shown in the list of runs.
+        tags: to find it by.
+        save_dir: the run's folder; it keeps the run's id, under which a second start goes on.
+        config: plain values to filter and to group by; `num_classes` is added.
+        classes: of the training set; a list, or null or "any" where none are named.
+        subset: how many classes are taken, where not all are.
+    """
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return WandbLogger(save_dir=save_dir, offline=True)
+    counted = len(classes) if isinstance(classes, list) else None
     wanted: dict[str, Any] = {
         "project": project,
         "group": group,
+        "job_type": job_type,
         "name": name,
         "tags": tags,
         "dir": save_dir,
+        "config": config | {"num_classes": counted if subset is None else subset},
+        "id": _own_id(Path(save_dir)),
     }
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        return WandbLogger(save_dir=save_dir, offline=True)
-    settings = wandb.Settings(init_timeout=START_LIMIT, silent=True)
+    return PatientLogger(_begin(wanted))
+
+
+def _own_id(folder: Path) -> str:
+    """The id of the run in `folder`, drawn when it is first asked for."""
+    file = folder / "wandb_id.txt"
+    if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = generate_id()
+    file.write_text(drawn + "\n", encoding="utf-8")
+    return drawn
+
+
+def _begin(wanted: dict[str, Any]) -> Any:
+    """The run as it can be had: online, offline, or one that keeps nothing."""
+    settings = wandb.Settings(
+        init_timeout=START_LIMIT,
+        finish_timeout=FINISH_LIMIT,
+        finish_timeout_raises=True,
+        silent=True,
+    )
+    try:
+        if run := _online(wanted, settings):
+            return run
+        run = wandb.init(**wanted, mode="offline", settings=settings)
+    except Exception as error:
+        log.warning(
+            "Weights & Biases cannot be used (%s): metrics.csv and metrics.json have the figures",
+            _one_line(error),
+        )
+        return wandb.init(mode="disabled")
+    log.info("Weights & Biases: offline; to upload later: %s", _sync(run))
+    return run
+
+
+def _online(wanted: dict[str, Any], settings: wandb.Settings) -> Any:
+    """The run on the server, or None without a key or a server that takes it."""
     try:
         if wandb.login(prompt=False):  # a key is set
-            return WandbLogger(experiment=wandb.init(**wanted, settings=settings))
+            return wandb.init(**wanted, resume="allow", settings=settings)
     except Exception as error:  # whatever the key, the server or the network did, the run goes on
-        reason = " ".join(str(error).split())
-        log.warning("Weights & Biases cannot be used online (%s): logging offline", reason)
-    run = wandb.init(**wanted, mode="offline", settings=settings)
-    log.info(
-        "Weights & Biases: offline; to upload later: wandb sync %s", run.dir.rsplit("/", 1)[0]
-    )
-    return WandbLogger(experiment=run)
+        log.warning(
+            "Weights & Biases cannot be used online (%s): logging offline", _one_line(error)
+        )
+        wandb.teardown()  # its service keeps the id of a run that it could not begin
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _sync(run: Any) -> str:
+    """The command that uploads what `run` left on the disk."""
+    return f"wandb sync {shlex.quote(str(Path(run.dir).parent))}"
+
+
+def log_results(metrics: dict[str, Any], folder: Path, loggers: list[Logger]) -> None:
+    """The figures as ap/GENERATOR, acc/GENERATOR and so on, their means as ap/mean.
+
+    Weights & Biases also gets the bounds ap_low/… and ap_high/…, the table of the APs, the
+    precision-recall curves and the pictures; it is the last thing that its run takes.
+
+    Args:
+        metrics: as in metrics.json.
+        folder: of the run, with scores.parquet.
+        loggers: of the run.
+    """
+    figures = {
+        f"{measure}/{name}": one[measure]
+        for name, one in _named(metrics)
+        for measure in MEASURES
+        if one[measure] is not None
+    }
+    for logger in loggers:
+        logger.log_metrics(figures)
+        if isinstance(logger, PatientLogger):
+            # One call each: what one of them cannot do is no reason to leave out the others.
+            logger.later(partial(_log_bounds, logger.experiment, metrics))
+            logger.later(partial(_log_table, logger.experiment, metrics))
+            logger.later(partial(_log_curves, logger.experiment, metrics, folder))
+            for picture in pictures(folder):
+                logger.later(partial(_log_picture, logger.experiment, picture))
+            logger.close()
+
+
+def _named(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [*metrics["generators"].items(), ("mean", metrics["mean"])]
+
+
+def _log_bounds(run: Any, metrics: dict[str, Any]) -> None:
+    known = {name: one["ap_interval"] for name, one in _named(metrics) if one["ap_interval"]}
+    run.summary.update({f"ap_low/{name}": low for name, (low, _) in known.items()})
+    run.summary.update({f"ap_high/{name}": high for name, (_, high) in known.items()})
+
+
+def _log_table(run: Any, metrics: dict[str, Any]) -> None:
+    run.log({"ap_table": wandb.Table(list(COLUMNS), table(metrics))})
+
+
+def _log_curves(run: Any, metrics: dict[str, Any], folder: Path) -> None:
+    columns: list[str | int] = ["generator", "recall", "precision"]
+    points = wandb.Table(columns, list(curves(metrics, folder)))
+    title = "Precision over recall"
+    run.log({"pr": wandb.plot.line(points, "recall", "precision", "generator", title)})
+
+
+def _log_picture(run: Any, picture: Path) -> None:
+    run.log({f"{picture.parent.name}/{picture.stem}": wandb.Image(str(picture))})
+
+
+def table(metrics: dict[str, Any]) -> list[Row]:
+    """The rows of `COLUMNS`, as fractions, the mean last; None where there is no figure."""
+    rows = []
+    for name, one in _named(metrics):
+        low, high = one["ap_interval"] or (None, None)
+        published = (one.get("published") or {}).get("ap")
+        apart = None if None in (one["ap"], published) else one["ap"] - published
+        rows.append([name, one["ap"], low, high, published, apart, one["acc"], one.get("images")])
+    return rows
+
+
+def curves(metrics: dict[str, Any], folder: Path) -> Iterator[Row]:
+    """Points [generator, recall, precision], about `POINTS` of each generator with an AP."""
+    scores = pyarrow.parquet.read_table(folder / "scores.parquet")
+    names = np.asarray(scores["generator"].cast(pa.string()).to_pylist(), dtype=object)
+    labels, logits = scores["label"].to_numpy(), scores["logit"].to_numpy()
+    for name, one in metrics["generators"].items():
+        if one["ap"] is not None:
+            mine = names == name
+            precision, recall, _ = precision_recall_curve(labels[mine], logits[mine])
+            steps = np.linspace(0, len(recall) - 1, min(POINTS, len(recall))).round().astype(int)
+            for point in steps:
+                yield [name, float(recall[point]), float(precision[point])]
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The run's PNG files for Weights & Biases, shown as FOLDER/STEM."""
+    return [file for name in MEDIA for file in sorted((folder / name).glob("*.png"))]

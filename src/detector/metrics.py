@@ -9,7 +9,23 @@ import pyarrow as pa
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
-MEASURES = ("ap", "acc", "acc_real", "acc_fake", "auroc")
+from detector import calibration
+from detector.bootstrap import interval, replicate
+from detector.calibration import Fit
+
+MEASURES = (
+    "ap",
+    "acc",
+    "acc_real",
+    "acc_fake",
+    "auroc",
+    "acc_fitted",
+    "acc_best",
+    "tpr_at_1",
+    "tpr_at_5",
+    "ece",
+    "ece_scaled",
+)
 
 
 def as_probabilities(logits: np.ndarray) -> torch.Tensor:
@@ -27,62 +43,54 @@ def average_precision(labels: np.ndarray, logits: np.ndarray) -> float:
     return float(binary_average_precision(as_probabilities(logits), torch.from_numpy(labels)))
 
 
-def bootstrap_ap(
-    labels: np.ndarray, logits: np.ndarray, replicates: int, draws: np.random.Generator
-) -> np.ndarray:
-    """Average precisions of `replicates` resamples, drawn with replacement within each class.
-
-    One sort serves all replicates: a resample only changes how often each image counts.
-    """
-    order = np.argsort(-logits, kind="stable")
-    fake = labels[order] == 1
-    last = np.flatnonzero(np.append(np.diff(logits[order]) != 0, True))  # of each run of ties
-    fakes, reals = int(fake.sum()), int((~fake).sum())
-    result = np.empty(replicates)
-    for replicate in range(replicates):
-        weights = np.empty(len(labels), dtype=np.int64)
-        weights[fake] = np.bincount(draws.integers(fakes, size=fakes), minlength=fakes)
-        weights[~fake] = np.bincount(draws.integers(reals, size=reals), minlength=reals)
-        chosen = np.cumsum(weights)[last]
-        hits = np.cumsum(weights * fake)[last]
-        precision = hits / np.maximum(chosen, 1)
-        result[replicate] = (np.diff(hits, prepend=0) * precision).sum() / fakes
-    return result
-
-
-def interval(replicates: np.ndarray, confidence: float) -> list[float]:
-    """The percentile interval [lowest, highest] that covers `confidence` of the replicates."""
-    tail = (1 - confidence) / 2
-    return [float(end) for end in np.quantile(replicates, [tail, 1 - tail])]
-
-
-def measure(labels: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+def measure(labels: np.ndarray, logits: np.ndarray, fit: Fit | None = None) -> dict[str, Any]:
     """Every number of one generator, all of its classes pooled; None where it has no meaning.
 
-    Accuracy calls fake what has a probability above 0.5, that is a logit above 0.
+    Accuracy calls fake what has a probability above 0.5, that is a logit above 0; `acc_fitted`
+    what lies above the threshold of `fit`, and `acc_best` is that of the best threshold in
+    hindsight. `tpr_at_1` and `tpr_at_5` are the fakes found at 1% and 5% of false alarms, `ece`
+    the expected calibration error, and `ece_scaled` that at the temperature of `fit`.
     """
     right = (logits > 0) == (labels == 1)
     real, fake = right[labels == 0], right[labels == 1]
     result: dict[str, Any] = {
         "status": "ok",
-        "ap": None,
+        **dict.fromkeys(MEASURES),
         "acc": _mean(right),
         "acc_real": _mean(real),
         "acc_fake": _mean(fake),
-        "auroc": None,
         "images": len(labels),
         "real": len(real),
         "fake": len(fake),
     }
+    if fit is not None:
+        # In float32 a threshold could round to the very logit that it parts from the next.
+        result["acc_fitted"] = _mean((logits.astype(np.float64) > fit.threshold) == (labels == 1))
     if not len(labels):
         result["status"] = "empty"
     elif not len(real) or not len(fake):
         result["status"] = "one class only"
     else:
-        result["ap"] = average_precision(labels, logits)
-        probabilities = as_probabilities(logits)
-        result["auroc"] = float(binary_auroc(probabilities, torch.from_numpy(labels)))
+        result |= _of_both_classes(labels, logits, fit)
     return result
+
+
+def _of_both_classes(
+    labels: np.ndarray, logits: np.ndarray, fit: Fit | None
+) -> dict[str, float | None]:
+    """The measures that one class alone does not have."""
+    ranked, truth = as_probabilities(logits), torch.from_numpy(labels)
+    scaled = None if fit is None else calibration.probabilities(logits, fit.temperature)
+    ece = calibration.expected_calibration_error
+    return {
+        "ap": float(binary_average_precision(ranked, truth)),
+        "auroc": float(binary_auroc(ranked, truth)),
+        "acc_best": calibration.best_accuracy(labels, logits),
+        "tpr_at_1": calibration.tpr_at_fpr(labels, logits, 0.01),
+        "tpr_at_5": calibration.tpr_at_fpr(labels, logits, 0.05),
+        "ece": ece(labels, calibration.probabilities(logits)),
+        "ece_scaled": None if scaled is None else ece(labels, scaled),
+    }
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -90,7 +98,13 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def evaluate(
-    scores: pa.Table, generators: list[str], replicates: int, confidence: float, seed: int
+    scores: pa.Table,
+    generators: list[str],
+    replicates: int,
+    confidence: float,
+    seed: int,
+    real_sets: dict[str, str] | None = None,
+    fit: Fit | None = None,
 ) -> dict[str, Any]:
     """The numbers of each generator, and their mean over those that have both classes.
 
@@ -99,37 +113,41 @@ def evaluate(
         generators: in the order of the result; one without a row is reported as empty.
         replicates: of the bootstrap.
         confidence: of its intervals, such as 0.95.
-        seed: of its draws; each generator has a stream of its own.
+        seed: of its draws.
+        real_sets: generator → the set its real images come from; see `bootstrap.replicate`.
+        fit: threshold and temperature, from images other than these.
 
     Returns:
         {"generators": {name: …}, "mean": {…}}; every figure is a fraction, `ap_interval` a
-        [lowest, highest] pair.
+        [lowest, highest] pair. A mean is None where a generator with both classes lacks it.
+
+    Raises:
+        DetectorError: an image is there twice.
     """
     names = np.asarray(scores["generator"].cast(pa.string()).to_pylist(), dtype=object)
     labels = scores["label"].to_numpy().astype(np.int64)
     logits = scores["logit"].to_numpy()
-    results, resampled = {}, []
-    for number, name in enumerate(generators):
+    resampled = replicate(scores, real_sets or {}, replicates, seed)
+    results = {}
+    for name in generators:
         mine = names == name
-        result = measure(labels[mine], logits[mine])
-        result["ap_interval"] = None
-        if result["status"] == "ok":
-            draws = np.random.default_rng((seed, number))
-            resamples = bootstrap_ap(labels[mine], logits[mine], replicates, draws)
-            result["ap_interval"] = interval(resamples, confidence)
-            resampled.append(resamples)
+        result = measure(labels[mine], logits[mine], fit)
+        known = result["status"] == "ok"
+        result["ap_interval"] = interval(resampled[name], confidence) if known else None
         results[name] = result
     return {"generators": results, "mean": _overall(results, resampled, confidence)}
 
 
 def _overall(
-    results: dict[str, Any], resampled: list[np.ndarray], confidence: float
+    results: dict[str, Any], resampled: dict[str, np.ndarray], confidence: float
 ) -> dict[str, Any]:
     """Means over the generators with both classes, each generator counting once."""
-    complete = [result for result in results.values() if result["status"] == "ok"]
+    complete = {name: result for name, result in results.items() if result["status"] == "ok"}
     mean: dict[str, Any] = {"generators": len(complete)}
     for key in MEASURES:
-        mean[key] = float(np.mean([one[key] for one in complete])) if complete else None
-    mean["images"] = sum(one["images"] for one in complete)
-    mean["ap_interval"] = interval(np.mean(resampled, axis=0), confidence) if resampled else None
+        figures = [one[key] for one in complete.values()]
+        mean[key] = float(np.mean(figures)) if figures and None not in figures else None
+    mean["images"] = sum(one["images"] for one in complete.values())
+    together = [resampled[name] for name in complete]
+    mean["ap_interval"] = interval(np.mean(together, axis=0), confidence) if together else None
     return mean

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
 
 from detector.errors import DetectorError
 
 
-@rank_zero_only
+RESULTS = ("results.csv", "results.md", "results.tex")
+
+
 def keep_config(folder: Path, cfg: DictConfig) -> None:
-    """Save the composed configuration as config.yaml.
+    """Save the composed configuration as config.yaml, on rank 0.
 
     Raises:
         DetectorError: the folder holds the results of another configuration.
     """
+    if int(os.environ.get("LOCAL_RANK", 0)) or int(os.environ.get("RANK", 0)):
+        return
     folder.mkdir(parents=True, exist_ok=True)
     config, text = folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True)
     if (folder / "metrics.json").is_file() and config.read_text(encoding="utf-8") != text:
@@ -26,16 +30,27 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
             f"{folder} holds a finished run with other settings; remove it, or name another "
             "folder: hydra.run.dir=PATH"
         )
-    for stale in ("metrics.json", "report.html", "scores.parquet"):
+    for stale in ("metrics.json", "report.html", "scores.parquet", *RESULTS):
         (folder / stale).unlink(missing_ok=True)
     config.write_text(text, encoding="utf-8")
 
 
-def finished(folder: Path, cfg: DictConfig) -> dict[str, Any] | None:
-    """The metrics of a run with this very configuration, if `folder` holds all it leaves."""
+def finished(
+    folder: Path, cfg: DictConfig, newer_than: Path | None = None
+) -> dict[str, Any] | None:
+    """The metrics of a run with this very configuration, if `folder` holds all it leaves.
+
+    Args:
+        folder: the run's.
+        cfg: its composed configuration.
+        newer_than: a file that the results must be younger than, such as a checkpoint that was
+            tested; None for a training, which leaves its own.
+    """
     config, results = folder / "config.yaml", folder / "metrics.json"
-    whole = all((folder / name).is_file() for name in ("best.ckpt", "scores.parquet"))
-    if not (whole and config.is_file() and results.is_file()):
+    needed = ["scores.parquet"] if newer_than else ["scores.parquet", "best.ckpt"]
+    if not all(file.is_file() for file in (config, results, *(folder / one for one in needed))):
+        return None
+    if newer_than and newer_than.stat().st_mtime_ns > results.stat().st_mtime_ns:
         return None
     if config.read_text(encoding="utf-8") != OmegaConf.to_yaml(cfg, resolve=True):
         return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +74,22 @@ def write_parquet(table: pa.Table, path: Path) -> None:
     partial.replace(path)
 
 
+def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
+    """The scores of validation images, and the crop that they were seen in."""
+    about = {"crop": str(crop)}
+    write_parquet(plain(table).replace_schema_metadata(about), folder / "validation.parquet")
+
+
+def read_validation(folder: Path, crop: int | None) -> pa.Table | None:
+    """What `write_validation` left in `folder` for the same crop, if it did."""
+    try:
+        table = pyarrow.parquet.read_table(folder / "validation.parquet")
+    except (OSError, pa.ArrowException):
+        return None
+    about = table.schema.metadata or {}
+    return table if about.get(b"crop") == str(crop).encode() else None
+
+
 def plain(table: pa.Table) -> pa.Table:
     """`table` with its dictionary columns as plain text."""
     return pa.table(
@@ -90,3 +108,10 @@ def listing(tables: list[pa.Table]) -> pa.Table:
 def write_csv(table: pa.Table, path: Path) -> None:
     """`table` as CSV."""
     pyarrow.csv.write_csv(plain(table), path)
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """`content` beside `path`, then renamed to it; no NaN, which is no JSON."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+    partial.replace(path)

@@ -17,13 +17,14 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
-from detector import checkpoints, evaluation, hardware, report
+from detector import checkpoints, evaluation, hardware, provenance, report
 from detector.backbones import folded
 from detector.errors import DetectorError
+from detector.loggers import log_results
 from detector.module import Detector
 from detector.predictions import show_predictions
 from detector.reuse import finished, keep_config
-from detector.scores import unreadable_table
+from detector.scores import read_validation, score_table, unreadable_table, write_validation
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def train(cfg: DictConfig) -> None:
     checkpoint = checkpoints.read(best)
     result = _test(cfg, data, checkpoint, contract, crop, refused, trivial=cfg.data.trivial)
     if result:
-        evaluation.log_results(result, loggers)
+        log_results(result, folder, loggers)
     for logger in loggers:
         logger.finalize("success")
 
@@ -76,7 +77,13 @@ def train(cfg: DictConfig) -> None:
 def test(cfg: DictConfig) -> None:
     """Test a checkpoint on every generator, under the contract that it carries."""
     _quiet()
+    folder = Path(cfg.paths.output)
     cfg, checkpoint, contract, crop = _open(cfg)
+    if results := finished(folder, cfg, newer_than=checkpoint.path):
+        log.info("this test is already done in %s; remove the folder to run it anew", folder)
+        report.show(results, folder)
+        return
+    keep_config(folder, cfg)
     data = _data(cfg, crop, source=None)
     _prepare(data, "test")
     _test(cfg, data, checkpoint, contract, crop)
@@ -88,6 +95,7 @@ def predict(cfg: DictConfig) -> None:
     if not isinstance(cfg.inputs, (str, int)):
         raise DetectorError("task=predict needs inputs=PHOTO_OR_FOLDER")
     cfg, checkpoint, contract, crop = _open(cfg)
+    keep_config(Path(cfg.paths.output), cfg)
     data = _data(cfg, crop, source=None, generators={})
     _prepare(data, "predict")
     detector = _load(cfg, checkpoint, contract)
@@ -100,14 +108,13 @@ def predict(cfg: DictConfig) -> None:
 def _open(
     cfg: DictConfig,
 ) -> tuple[DictConfig, checkpoints.Checkpoint, dict[str, Any], int | None]:
-    """The configuration as evaluated (and kept), the checkpoint, its contract, the crop."""
+    """The configuration as evaluated, the checkpoint, its contract, the crop."""
     typed = list(HydraConfig.get().overrides.task)
     checkpoint = checkpoints.read(cfg.checkpoint)
     cfg = _as_trained(cfg, checkpoint.contract, typed)
     contract = _settle(cfg, checkpoint, typed)
     _describe(cfg, contract)
     _check(cfg)
-    keep_config(Path(cfg.paths.output), cfg)
     return cfg, checkpoint, contract, _crop(cfg.crop, contract)
 
 
@@ -121,27 +128,39 @@ def _test(
     trivial: bool = False,
 ) -> dict[str, Any] | None:
     """The results, on rank 0; elsewhere None."""
+    folder = Path(cfg.paths.output)
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
+    if "val" in data.tables:
+        trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
+        validation = score_table(data.tables["val"], detector.collected)
+    else:
+        validation = read_validation(checkpoint.path.parent, crop)
     trainer.test(detector, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return None
+    if validation is not None:
+        write_validation(validation, folder, crop)
+    if cfg.spectra is not None:
+        data.write_spectra(folder / "spectra", cfg.spectra)
     about = {
         "title": f"{checkpoint.path.name}, trained on {contract['data']}",
         "checkpoint": str(checkpoint.path),
         "trained_on": contract,
         "crop": crop,
+        "degrade": [] if cfg.degrade == "none" else cfg.degrade.split("+"),
         "seed": cfg.seed,
         "bootstrap": dict(cfg.bootstrap),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(Path(cfg.paths.root)),
     }
-    samples: pa.Table = data.tables["test"]
     return evaluation.publish(
-        Path(cfg.paths.output),
-        samples,
+        folder,
+        data.tables["test"],
         detector.collected,
         data.generators,
         about,
-        OmegaConf.to_yaml(cfg, resolve=True),
+        validation=validation,
         refused=refused,
         trivial=data.trivial_scores() if trivial else None,
     )
@@ -279,8 +298,11 @@ def _check(cfg: DictConfig) -> None:
         ("seed", 0, 2**32),
         ("schedule.max_epochs", 1, 2**31),
         ("bootstrap.replicates", 1, 10**7),
+        ("spectra", 1, 2**31),
     ):
         value = OmegaConf.select(cfg, name)
+        if name == "spectra" and value is None:
+            continue
         if type(value) is not int or not least <= value < below:
             raise DetectorError(f"{name}={value}: give a whole number from {least} on")
     for name in ("bootstrap.confidence", "schedule.optimizer.lr"):

@@ -1,12 +1,10 @@
-"""The results of a run for its reader: terminal table, metrics.json, report.html."""
+"""The results of one run in the terminal."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table
 
@@ -105,26 +103,3 @@ def show(metrics: dict[str, Any], folder: Path) -> None:
     }
     for name, place in places.items():
         console.print(f"{name + ':':12}{place}", highlight=False, soft_wrap=True)
-
-
-def write(metrics: dict[str, Any], config: str, folder: Path) -> None:
-    """metrics.json and report.html, each beside its place first and then renamed."""
-    heading, lines = rows(metrics)
-    page = Environment(
-        loader=PackageLoader("detector", "templates"), autoescape=True, undefined=StrictUndefined
-    ).get_template("report.html")
-    text = page.render(
-        metrics=metrics,
-        heading=heading,
-        lines=lines,
-        results=[*metrics["generators"].values(), metrics["mean"]],
-        remarks=remarks(metrics),
-        config=config,
-    )
-    for name, content in (
-        ("report.html", text),
-        ("metrics.json", json.dumps(metrics, indent=2, allow_nan=False)),
-    ):
-        partial = folder / f"{name}.partial"
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(folder / name)

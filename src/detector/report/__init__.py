@@ -1,0 +1,10 @@
+"""The results of runs for their reader: the terminal's table, one page, and tables as files.
+
+Everything here reads what the runs left in their folders (metrics.json, config.yaml,
+scores.parquet, spectra/) and computes no figure anew that stands there.
+"""
+
+from detector.report.console import remarks, rows, show, terminal
+from detector.report.page import write
+
+__all__ = ["remarks", "rows", "show", "terminal", "write"]

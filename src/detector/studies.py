@@ -1,0 +1,38 @@
+"""What looks at finished runs together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from detector import report
+from detector.errors import DetectorError
+
+
+def report_on(cfg: DictConfig) -> None:
+    """Write one report on the runs below the folders of `runs` into this run's own folder."""
+    folder = Path(cfg.paths.output)
+    runs = find_runs([cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs))
+    report.write(runs, folder, cfg.report.title or folder.name)
+    for name in ("report.html", "results.csv", "results.md", "results.tex"):
+        print(f"{name + ':':14}{folder / name}")
+
+
+def find_runs(folders: list[str]) -> list[Path]:
+    """The folders with results: those named, or those directly below them.
+
+    Raises:
+        DetectorError: there are none.
+    """
+    if not folders:
+        raise DetectorError("task=report needs runs=[FOLDER,…]: of runs, or of a sweep")
+    found = []
+    for name in folders:
+        folder = Path(str(name)).expanduser()
+        here = [folder] if (folder / "metrics.json").is_file() else []
+        below = sorted(file.parent for file in folder.glob("*/metrics.json"))
+        if not (here or below):
+            raise DetectorError(f"runs={folder}: no results (metrics.json) there or just below it")
+        found += here or below
+    return found
