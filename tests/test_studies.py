@@ -1,4 +1,4 @@
-"""Sweeps end with one report and run only what is missing; tests know validation and degradation."""
+"""Sweeps end with one report and run only what is missing; tests know their validation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from conftest import Run, tiny
 from detector import calibration
 from detector.errors import DetectorError
+from detector.report.gallery import SIDE
 from detector.scores import read_validation
 from detector.studies import find_runs
 
@@ -74,6 +76,8 @@ def test_a_sweep_of_degraded_tests(run: Run, sets: Path, trained: Path, tmp_path
     logits = [pq.read_table(folder / "scores.parquet")["logit"] for folder in (plain, degraded)]
     assert logits[0] != logits[1]
     assert (plain / "spectra" / "mine_fake.png").is_file()
+    with Image.open(plain / "ranking" / "mine.png") as sheet:
+        assert sheet.size[1] == 2 * SIDE
     again = run(*words, cwd=tmp_path)
     assert again.stdout.count("already done") == 2
 

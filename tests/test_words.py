@@ -52,9 +52,7 @@ def test_a_chain_is_applied_in_its_order() -> None:
     assert degraded("jpeg_75+resize_0.5").tobytes() != by_pil(small, 75).tobytes()
 
 
-@pytest.mark.parametrize(
-    "words", ["", "blur", "blur_", "blur_x", "jpeg_0", "jpeg_7.5"]
-)
+@pytest.mark.parametrize("words", ["", "blur", "blur_", "blur_x", "jpeg_0", "jpeg_7.5"])
 @pytest.mark.parametrize("after", ["", "jpeg_75+"])
 def test_wrong_words_are_one_line(words: str, after: str) -> None:
     with pytest.raises(ValueError, match="degrade=") as error:

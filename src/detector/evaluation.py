@@ -148,5 +148,6 @@ def publish(
     result = about | result
     write_json(result, folder / "metrics.json")
     report.write([folder], folder, about["title"])
+    report.write_sheets(folder)
     report.show(result, folder)
     return result

@@ -11,7 +11,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from detector.errors import DetectorError
 
-
 RESULTS = ("results.csv", "results.md", "results.tex")
 
 

@@ -6,5 +6,6 @@ scores.parquet, spectra/) and computes no figure anew that stands there.
 
 from detector.report.console import remarks, rows, show, terminal
 from detector.report.page import write
+from detector.report.sheets import write_sheets
 
-__all__ = ["remarks", "rows", "show", "terminal", "write"]
+__all__ = ["remarks", "rows", "show", "terminal", "write", "write_sheets"]
