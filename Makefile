@@ -27,8 +27,9 @@ $(READY): requirements.lock
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.lock
 	@touch $@
 
+# One thread for each of several processes: multithreaded ones would wait for one another.
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not gpu"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -143,9 +143,14 @@ def _own_id(folder: Path) -> str:
     file = folder / "wandb_id.txt"
     if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
         return known
+    return _new_id(folder)
+
+
+def _new_id(folder: Path) -> str:
+    """A fresh id, kept in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = generate_id()
-    file.write_text(drawn + "\n", encoding="utf-8")
+    drawn: str = generate_id()
+    (folder / "wandb_id.txt").write_text(drawn + "\n", encoding="utf-8")
     return drawn
 
 
@@ -180,7 +185,9 @@ def _online(wanted: dict[str, Any], settings: wandb.Settings) -> Any:
         log.warning(
             "Weights & Biases cannot be used online (%s): logging offline", _one_line(error)
         )
-        wandb.teardown()  # its service keeps the id of a run that it could not begin
+        # wandb's service keeps the id of a run that it could not begin; ending the service to free
+        # it can take minutes.
+        wanted["id"] = _new_id(Path(wanted["dir"]))
     return None
 
 
