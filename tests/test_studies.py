@@ -109,10 +109,23 @@ def test_what_a_result_was_made_with_is_kept(trained: Path) -> None:
     assert about["commit"] is None or len(about["commit"].rstrip("+")) == 12
 
 
+def test_the_plain_run_is_what_others_are_compared_with(tmp_path: Path) -> None:
+    for name, about in {
+        "blur_1": {"degrade": ["blur_1"], "trained_on": {"aug": "none"}},
+        "zero": {"degrade": [], "trained_on": {"aug": "none"}},
+        "progan_16cls": {"trained_on": {"aug": "blur_0.5"}},
+        "progan_2cls": {"trained_on": {"aug": "blur_0.5"}},
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps(about))
+    names = [folder.name for folder in find_runs([str(tmp_path)])]
+    assert names == ["zero", "progan_2cls", "progan_16cls", "blur_1"]
+
+
 def test_runs_are_found_directly_or_one_level_below(tmp_path: Path) -> None:
     for name in ("sweep/b", "sweep/a", "single", "sweep/deep/er"):
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "metrics.json").touch()
+        (tmp_path / name / "metrics.json").write_text("{}")
     (tmp_path / "empty").mkdir()
     found = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
     assert found == [tmp_path / name for name in ("sweep/a", "sweep/b", "single")]

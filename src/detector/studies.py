@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -31,8 +33,19 @@ def find_runs(folders: list[str]) -> list[Path]:
     for name in folders:
         folder = Path(str(name)).expanduser()
         here = [folder] if (folder / "metrics.json").is_file() else []
-        below = sorted(file.parent for file in folder.glob("*/metrics.json"))
+        below = sorted((file.parent for file in folder.glob("*/metrics.json")), key=_order)
         if not (here or below):
             raise DetectorError(f"runs={folder}: no results (metrics.json) there or just below it")
         found += here or below
     return found
+
+
+def _order(folder: Path) -> tuple[bool, bool, list[int | str]]:
+    """What others are compared with first: undegraded tests, trainings without augmentation.
+
+    Then by name, numbers by their value: 2, 4, 16 classes.
+    """
+    about = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    parts = re.split(r"(\d+)", folder.name)
+    name = [int(part) if part.isdigit() else part for part in parts]
+    return bool(about.get("degrade")), about.get("trained_on", {}).get("aug") != "none", name
