@@ -39,9 +39,8 @@ class ImageDataModule(pl.LightningDataModule):
     """Batches of `uint8` crops.
 
     Args:
-        source: what is trained on, a file of conf/data/ (name, train, val, classes, simulator,
-            store);
-            None where nothing is trained.
+        source: what is trained on, a file of conf/data/ (name, train, val, classes, subset,
+            simulator, store); None where nothing is trained.
         generators: what is tested on, files of conf/generator/ by their keys.
         augment: degradations of "train" and "val" images, and of "test" images where there are.
         simulation: size, seed and numbers of images of data sets that are built here.

@@ -85,9 +85,7 @@ def _cuts(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarra
     The first has all fakes right and no real, the last all reals and no fake.
     """
     levels, ranks = np.unique(logits.astype(np.float64), return_inverse=True)
-    below = np.nextafter(
-        levels, -np.inf
-    )  # of neighbours without room between, midway is the upper
+    below = np.nextafter(levels, -np.inf)  # midway of neighbours without room is the upper
     middles = np.minimum(levels[:-1] / 2 + levels[1:] / 2, below[1:])
     thresholds = np.concatenate([below[:1], middles, levels[-1:]])
     reals = np.bincount(ranks[labels == 0], minlength=len(levels))

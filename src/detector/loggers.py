@@ -20,7 +20,8 @@ from pytorch_lightning.utilities import rank_zero_only
 from sklearn.metrics import precision_recall_curve
 from wandb.sdk.lib.runid import generate_id
 
-from detector.metrics import MEASURES
+from detector.metrics import MEASURES, lines
+from detector.report.columns import difference
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def log_results(metrics: dict[str, Any], folder: Path, loggers: list[Logger]) ->
     """
     figures = {
         f"{measure}/{name}": one[measure]
-        for name, one in _named(metrics)
+        for name, one in lines(metrics)
         for measure in MEASURES
         if one[measure] is not None
     }
@@ -229,12 +230,8 @@ def log_results(metrics: dict[str, Any], folder: Path, loggers: list[Logger]) ->
             logger.close()
 
 
-def _named(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [*metrics["generators"].items(), ("mean", metrics["mean"])]
-
-
 def _log_bounds(run: Any, metrics: dict[str, Any]) -> None:
-    known = {name: one["ap_interval"] for name, one in _named(metrics) if one["ap_interval"]}
+    known = {name: one["ap_interval"] for name, one in lines(metrics) if one["ap_interval"]}
     run.summary.update({f"ap_low/{name}": low for name, (low, _) in known.items()})
     run.summary.update({f"ap_high/{name}": high for name, (_, high) in known.items()})
 
@@ -257,11 +254,11 @@ def _log_picture(run: Any, picture: Path) -> None:
 def table(metrics: dict[str, Any]) -> list[Row]:
     """The rows of `COLUMNS`, as fractions, the mean last; None where there is no figure."""
     rows = []
-    for name, one in _named(metrics):
+    for name, one in lines(metrics):
         low, high = one["ap_interval"] or (None, None)
         published = (one.get("published") or {}).get("ap")
-        apart = None if None in (one["ap"], published) else one["ap"] - published
-        rows.append([name, one["ap"], low, high, published, apart, one["acc"], one.get("images")])
+        figures = [one["ap"], low, high, published, difference(one), one["acc"], one.get("images")]
+        rows.append([name, *figures])
     return rows
 
 

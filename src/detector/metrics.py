@@ -151,3 +151,8 @@ def _overall(
     together = [resampled[name] for name in complete]
     mean["ap_interval"] = interval(np.mean(together, axis=0), confidence) if together else None
     return mean
+
+
+def lines(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The generators of `evaluate`'s result with their figures, the mean last."""
+    return [*result["generators"].items(), ("mean", result["mean"])]

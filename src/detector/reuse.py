@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,10 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
     Raises:
         DetectorError: the folder holds the results of another configuration.
     """
-    if int(os.environ.get("LOCAL_RANK", 0)) or int(os.environ.get("RANK", 0)):
+    # Imported here, for run.py only asks what is finished, and must not wait for Lightning.
+    from pytorch_lightning.utilities import rank_zero_only
+
+    if getattr(rank_zero_only, "rank", 0) != 0:
         return
     folder.mkdir(parents=True, exist_ok=True)
     config, text = folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True)

@@ -112,6 +112,11 @@ def write_csv(table: pa.Table, path: Path) -> None:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """`content` beside `path`, then renamed to it; no NaN, which is no JSON."""
+    write_text(json.dumps(content, indent=2, allow_nan=False), path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """`text` beside `path`, then renamed to it."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False), encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

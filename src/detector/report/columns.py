@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detector.report.console import percent
+from detector import metrics
+from detector.report.console import ends, percent
 from detector.report.runs import Run
 
 Result = dict[str, Any]
@@ -24,12 +25,6 @@ class Column:
 def share(key: str, heading: str) -> Column:
     """A fraction as a percentage."""
     return Column(key, heading, lambda one: percent(one.get(key)))
-
-
-def ends(one: Result) -> str:
-    """The interval of the AP."""
-    interval = one.get("ap_interval")
-    return "–" if interval is None else " – ".join(percent(end) for end in interval)
 
 
 def signed(value: float | None) -> str:
@@ -91,13 +86,7 @@ MEASURES = tuple(
 
 def lines(run: Run) -> list[tuple[str, Result]]:
     """The generators of a run with their figures, the mean last."""
-    return [*run.metrics["generators"].items(), ("mean", run.metrics["mean"])]
-
-
-def named(name: str, one: Result) -> str:
-    """A generator's name, with what keeps it from having figures."""
-    status = one.get("status", "ok")
-    return name if status == "ok" else f"{name} ({status})"
+    return metrics.lines(run.metrics)
 
 
 def shown(run: Run, columns: Sequence[Column]) -> list[Column]:

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from detector.metrics import lines
+
 COLUMNS = ("AP", "95% interval", "accuracy", "on reals", "on fakes", "AUROC", "images")
 NOTES = {"padded": "smaller than the crop, zero-padded", "unreadable": "unreadable, skipped"}
 
@@ -17,12 +19,23 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 
 
+def ends(one: dict[str, Any]) -> str:
+    """The interval of the AP."""
+    interval = one.get("ap_interval")
+    return "–" if interval is None else " – ".join(percent(end) for end in interval)
+
+
+def named(name: str, one: dict[str, Any]) -> str:
+    """A generator's name, with what keeps it from having figures."""
+    status = one.get("status", "ok")
+    return name if status == "ok" else f"{name} ({status})"
+
+
 def row(result: dict[str, Any]) -> list[str]:
     """The cells of `COLUMNS` for one generator or the mean."""
-    ends = result["ap_interval"]
     return [
         percent(result["ap"]),
-        "–" if ends is None else " – ".join(percent(end) for end in ends),
+        ends(result),
         *(percent(result[key]) for key in ("acc", "acc_real", "acc_fake", "auroc")),
         str(result["images"]),
     ]
@@ -44,13 +57,12 @@ def rows(metrics: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     published = any(one.get("published") for one in generators.values())
     heading = ["generator", *COLUMNS]
     heading += ["trivial AP"] * trivial + ["published AP (accuracy)"] * published
-    lines = []
-    for name, one in [*generators.items(), ("mean", metrics["mean"])]:
-        status = one.get("status", "ok")
-        line = [name if status == "ok" else f"{name} ({status})", *row(one)]
+    body = []
+    for name, one in lines(metrics):
+        line = [named(name, one), *row(one)]
         line += [percent(one.get("trivial_ap"))] * trivial + [published_cell(one)] * published
-        lines.append(line)
-    return heading, lines
+        body.append(line)
+    return heading, body
 
 
 def remarks(metrics: dict[str, Any]) -> list[str]:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from detector.report.columns import DECIDING, MEASURES, RANKING, ends, lines, named, shown
-from detector.report.console import percent
+from detector.report.columns import DECIDING, MEASURES, RANKING, lines, shown
+from detector.report.console import ends, named, percent
 from detector.report.runs import CHOICES, Run, generators, labels, result
 
 WIDE = 5  # runs beside one another in a LaTeX table

@@ -10,8 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from detector.report import columns, comparison, curves, figures, files, gallery, robustness, story
-from detector.report.console import percent, remarks
+from detector.report.console import named, percent, remarks
 from detector.report.runs import Run, generators, labels, read, result
+from detector.scores import write_text
 
 DARKEST = 65  # percent of the heat map's colour, at AP 100: text on it must stay legible
 
@@ -35,9 +36,7 @@ def write(runs: Sequence[Path], folder: Path, title: str) -> None:
         ("results.md", files.markdown(finished, title)),
         ("results.tex", files.latex(finished)),
     ):
-        partial = folder / f"{name}.partial"
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(folder / name)
+        write_text(content, folder / name)
 
 
 def page(runs: Sequence[Run], title: str) -> str:
@@ -80,7 +79,7 @@ def _about(run: Run, label: str) -> dict[str, Any]:
                 ("Deciding: accuracy at thresholds, and calibration", columns.DECIDING),
             )
         ],
-        "lines": [(name, columns.named(name, one), one) for name, one in columns.lines(run)],
+        "lines": [(name, named(name, one), one) for name, one in columns.lines(run)],
         "disagreement": story.disagreement(run),
         "remarks": remarks(run.metrics),
         "facts": story.facts(run),

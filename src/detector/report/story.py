@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from detector.report.columns import ends
-from detector.report.console import percent
+from detector.report.console import ends, percent
 from detector.report.runs import Run, differing, labels
 
 TOLD = 3  # generators that a sentence names
