@@ -150,7 +150,8 @@ def give_up(error: BaseException) -> NoReturn:
     """End with one line, or with the traceback where GENSPOT_TRACEBACK is set."""
     if os.environ.get("GENSPOT_TRACEBACK"):
         raise error
-    sys.exit(f"genspot: {one_line(error)}")
+    print(f"genspot: {one_line(error)}", file=sys.stderr)
+    sys.exit(getattr(error, "exit_code", 1))
 
 
 def choices(wrong: str, known: object) -> str:

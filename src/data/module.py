@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,10 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers, self.seed = workers, seed
         self.tables: dict[str, pa.Table] = {}
         self.readers: dict[str, Packed] = {}  # of the splits that are read from a packed store
+        # Epoch that training begins with, and rows of it that were read before it was interrupted.
+        # Set from outside: Lightning asks for the loader, which reads ahead, before it restores
+        # its own count.
+        self.begun = (0, 0)
 
     def prepare_data(self) -> None:
         """Build what is simulated and missing."""
@@ -191,7 +196,7 @@ class ImageDataModule(pl.LightningDataModule):
             seed=self.seed,
             read=self.readers.get("train"),
         )
-        sampler = ShuffledShare(rows.num_rows, self.seed, rank, world)
+        sampler = ShuffledShare(rows.num_rows, self.seed, rank, world, *self.begun)
         share = self.batch_size // world
         # A last batch of a single image is no batch to normalise over.
         return self._loader(dataset, sampler, share, drop_last=len(sampler) >= share)
@@ -269,6 +274,12 @@ def default_workers() -> int:
 
 
 def one_thread(_: int) -> None:
-    """A reading process works on one core; the others belong to its siblings."""
+    """A reading process works on one core; the others belong to its siblings.
+
+    It ends when its parent does, and leaves to it what a scheduler sends to a whole group.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+        if hasattr(signal, name):  # Windows has two of them
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -16,22 +16,34 @@ class ShuffledShare(Sampler[Draw]):
     Ranks take turns, so that `world` ranks with a batch of B see together what one rank with a
     batch of `world * B` sees. The last rows of an epoch that do not go round are left out, as
     ranks must take equally many steps.
+
+    Args:
+        rows: of the table.
+        seed: of the order.
+        rank: of this process among `world`.
+        world: processes.
+        epoch: to begin with.
+        done: rows of that epoch, over all ranks, that were read before; a multiple of `world`.
     """
 
-    def __init__(self, rows: int, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, rows: int, seed: int, rank: int = 0, world: int = 1, epoch: int = 0, done: int = 0
+    ) -> None:
         self.rows, self.seed, self.rank, self.world = rows, seed, rank, world
-        self.epoch = 0
+        self.epoch, self.done = epoch, done
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self.done = epoch, 0
 
     def __len__(self) -> int:
+        """Rows of a whole epoch, as Lightning counts the steps of a resumed one from there."""
         return self.rows // self.world
 
     def __iter__(self) -> Iterator[Draw]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        share = order[: len(self) * self.world][self.rank :: self.world]
+        share = order[self.done : len(self) * self.world][self.rank :: self.world]
         return ((self.epoch, int(row)) for row in share)
 
 

@@ -83,7 +83,8 @@ class Detector(pl.LightningModule):
             self(batch["image"]), batch["label"].float()
         )
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
-        return loss
+        # One rank's infinite loss may leave it a finite gradient; NaN reaches those of all ranks.
+        return loss * torch.where(loss.detach().isfinite(), 1.0, torch.nan)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self.refused["val"].refuse(batch["unreadable"])
@@ -128,3 +129,12 @@ class Detector(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["genspot"] = self.contract
+        checkpoint["unreadable"] = {
+            split: gather(refused).unreadable for split, refused in self.refused.items()
+        }
+        for logger in self.loggers:
+            logger.save()  # so that the curves on the disk reach as far as the checkpoint
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for split, unreadable in checkpoint["unreadable"].items():
+            self.refused[split].unreadable.update(unreadable)

@@ -17,23 +17,38 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
     """Save the composed configuration as config.yaml, on rank 0.
 
     Raises:
-        DetectorError: the folder holds the results of another configuration.
+        DetectorError: the folder holds the results, or the begun training, of another
+            configuration.
     """
     # Imported here, for run.py only asks what is finished, and must not wait for Lightning.
     from pytorch_lightning.utilities import rank_zero_only
 
+    from detector.resume import LAST, PREVIOUS
+    from detector.scores import write_text
+
     if getattr(rank_zero_only, "rank", 0) != 0:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    config, text = folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True)
-    if (folder / "metrics.json").is_file() and config.read_text(encoding="utf-8") != text:
-        raise DetectorError(
-            f"{folder} holds a finished run with other settings; remove it, or name another "
-            "folder: hydra.run.dir=PATH"
-        )
-    for stale in ("metrics.json", "report.html", "scores.parquet", *RESULTS):
-        (folder / stale).unlink(missing_ok=True)
-    config.write_text(text, encoding="utf-8")
+    config, text = folder / "config.yaml", _text(cfg)
+    known = config.read_text(encoding="utf-8") if config.is_file() else text
+    for left, state in (("metrics.json", "a finished run"), (LAST, "a begun training")):
+        if (folder / left).is_file() and known != text and (left != LAST or cfg.resume == "auto"):
+            raise DetectorError(
+                f"{folder} holds {state} with other settings; remove it, or name another "
+                "folder: hydra.run.dir=PATH"
+            )
+    stale = ["metrics.json", "report.html", "scores.parquet", *RESULTS]
+    if cfg.resume == "never":
+        stale += [LAST, PREVIOUS, "best.ckpt"]
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    write_text(text, config)
+
+
+def _text(cfg: DictConfig) -> str:
+    """`cfg` as YAML, without `resume`, which is no part of what is run."""
+    kept = [key for key in cfg if key != "resume"]
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, kept), resolve=True)
 
 
 def finished(
@@ -53,7 +68,7 @@ def finished(
         return None
     if newer_than and newer_than.stat().st_mtime_ns > results.stat().st_mtime_ns:
         return None
-    if config.read_text(encoding="utf-8") != OmegaConf.to_yaml(cfg, resolve=True):
+    if config.read_text(encoding="utf-8") != _text(cfg):
         return None
     metrics: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
     return metrics

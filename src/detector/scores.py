@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,11 +70,27 @@ def unreadable_table(samples: pa.Table, collected: Collected) -> pa.Table:
     return samples.take(np.asarray(rows, dtype=np.int64)).append_column("reason", reasons)
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """`table` beside `path`, then renamed to it: a reader never meets half a file."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to, which then takes its name: no reader meets half a file.
+
+    It is on the disk before it is renamed. What could not be written leaves nothing behind.
+    """
     partial = path.with_name(path.name + ".partial")
-    pyarrow.parquet.write_table(table, partial)
-    partial.replace(path)
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """`table` as Parquet."""
+    with replacing(path) as partial:
+        pyarrow.parquet.write_table(table, partial)
 
 
 def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
@@ -107,16 +126,16 @@ def listing(tables: list[pa.Table]) -> pa.Table:
 
 def write_csv(table: pa.Table, path: Path) -> None:
     """`table` as CSV."""
-    pyarrow.csv.write_csv(plain(table), path)
+    with replacing(path) as partial:
+        pyarrow.csv.write_csv(plain(table), partial)
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """`content` beside `path`, then renamed to it; no NaN, which is no JSON."""
+    """`content` as JSON; no NaN, which is none."""
     write_text(json.dumps(content, indent=2, allow_nan=False), path)
 
 
 def write_text(text: str, path: Path) -> None:
-    """`text` beside `path`, then renamed to it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    """`text` in UTF-8."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -17,9 +17,10 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
-from detector import checkpoints, evaluation, hardware, provenance, report
+from detector import checkpoints, evaluation, hardware, provenance, report, resume
 from detector.backbones import folded
 from detector.errors import DetectorError
+from detector.guards import Finite, Preemption, orderly
 from detector.loggers import log_results
 from detector.module import Detector
 from detector.predictions import show_predictions
@@ -39,18 +40,24 @@ def train(cfg: DictConfig) -> None:
     _quiet()
     _check(cfg)
     keep_config(folder, cfg)
+    begun = resume.find(folder, cfg.resume)
     contract = _contract(cfg)
     crop = _crop(cfg.crop, contract)
     data = _data(cfg, crop)
     _prepare(data, "fit", "test")  # a missing test set must not be found out after the training
     detector = _partial(cfg.detector)(network=instantiate(cfg.model.network), contract=contract)
     precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
+    epoch, within, steps = resume.progress(begun) if begun else (0, 0, 0)
+    data.begun = epoch, within * cfg.schedule.batch_size
+    curves = resume.curves(folder, steps)
     loggers = list(instantiate(cfg.logger.logger, _convert_="all").values())
+    resume.put_back(curves, loggers)
     trainer = _trainer(
         cfg,
         precision=precision,
         logger=loggers,
         callbacks=[*_callbacks(folder), *instantiate(cfg.schedule.callbacks).values()],
+        plugins=[resume.RenamedCheckpointIO()],
     )
     log.info(
         "training %s on %s: %s",
@@ -58,10 +65,10 @@ def train(cfg: DictConfig) -> None:
         trainer.strategy.root_device,
         hardware.describe(cfg, precision),
     )
-    trainer.fit(detector, datamodule=data)
+    if begun:
+        log.info("going on from %s", begun)
+    trainer.fit(detector, datamodule=data, ckpt_path=begun, weights_only=True)
     best = trainer.checkpoint_callbacks[0].best_model_path  # type: ignore[attr-defined]
-    if trainer.interrupted or not best:
-        raise DetectorError(f"training was interrupted; {folder} holds what there is")
     refused = [
         unreadable_table(data.tables[split], refused)
         for split, refused in detector.refused.items()
@@ -100,7 +107,8 @@ def predict(cfg: DictConfig) -> None:
     _prepare(data, "predict")
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
-    trainer.predict(detector, datamodule=data, return_predictions=False)
+    with orderly(Path(cfg.paths.output)):
+        trainer.predict(detector, datamodule=data, return_predictions=False)
     if trainer.is_global_zero:
         show_predictions(data.tables["predict"], detector.collected, Path(cfg.paths.output), crop)
 
@@ -131,12 +139,13 @@ def _test(
     folder = Path(cfg.paths.output)
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
-    if "val" in data.tables:
-        trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
-        validation = score_table(data.tables["val"], detector.collected)
-    else:
-        validation = read_validation(checkpoint.path.parent, crop)
-    trainer.test(detector, datamodule=data, verbose=False)
+    with orderly(folder):
+        if "val" in data.tables:
+            trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
+            validation = score_table(data.tables["val"], detector.collected)
+        else:
+            validation = read_validation(checkpoint.path.parent, crop)
+        trainer.test(detector, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return None
     if validation is not None:
@@ -281,13 +290,16 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
     return trainer
 
 
-def _callbacks(folder: Path) -> list[ModelCheckpoint]:
-    """The best checkpoint by validation accuracy (the earliest of equals), and the last."""
+def _callbacks(folder: Path) -> list[pl.Callback]:
+    """The best checkpoint by validation accuracy (the earliest of equals), and the last; guards.
+
+    The last is written after the best: a run that goes on from it finds the best of its epochs.
+    """
     best = ModelCheckpoint(
         folder, filename="best", monitor="val/acc", mode="max", enable_version_counter=False
     )
     last = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
-    return [best, last]
+    return [best, last, Finite(folder), Preemption(folder)]
 
 
 def _check(cfg: DictConfig) -> None:
@@ -322,5 +334,6 @@ def _quiet() -> None:
         ".*treespec.*deprecated.*",
         ".*predict returned None.*",
         ".*smaller than the logging interval.*",
+        ".*your dataloader is not resumable.*",  # its sampler is: data.samplers.ShuffledShare
     ):
         warnings.filterwarnings("ignore", message)
