@@ -31,7 +31,8 @@ class Checkpoint:
     Attributes:
         path: the file.
         kind: "genspot", "published" (a dict of model, optimizer and total_steps) or "bare".
-        contract: data, aug, model and preprocess, as it was trained with.
+        contract: data, aug, model and preprocess, as it was trained with; genspot's own also
+            study, seed and subset (how many classes of the data were drawn, None: no draw).
         state: the network's state dict.
     """
 

@@ -29,13 +29,16 @@ def published(
     """The published figures of one generator for a detector trained under `contract`, if any.
 
     They are of a ResNet-50: the augmentations were compared on 20 classes, the class counts with
-    blur and JPEG at 0.5; on the middle 224 × 224 pixels or on whole images.
+    blur and JPEG at 0.5; on the middle 224 × 224 pixels or on whole images. Nothing is published
+    on classes that were drawn.
 
     Returns:
         {"ap", "acc" (or None), "unconfirmed"}, as fractions.
     """
     data, aug = contract["data"], contract["aug"]
     if contract["model"]["name"] != "resnet50" or crop not in (224, None):
+        return None
+    if contract.get("subset") is not None:
         return None
     name = aug if data == "progan_20cls" else data if aug == "blur_jpg_0.5" else None
     figures = spec["published"].get(name, {})

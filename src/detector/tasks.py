@@ -24,6 +24,7 @@ from detector.guards import Finite, Preemption, orderly
 from detector.loggers import log_results
 from detector.module import Detector
 from detector.predictions import show_predictions
+from detector.report.runs import training_set
 from detector.reuse import finished, keep_config
 from detector.scores import read_validation, score_table, unreadable_table, write_validation
 
@@ -153,7 +154,7 @@ def _test(
     if cfg.spectra is not None:
         data.write_spectra(folder / "spectra", cfg.spectra)
     about = {
-        "title": f"{checkpoint.path.name}, trained on {contract['data']}",
+        "title": f"{checkpoint.path.name}, trained on {training_set(contract)}",
         "checkpoint": str(checkpoint.path),
         "trained_on": contract,
         "crop": crop,
@@ -182,6 +183,7 @@ def _contract(cfg: DictConfig) -> dict[str, Any]:
         network["weights"] = None  # the checkpoint's own will do
     return {
         "data": cfg.data.name,
+        "subset": cfg.data.get("subset"),
         "aug": cfg.aug.name,
         "study": HydraConfig.get().runtime.choices.get("experiments"),
         "seed": cfg.seed,
@@ -210,6 +212,8 @@ def _describe(cfg: DictConfig, contract: dict[str, Any]) -> None:
     """Make the configuration that is kept and shown say what is evaluated."""
     if cfg.data.name != contract["data"]:
         OmegaConf.update(cfg, "data", {"name": contract["data"]}, merge=False)
+    if cfg.data.get("subset") != contract.get("subset"):
+        OmegaConf.update(cfg, "data.subset", contract.get("subset"), force_add=True)
     for part in ("model", "preprocess"):
         OmegaConf.update(cfg, part, contract[part], merge=False)
     aug = {"name": contract["aug"], "train": None, "val": None}

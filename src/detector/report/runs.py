@@ -61,7 +61,7 @@ class Run:
         trained, crop = self.metrics["trained_on"], self.metrics.get("crop")
         seed = trained.get("seed")
         return {
-            "data": str(trained.get("data")),
+            "data": training_set(trained),
             "aug": trained.get("aug") or "augmentation unknown",
             "model": str(trained["model"]["name"]),
             "crop": "whole images" if crop is None else f"crop {crop}",
@@ -73,6 +73,14 @@ class Run:
     def own_checkpoint(self) -> bool:
         """Whether this run trained what it tested."""
         return Path(self.metrics["checkpoint"]).parent.name == self.folder.name
+
+
+def training_set(trained: dict[str, Any]) -> str:
+    """The name of what was trained on, and how many of its classes where they were drawn."""
+    name, drawn = str(trained.get("data")), trained.get("subset")
+    if drawn is None:
+        return name
+    return f"{name}, {drawn} {'class' if drawn == 1 else 'classes'} drawn"
 
 
 def read(folder: Path) -> Run:
