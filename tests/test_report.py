@@ -507,7 +507,11 @@ def test_a_browser_shows_it_without_complaint_or_sideways_scrolling(
     which: str, width: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     found = request.getfixturevalue(which)
-    folder = found if which == "one" else found[1]
+    show_in_a_browser(found if which == "one" else found[1], width, tmp_path)
+
+
+def show_in_a_browser(folder: Path, width: int, tmp_path: Path) -> None:
+    """Fails where the page in `folder` writes to the console or is wider than `width`."""
     shutil.copy(folder / "report.html", tmp_path)
     (tmp_path / "frame.html").write_text(FRAME.format(width))
     flags = [*FLAGS, "--allow-file-access-from-files", f"--user-data-dir={tmp_path}/profile"]

@@ -25,23 +25,15 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
     names = ["mean", *generators(runs)]
     found = []
     for run, label in zip(runs[1:], labels(runs)[1:], strict=True):
-        paired = _paired(run, runs[0]) if same_images(run, runs[0]) else None
+        # Both scored on the same resamples: what the images share cancels.
+        paired = (
+            bootstrap.paired(run.scores, runs[0].scores, **runs[0].resampling)
+            if same_images(run, runs[0])
+            else None
+        )
         cells = [_cell(run, runs[0], name, paired) for name in names]
         found.append(Difference(label, paired is not None, cells))
     return found
-
-
-def _paired(run: Run, first: Run) -> dict[str, Any]:
-    """Both scored on the same resamples: what the images share cancels."""
-    settings = first.metrics["bootstrap"]
-    return bootstrap.paired(
-        run.scores,
-        first.scores,
-        first.metrics.get("real_sets") or {},
-        replicates=settings["replicates"],
-        seed=first.metrics["seed"],
-        confidence=settings["confidence"],
-    )
 
 
 def _cell(run: Run, first: Run, name: str, paired: dict[str, Any] | None) -> tuple[str, bool]:

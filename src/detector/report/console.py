@@ -25,6 +25,12 @@ def ends(one: dict[str, Any]) -> str:
     return "–" if interval is None else " – ".join(percent(end) for end in interval)
 
 
+def with_interval(one: dict[str, Any]) -> str:
+    """The AP, and its interval where it has one."""
+    text = percent(one.get("ap"))
+    return f"{text} [{ends(one)}]" if one.get("ap_interval") else text
+
+
 def named(name: str, one: dict[str, Any]) -> str:
     """A generator's name, with what keeps it from having figures."""
     status = one.get("status", "ok")

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from detector.report.columns import DECIDING, MEASURES, RANKING, lines, shown
-from detector.report.console import ends, named, percent
+from detector.report.console import ends, named, percent, with_interval
 from detector.report.runs import CHOICES, Run, generators, labels, result
+from detector.report.seeds import CAPTION, OverSeeds
 
+Results = dict[str, dict[str, Any]]  # by generator and "mean"
+COUNTS = ("images", "real", "fake", "padded", "unreadable")
 WIDE = 5  # runs beside one another in a LaTeX table
 TEX = {
     "\\": r"\textbackslash{}",
@@ -25,29 +28,47 @@ TEX = {
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
-def comma_separated(runs: Sequence[Run]) -> str:
-    """One row a run and generator (and the mean) with every measure, fractions in full."""
+def comma_separated(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
+    """One row a run and generator (and the mean) with every measure, fractions in full.
+
+    Below them those over seeds, which have no folder, no checkpoint and the AP alone.
+    """
     text = io.StringIO()
     heading = ["run", "folder", *CHOICES, "checkpoint", "generator", "status", *MEASURES]
     heading += ["ap_low", "ap_high", "published_ap", "published_acc", "published_unconfirmed"]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*heading, "images", "real", "fake", "padded", "unreadable"])
+    writer.writerow([*heading, *COUNTS])
     for run, label in zip(runs, labels(runs), strict=True):
         about = [label, run.folder.name, *run.choices.values(), run.metrics["checkpoint"]]
-        for name, one in lines(run):
-            interval, figure = one.get("ap_interval") or (None, None), one.get("published") or {}
-            row = [*about, name, one.get("status", "ok"), *(one.get(key) for key in MEASURES)]
-            row += [*interval, *(figure.get(key) for key in ("ap", "acc", "unconfirmed"))]
-            counts = ("images", "real", "fake", "padded", "unreadable")
-            writer.writerow([*row, *(one.get(key) for key in counts)])
+        writer.writerows([*about, *_row(name, one)] for name, one in lines(run))
+    for group in seeds:
+        choices = group.runs[0].choices | {"seed": group.seeds}
+        about = [group.label, "", *choices.values(), ""]
+        names = [name for name in [*generators(runs), "mean"] if name in group.results]
+        writer.writerows([*about, *_row(name, group.results[name])] for name in names)
     return text.getvalue()
 
 
-def markdown(runs: Sequence[Run], title: str) -> str:
-    """GitHub tables: AP of all runs beside one another, then each run's figures, in percent."""
+def _row(name: str, one: dict[str, Any]) -> list[Any]:
+    """The cells of one generator's figures, from its name on."""
+    interval, figure = one.get("ap_interval") or (None, None), one.get("published") or {}
+    row = [name, one.get("status", "ok"), *(one.get(key) for key in MEASURES), *interval]
+    row += [figure.get(key) for key in ("ap", "acc", "unconfirmed")]
+    return [*row, *(one.get(key) for key in COUNTS)]
+
+
+def markdown(runs: Sequence[Run], seeds: Sequence[OverSeeds], title: str) -> str:
+    """GitHub tables, in percent: AP of all runs and over seeds, then each run's figures."""
     parts = [f"# {_md(title)}"]
     if len(runs) > 1:
         parts += ["AP and its interval, in percent.", _md_table(*matrix(runs))]
+    if seeds:
+        names = [*generators(runs), "mean"]
+        heading = ["generator", *(one.label for one in seeds)]
+        body = [
+            [name, *(with_interval(one.results.get(name, {})) for one in seeds)] for name in names
+        ]
+        parts += ["## Over seeds", CAPTION, _md_table(heading, body)]
     for run, label in zip(runs, labels(runs), strict=True):
         columns = [*shown(run, RANKING), *shown(run, DECIDING)]
         heading = ["generator", *(column.heading for column in columns)]
@@ -59,13 +80,8 @@ def markdown(runs: Sequence[Run], title: str) -> str:
 def matrix(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
     """Heading and lines of AP with interval: generators and the mean against runs."""
     names = [*generators(runs), "mean"]
-    cells = [[name, *(_with_interval(result(run, name)) for run in runs)] for name in names]
+    cells = [[name, *(with_interval(result(run, name)) for run in runs)] for name in names]
     return ["generator", *labels(runs)], cells
-
-
-def _with_interval(one: dict[str, Any]) -> str:
-    text = percent(one.get("ap"))
-    return f"{text} [{ends(one)}]" if one.get("ap_interval") else text
 
 
 def _md(text: str) -> str:
@@ -79,39 +95,52 @@ def _md_table(heading: list[str], body: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def latex(runs: Sequence[Run]) -> str:
+def latex(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
     """A booktabs table of AP in percent with intervals, a row a generator, the mean last.
 
     With several runs a column is a run and the best of each row is bold; more than `WIDE` runs
-    go into several tables.
+    go into several tables. What is over seeds goes into tables of its own.
     """
     if len(runs) == 1:
         return _tabular(*_single(runs[0]))
     names = [*generators(runs), "mean"]
-    best = {name: max(_shown(run, name) for run in runs) for name in names}
-    titles = labels(runs)
-    return "\n".join(
+    columns = [
+        (label, {name: result(run, name) for name in names})
+        for run, label in zip(runs, labels(runs), strict=True)
+    ]
+    tables = _beside(columns, names)
+    tables += _beside([(one.label, one.results) for one in seeds], names)
+    return "\n".join(tables)
+
+
+def _beside(columns: Sequence[tuple[str, Results]], names: Sequence[str]) -> list[str]:
+    """Tables of titled columns beside one another, at most `WIDE` in each.
+
+    The best of each row is bold, where there is more than one column.
+    """
+    rows = {name: [results.get(name, {}) for _, results in columns] for name in names}
+    best = {name: max(map(_shown, row)) if len(row) > 1 else None for name, row in rows.items()}
+    return [
         _tabular(
-            ["generator", *map(_tex, titles[start : start + WIDE])],
+            ["generator", *(_tex(title) for title, _ in columns[start : start + WIDE])],
             [
-                [_tex(name), *(_bold(run, name, best[name]) for run in runs[start : start + WIDE])]
-                for name in names
+                [_tex(name), *(_bold(one, best[name]) for one in row[start : start + WIDE])]
+                for name, row in rows.items()
             ],
         )
-        for start in range(0, len(runs), WIDE)
-    )
+        for start in range(0, len(columns), WIDE)
+    ]
 
 
-def _shown(run: Run, name: str) -> float:
+def _shown(one: dict[str, Any]) -> float:
     """AP in percent as it is shown, so that what reads as equal is equally bold."""
-    value = result(run, name).get("ap")
+    value = one.get("ap")
     return -1.0 if value is None else round(100 * value, 1)
 
 
-def _bold(run: Run, name: str, best: float) -> str:
-    one = result(run, name)
+def _bold(one: dict[str, Any], best: float | None) -> str:
     text = _tex(percent(one.get("ap")))
-    if one.get("ap") is not None and _shown(run, name) == best:
+    if one.get("ap") is not None and _shown(one) == best:
         text = rf"\textbf{{{text}}}"
     return f"{text} {_small(one)}".rstrip()
 

@@ -9,8 +9,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from detector.report import columns, comparison, curves, figures, files, gallery, robustness, story
-from detector.report.console import named, percent, remarks
+from detector.report import (
+    columns,
+    comparison,
+    curves,
+    figures,
+    files,
+    gallery,
+    robustness,
+    seeds,
+    story,
+)
+from detector.report.console import named, percent, remarks, with_interval
 from detector.report.runs import Run, generators, labels, read, result
 from detector.scores import write_text
 
@@ -29,17 +39,18 @@ def write(runs: Sequence[Path], folder: Path, title: str) -> None:
         DetectorError: a folder holds no finished run.
     """
     finished = [read(Path(run)) for run in runs]
+    combined = seeds.over_seeds(finished)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
-        ("report.html", page(finished, title)),
-        ("results.csv", files.comma_separated(finished)),
-        ("results.md", files.markdown(finished, title)),
-        ("results.tex", files.latex(finished)),
+        ("report.html", page(finished, combined, title)),
+        ("results.csv", files.comma_separated(finished, combined)),
+        ("results.md", files.markdown(finished, combined, title)),
+        ("results.tex", files.latex(finished, combined)),
     ):
         write_text(content, folder / name)
 
 
-def page(runs: Sequence[Run], title: str) -> str:
+def page(runs: Sequence[Run], combined: Sequence[seeds.OverSeeds], title: str) -> str:
     """The whole page, without a reference to anything outside it."""
     environment = Environment(
         loader=PackageLoader("detector", "templates"),
@@ -56,6 +67,8 @@ def page(runs: Sequence[Run], title: str) -> str:
         runs=[_about(run, name) for run, name in zip(runs, names, strict=True)],
         heat=heat(runs) if len(runs) > 1 else None,
         bars=_bars(runs, names) if len(runs) > 1 else None,
+        seeds=[_over_seeds(one, generators(runs)) for one in combined],
+        seeds_caption=seeds.CAPTION,
         differences=comparison.differences(runs),
         generators=generators(runs),
         robustness=_robustness(runs),
@@ -85,6 +98,12 @@ def _about(run: Run, label: str) -> dict[str, Any]:
         "facts": story.facts(run),
         "config": run.config,
     }
+
+
+def _over_seeds(one: seeds.OverSeeds, names: Sequence[str]) -> dict[str, Any]:
+    """A row of the table over seeds: the mean, then every generator."""
+    cells = [(name, with_interval(one.results.get(name, {}))) for name in ["mean", *names]]
+    return {"label": one.label, "choice": one.choice, "runs": len(one.runs), "cells": cells}
 
 
 def heat(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -70,6 +70,16 @@ class Run:
         }
 
     @property
+    def resampling(self) -> dict[str, Any]:
+        """How its intervals were drawn, as arguments of `bootstrap.paired` and `combined`."""
+        return {
+            "real_sets": self.metrics.get("real_sets") or {},
+            "replicates": self.metrics["bootstrap"]["replicates"],
+            "seed": self.metrics["seed"],
+            "confidence": self.metrics["bootstrap"]["confidence"],
+        }
+
+    @property
     def own_checkpoint(self) -> bool:
         """Whether this run trained what it tested."""
         return Path(self.metrics["checkpoint"]).parent.name == self.folder.name
