@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import subprocess
 import sys
@@ -90,6 +91,16 @@ def run(cfg: DictConfig) -> None:
     except USERS_ERRORS as error:
         remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
         give_up(error)  # here, where Hydra does not add lines of its own
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        folder = HydraConfig.get().runtime.output_dir
+        give_up(
+            OSError(
+                f"no space left on the disk of {error.filename or folder}; make room: the same "
+                f"command, into {folder}, goes on from the last checkpoint"
+            )
+        )
 
 
 def isolate(cfg: DictConfig) -> None:

@@ -17,7 +17,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from detector.errors import DetectorError, Interrupted
+from detector.errors import DetectorError, StoppedError
 from detector.resume import LAST
 from detector.scores import Collected, gather, plain, write_csv
 
@@ -79,7 +79,7 @@ class Preemption(pl.Callback):
         reason = self.received or "a signal to another process"
         if trainer.is_global_zero and self.received == REQUEUE:
             reason += requeue()
-        raise Interrupted(
+        raise StoppedError(
             f"stopped by {reason}; {self.folder} holds the training up to here: the same command, "
             "into that folder, goes on from there"
         )
@@ -90,12 +90,12 @@ def orderly(folder: Path) -> Iterator[None]:
     """Word what Lightning raises for a signal during a test.
 
     Raises:
-        Interrupted: in place of that.
+        StoppedError: in place of that.
     """
     try:
         yield
     except SIGTERMException as error:
-        raise Interrupted(
+        raise StoppedError(
             f"stopped by SIGTERM in a test; the same command, into {folder}, tests anew"
         ) from error
 

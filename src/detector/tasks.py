@@ -329,7 +329,8 @@ def _check(cfg: DictConfig) -> None:
 
 
 def _quiet() -> None:
-    """Leave out what Lightning says of itself on every run."""
+    """Leave out what Lightning says of itself on every run, and tracebacks of full log files."""
+    logging.raiseExceptions = False
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning").setLevel(logging.WARNING)
     for message in (
