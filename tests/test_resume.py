@@ -1,0 +1,207 @@
+"""Interrupted trainings go on to the same bits, and nothing that was saved is lost."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import os
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning.loggers import CSVLogger
+
+from conftest import ROOT, Run, tiny
+from data.samplers import ShuffledShare
+from detector import guards, resume
+from detector.errors import DetectorError
+from detector.resume import RenamedCheckpointIO, find, intact
+from detector.scores import replacing
+
+# Of a finished run; the report also names the folder.
+SAME = ("scores.parquet", "validation.parquet", "unreadable.csv", "metrics.csv")
+
+
+def signalled(name: str, epoch: int, batch: int, folder: Path) -> list[str]:
+    where = f"epoch: {epoch}, batch: {batch}, mark: '{folder}/sent'"
+    return [f"+schedule.callbacks.signal={{_target_: signals.SignalOnce, name: {name}, {where}}}"]
+
+
+def assert_same_results(one: Path, other: Path) -> None:
+    for name in SAME:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    states = [torch.load(folder / "last.ckpt", weights_only=True) for folder in (one, other)]
+    assert states[0]["global_step"] == states[1]["global_step"]
+    for mine, theirs in zip(*(state["state_dict"].values() for state in states), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGKILL", -9)])
+def test_an_interrupted_training_goes_on_to_the_same_bits(
+    name: str, code: int, run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    """SIGTERM saves the very step; after SIGKILL the last epoch's checkpoint is truncated too."""
+    words = [*tiny(sets), "workers=0", f"hydra.run.dir={tmp_path}/run"]
+    words += signalled(name, epoch=1, batch=1, folder=tmp_path)
+    first = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert first.returncode == code, first.stderr
+    assert "Traceback" not in first.stderr
+    last = tmp_path / "run" / "last.ckpt"
+    state = torch.load(last, weights_only=True)
+    steps = len(ShuffledShare(34, 0)) // 8
+    assert state["global_step"] == steps + (2 if name == "SIGTERM" else 0)
+    if name == "SIGTERM":
+        assert "stopped by SIGTERM" in first.stderr
+        assert "the same command" in first.stderr
+        shutil.copy(last, tmp_path / "run" / "previous.ckpt")
+        last.write_bytes(last.read_bytes()[:-1000])
+    again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert again.returncode == 0, again.stderr
+    assert ("last.ckpt is damaged" in again.stdout) == (name == "SIGTERM")
+    assert "going on from" in again.stdout
+    assert_same_results(tmp_path / "run", trained)
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_images(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
+    words = [*tiny(sets), "workers=0", f"hydra.run.dir={tmp_path}/run"]
+    words += ["+schedule.callbacks.harm={_target_: signals.Infinite, epoch: 1, batch: 2}"]
+    result = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert result.returncode == 1
+    (line,) = [line for line in result.stderr.splitlines() if "genspot: " in line]
+    assert "not finite at step 6 (epoch 1)" in line
+    rows = list(csv.DictReader((tmp_path / "run" / "not_finite.csv").open()))
+    order = [row for _, row in _epoch(34, 1)]
+    assert len(rows) == 8
+    assert len({row["path"] for row in rows} & set(_paths(sets))) == 8
+    assert len(order) == 34
+    assert intact(tmp_path / "run" / "last.ckpt")
+    weights = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def _epoch(rows: int, epoch: int) -> list[tuple[int, int]]:
+    share = ShuffledShare(rows, 0)
+    share.set_epoch(epoch)
+    return list(share)
+
+
+def _paths(sets: Path) -> list[str]:
+    return [str(path) for path in (sets / "train").rglob("*.png")]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_a_share_goes_on_where_it_was(world: int) -> None:
+    for rank in range(world):
+        whole = ShuffledShare(50, 7, rank, world)
+        whole.set_epoch(3)
+        begun = ShuffledShare(50, 7, rank, world, epoch=3, done=6 * world)
+        begun.set_epoch(3)
+        assert list(begun) == list(whole)[6:]
+        assert len(begun) == len(whole)  # Lightning counts a resumed epoch's steps from its start
+        begun.set_epoch(4)
+        whole.set_epoch(4)
+        assert list(begun) == list(whole)
+
+
+def test_checkpoints_are_renamed_into_place_and_the_last_two_kept(tmp_path: Path) -> None:
+    io = RenamedCheckpointIO()
+    for number in range(3):
+        io.save_checkpoint({"number": number}, tmp_path / "last.ckpt")
+    io.save_checkpoint({"number": 7}, tmp_path / "best.ckpt")
+    read = {
+        file.name: torch.load(file, weights_only=True)["number"] for file in tmp_path.iterdir()
+    }
+    assert read == {"last.ckpt": 2, "previous.ckpt": 1, "best.ckpt": 7}
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    place.write_text("before")
+    with pytest.raises(OSError, match="full"), replacing(place) as partial:
+        partial.write_text("half")
+        raise OSError("full")
+    assert place.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def damage(path: Path, how: str) -> None:
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        path.write_bytes(content[: len(content) // 2])
+    elif how == "flipped":
+        with zipfile.ZipFile(path) as archive:  # inside a tensor, where PyTorch would not look
+            entry = max(archive.infolist(), key=lambda one: one.file_size)
+        content[entry.header_offset + 200 + entry.file_size // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "empty"])
+def test_a_damaged_checkpoint_is_passed_over(
+    how: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert find(tmp_path, "auto") is None
+    for number in range(2):
+        content = {"weights": torch.full((5000,), float(number))}
+        RenamedCheckpointIO().save_checkpoint(content, tmp_path / "last.ckpt")
+    assert find(tmp_path, "auto") == tmp_path / "last.ckpt"
+    assert find(tmp_path, "never") is None
+    damage(tmp_path / "last.ckpt", how)
+    with caplog.at_level(logging.WARNING):
+        assert find(tmp_path, "auto") == tmp_path / "previous.ckpt"
+    assert "last.ckpt is damaged" in caplog.text
+    damage(tmp_path / "previous.ckpt", how)
+    assert find(tmp_path, "auto") is None
+    assert "beginning anew" in caplog.text
+    with pytest.raises(DetectorError, match="choose auto or never"):
+        find(tmp_path, "sometimes")
+
+
+def test_curves_go_on_without_a_gap(tmp_path: Path) -> None:
+    def log(first: int, last: int, logger: Any) -> None:
+        for step in range(first, last):
+            logger.log_metrics({"train/loss": 1 / (step + 1)}, step)
+            if step % 4 == 3:
+                logger.log_metrics({"val/acc": step / 20}, step)
+        logger.save()
+
+    for name in ("whole", "begun"):
+        log(0, 20 if name == "whole" else 11, CSVLogger(tmp_path, name, ""))
+    rows = resume.curves(tmp_path / "begun", steps=9)
+    logger = CSVLogger(tmp_path, "begun", "")
+    resume.put_back(rows, [logger])
+    log(9, 20, logger)
+    texts = [(tmp_path / name / "metrics.csv").read_text() for name in ("whole", "begun")]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_slurm_is_asked_to_requeue(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID"):
+        monkeypatch.delenv(name, raising=False)
+    assert guards.requeue() == ""
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "no scontrol here" in guards.requeue()
+    fake = tmp_path / "scontrol"
+    fake.write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\necho busy >&2\nexit {code}\n")
+    fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.defpath]))
+    said = guards.requeue()
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+    assert ("is requeued" in said) == (code == 0)
+    assert ("busy" in said) == (code == 1)
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "16")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    guards.requeue()
+    assert (tmp_path / "asked").read_text() == "requeue 16_3\n"
