@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from torch import nn
 
+from detector import archives
+from detector.contracts import checked, one_line, shown, strange
 from detector.errors import DetectorError
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # one serves as another
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 # Of Wang et al., CVPR 2020, section 4; what a file without a contract is taken to be.
@@ -41,65 +46,128 @@ class Checkpoint:
     contract: dict[str, Any]
     state: dict[str, torch.Tensor]
 
+    def build(self, model: dict[str, Any]) -> nn.Module:
+        """The network that `model` (name, network) describes, filled with the weights.
+
+        It builds whatever is described: `settle` says which descriptions may be trusted.
+
+        Raises:
+            DetectorError: it cannot be built, or has other parameters than the checkpoint.
+        """
+        try:
+            network: nn.Module = instantiate(model["network"])
+            network.state_dict()
+        except Exception as error:  # whatever a constructor raises for its arguments
+            raise self._misfit(model["name"], f"cannot build it ({one_line(error)})") from error
+        self.load_into(network, model["name"])
+        return network
+
     def load_into(self, network: nn.Module, name: str) -> None:
         """Fill `network`, which is a `name`.
 
         Raises:
-            DetectorError: it has other parameters; the first difference is named.
+            DetectorError: it has other parameters, the first difference is named; or a weight
+                is no finite number.
         """
-        wanted = network.state_dict()
-        for key in sorted(wanted.keys() | self.state.keys()):
-            ours, theirs = wanted.get(key), self.state.get(key)
-            if ours is None or theirs is None:
-                where = "only in the checkpoint" if ours is None else "missing from it"
-                raise self._misfit(name, f"{key} is {where}")
-            if ours.shape != theirs.shape:
-                raise self._misfit(
-                    name,
-                    f"{key} has shape {tuple(theirs.shape)} instead of {tuple(ours.shape)}",
+        self.compare(network, name)
+        for key, ours in network.state_dict().items():
+            if not self.state[key].to(ours.dtype).isfinite().all():
+                raise DetectorError(
+                    f"checkpoint {self.path} is of no use: {shown(key)} holds NaN or infinity, as "
+                    "a training that diverged leaves; take an earlier one"
                 )
         network.load_state_dict(self.state)
 
+    def compare(self, network: nn.Module, name: str) -> None:
+        """Look for the first difference to `network`, in the order of its layers.
+
+        Raises:
+            DetectorError: there is one.
+        """
+        wanted = network.state_dict()
+        for key, ours in wanted.items():
+            theirs = self.state.get(key)
+            if theirs is None:
+                raise self._misfit(name, f"{shown(key)} is missing from it")
+            if theirs.shape != ours.shape:
+                shapes = f"{tuple(theirs.shape)} instead of {tuple(ours.shape)}"
+                raise self._misfit(name, f"{shown(key)} has shape {shapes}")
+            if theirs.dtype != ours.dtype and not {theirs.dtype, ours.dtype} <= set(FLOATS):
+                raise self._misfit(name, f"{shown(key)} is {theirs.dtype}, not {ours.dtype}")
+        for key in self.state:
+            if key not in wanted:
+                raise self._misfit(name, f"{shown(key)} is only in the checkpoint")
+
     def _misfit(self, name: str, difference: str) -> DetectorError:
         return DetectorError(
-            f"checkpoint {self.path} does not fit {name}: {difference}; "
+            f"checkpoint {self.path} does not fit {shown(name)}: {difference}; "
             "name the model it was made with (model=… contract=override) or another checkpoint"
         )
 
 
 def read(path: str | Path | None) -> Checkpoint:
-    """The checkpoint at `path`, whichever kind it is.
+    """The checkpoint at `path`, whichever kind it is; nothing in it is run.
+
+    A published or bare state dict may carry the "module." of DataParallel before every key.
 
     Raises:
-        DetectorError: there is none, or it is no checkpoint of a detector.
+        DetectorError: there is none, it is no checkpoint of a detector, or it is damaged.
     """
     if path is None:
         raise DetectorError("this task needs checkpoint=PATH; training leaves one as best.ckpt")
     path = Path(str(path)).expanduser()
+    if path.is_dir():
+        raise DetectorError(f"checkpoint={path} is a folder: name the file, such as best.ckpt")
     if not path.is_file():
         raise DetectorError(f"checkpoint={path}: no such file; training leaves one as best.ckpt")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything for a file that is something else
-        raise DetectorError(
-            f"checkpoint={path} is not a checkpoint that PyTorch can load safely "
-            f"({type(error).__name__}); give one of genspot's, or a published .pth"
-        ) from error
+    content = archives.load(path)
     if isinstance(content, dict) and "genspot" in content:
-        state = {
-            key.removeprefix("network."): value
-            for key, value in content["state_dict"].items()
-            if key.startswith("network.")
-        }
-        return Checkpoint(path, "genspot", content["genspot"], state)
+        contract = checked(content["genspot"], path)
+        return Checkpoint(path, "genspot", contract, _weights(content, "state_dict", path))
     if isinstance(content, dict) and {"model", "optimizer", "total_steps"} <= content.keys():
-        return Checkpoint(path, "published", PUBLISHED, content["model"])
-    if isinstance(content, dict) and {"conv1.weight", "fc.weight"} <= content.keys():
-        return Checkpoint(path, "bare", PUBLISHED, content)
+        return Checkpoint(path, "published", PUBLISHED, _weights(content, "model", path))
+    if isinstance(content, dict) and {"conv1.weight", "fc.weight"} <= _bare(content).keys():
+        return Checkpoint(path, "bare", PUBLISHED, _weights({"all": content}, "all", path))
     raise DetectorError(
         f"checkpoint={path} holds no detector: neither genspot's entries, nor model, optimizer "
         "and total_steps, nor the weights of a ResNet-50"
     )
+
+
+def _weights(content: dict[str, Any], key: str, path: Path) -> dict[str, torch.Tensor]:
+    """The network's state dict under `key`; of a Lightning module, the network's share."""
+    state = content.get(key)
+    if key == "state_dict" and isinstance(state, dict):
+        own = {name: value for name, value in state.items() if str(name).startswith("network.")}
+        state = {name.removeprefix("network."): value for name, value in own.items()}
+    state = _bare(state)
+    if not isinstance(state, dict) or not state:
+        raise DetectorError(f"checkpoint={path} holds no weights: {key} is missing or empty")
+    size = path.stat().st_size
+    for name, value in state.items():
+        if not isinstance(name, str) or not _is_plain(value, size):
+            raise DetectorError(
+                f"checkpoint={path} holds no weights: {key} has {shown(name)}, which is no plain "
+                "tensor with its values; give the state dict of a network"
+            )
+    return state
+
+
+def _is_plain(value: Any, size: int) -> bool:
+    """Whether `value` is a tensor of at most `size` bytes: one number can stand for any shape."""
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and value.numel() * value.element_size() <= size
+    )
+
+
+def _bare(state: Any) -> Any:
+    """`state` without the prefix that DataParallel gives to every key."""
+    if isinstance(state, dict) and all(str(key).startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
 
 
 def settle(
@@ -114,7 +182,8 @@ def settle(
         override: the user insists on what was typed.
 
     Raises:
-        DetectorError: something typed contradicts the checkpoint, without `override`.
+        DetectorError: something typed contradicts the checkpoint, without `override`; or its
+            network is not the command's own and more than layers that fit it.
     """
     contract = dict(checkpoint.contract)
     words = [word.split("=")[0] for word in typed]
@@ -126,9 +195,40 @@ def settle(
                 continue
             if theirs.get(key) != ours.get(key) and not override:
                 raise DetectorError(
-                    f"{checkpoint.path} was trained with {part}.{key}={theirs.get(key)}, not "
-                    f"{ours.get(key)}; leave {part} out, or insist with contract=override"
+                    f"{checkpoint.path} was trained with {part}.{key}={shown(theirs.get(key))}, "
+                    f"not {ours.get(key)}; leave {part} out, or insist with contract=override"
                 )
             theirs[key] = ours.get(key)
         contract[part] = theirs
+    if contract["model"]["network"] != wanted["model"]["network"]:
+        _distrust(checkpoint, contract)
     return contract
+
+
+def _distrust(checkpoint: Checkpoint, contract: dict[str, Any]) -> None:
+    """Refuse a network of the checkpoint's own words that is more than layers, or does not fit."""
+    crop = contract["preprocess"]["crop"]
+    start, mend = (
+        f"checkpoint {checkpoint.path} is refused",
+        "name the model that it was made with",
+    )
+    if odd := strange(contract["model"]["network"]):
+        raise DetectorError(
+            f"{start}: its network names {odd}, and building that could run anything; if you "
+            f"trust it, {mend} (model=…)"
+        )
+    # On this device nothing is stored or computed but shapes: a network of any size costs nothing.
+    with torch.device("meta"), torch.inference_mode():
+        try:
+            network: nn.Module = instantiate(contract["model"]["network"])
+            checkpoint.compare(network, contract["model"]["name"])
+            answer = str(tuple(network.eval()(torch.zeros(2, 3, crop, crop)).shape))
+        except DetectorError:
+            raise
+        except Exception as error:  # whatever layers raise for what they cannot take
+            answer = one_line(error)
+    if answer != "(2, 1)":
+        raise DetectorError(
+            f"{start}: two images of {crop} × {crop} pixels give no two logits of shape (2, 1) "
+            f"but {answer}; {mend} (model=…)"
+        )

@@ -19,6 +19,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 from detector import checkpoints, evaluation, hardware, provenance, report, resume
 from detector.backbones import folded
+from detector.contracts import choice
 from detector.errors import DetectorError
 from detector.guards import Finite, Preemption, orderly
 from detector.loggers import log_results
@@ -200,9 +201,9 @@ def _as_trained(cfg: DictConfig, contract: dict[str, Any], typed: list[str]) -> 
     """
     if any(word.startswith(("data=", "experiments=")) for word in typed):
         return cfg
-    own = [f"experiments={contract['study']}"] if contract.get("study") else []
+    own = [choice(contract, "study")] if contract.get("study") else []
     if contract["data"] != "folder":
-        own.append(f"data={contract['data']}")
+        own.append(choice(contract, "data"))
     elif cfg.task.name == "test" and not any(word.startswith("generator=") for word in typed):
         raise DetectorError("trained on folder: name the test set, generator=folder folder=PATH")
     return compose("config", [*own, *typed])
@@ -249,8 +250,7 @@ def _load(
     cfg: DictConfig, checkpoint: checkpoints.Checkpoint, contract: dict[str, Any]
 ) -> Detector:
     """The checkpoint's detector, built as its contract says."""
-    network = instantiate(contract["model"]["network"])
-    checkpoint.load_into(network, contract["model"]["name"])
+    network = checkpoint.build(contract["model"])
     hardware.exact_float32()
     detector: Detector = _partial(cfg.detector)(
         network=folded(network),
