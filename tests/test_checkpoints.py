@@ -120,6 +120,15 @@ def as_program() -> bytes:
     return file.getvalue()
 
 
+def oversized() -> bytes:
+    file = BytesIO()
+    state = {"conv1.weight": torch.ones(70_001), "fc.weight": torch.ones(3)}
+    torch.save(state, file, _use_new_zipfile_serialization=False)
+    said, forged = (struct.pack("<ci", b"J", size) for size in (70_001, 2**31 - 1))
+    assert said in file.getvalue()
+    return file.getvalue().replace(said, forged)
+
+
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "is empty; copy or download"),
     "text": (lambda: b"no checkpoint", "not a checkpoint"),
@@ -130,6 +139,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "a bomb": (lambda: zipped(zipfile.ZIP_DEFLATED), "would unpack to more than it holds"),
     "cut short": (lambda: weights()[:3000], "damaged or cannot be read"),
     "a flipped bit": (lambda: flipped(weights()), r"damaged: \S*data/0 differs"),
+    "a size that it lacks": (oversized, "not a checkpoint"),
     "safetensors": (as_safetensors, "not a checkpoint"),
     "a program": (as_program, "TorchScript program"),
 }
