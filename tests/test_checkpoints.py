@@ -190,6 +190,11 @@ def test_the_prefix_of_data_parallel_is_taken_off(
     checkpoint.load_into(network, "resnet50")
 
 
+def test_a_network_of_ones_own_may_have_a_part_named_module(tmp_path: Path) -> None:
+    content = own(LINE, {"module.weight": torch.ones(1)})
+    assert checkpoints.read(saved(content, tmp_path)).state.keys() == {"module.weight"}
+
+
 DIFFERENCES: dict[str, tuple[dict[str, torch.Tensor | None], str]] = {
     "classes": (
         {"fc.bias": torch.zeros(1000), "fc.weight": torch.zeros(1000, 512)},
@@ -533,9 +538,9 @@ def test_what_was_not_typed_is_the_checkpoints_to_say() -> None:
 def test_what_was_typed_must_agree_unless_the_user_insists() -> None:
     other = deepcopy(WANTED)
     other["preprocess"]["mean"] = [0.5, 0.5, 0.5]
-    typed = ["preprocess.mean=[0.5,0.5,0.5]"]
-    with pytest.raises(DetectorError, match=r"preprocess\.mean=\[0\.485.*contract=override"):
-        checkpoints.settle(a_checkpoint(), other, typed, False)
+    for typed in (["preprocess.mean=[0.5,0.5,0.5]"], ["++preprocess.mean=[0.5,0.5,0.5]"]):
+        with pytest.raises(DetectorError, match=r"preprocess\.mean=\[0\.485.*contract=override"):
+            checkpoints.settle(a_checkpoint(), other, typed, False)
     insisted = checkpoints.settle(a_checkpoint(), other, typed, True)
     assert insisted["preprocess"]["mean"] == [0.5, 0.5, 0.5]
     checkpoints.settle(a_checkpoint(), WANTED, typed, False)

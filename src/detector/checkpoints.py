@@ -121,26 +121,26 @@ def read(path: str | Path | None) -> Checkpoint:
     if not path.is_file():
         raise DetectorError(f"checkpoint={path}: no such file; training leaves one as best.ckpt")
     content = archives.load(path)
-    if isinstance(content, dict) and "genspot" in content:
+    if not isinstance(content, dict):
+        content = {}
+    if "genspot" in content:
+        state = _without("network.", content.get("state_dict"))
         contract = checked(content["genspot"], path)
-        return Checkpoint(path, "genspot", contract, _weights(content, "state_dict", path))
-    if isinstance(content, dict) and {"model", "optimizer", "total_steps"} <= content.keys():
-        return Checkpoint(path, "published", PUBLISHED, _weights(content, "model", path))
-    if isinstance(content, dict) and {"conv1.weight", "fc.weight"} <= _bare(content).keys():
-        return Checkpoint(path, "bare", PUBLISHED, _weights({"all": content}, "all", path))
+        return Checkpoint(path, "genspot", contract, _weights(state, "state_dict", path))
+    if {"model", "optimizer", "total_steps"} <= content.keys():
+        state = _without_data_parallel(content["model"])
+        return Checkpoint(path, "published", PUBLISHED, _weights(state, "model", path))
+    state = _without_data_parallel(content)
+    if {"conv1.weight", "fc.weight"} <= state.keys():
+        return Checkpoint(path, "bare", PUBLISHED, _weights(state, "it", path))
     raise DetectorError(
         f"checkpoint={path} holds no detector: neither genspot's entries, nor model, optimizer "
         "and total_steps, nor the weights of a ResNet-50"
     )
 
 
-def _weights(content: dict[str, Any], key: str, path: Path) -> dict[str, torch.Tensor]:
-    """The network's state dict under `key`; of a Lightning module, the network's share."""
-    state = content.get(key)
-    if key == "state_dict" and isinstance(state, dict):
-        own = {name: value for name, value in state.items() if str(name).startswith("network.")}
-        state = {name.removeprefix("network."): value for name, value in own.items()}
-    state = _bare(state)
+def _weights(state: Any, key: str, path: Path) -> dict[str, torch.Tensor]:
+    """`state`, found under `key`, if it is a state dict."""
     if not isinstance(state, dict) or not state:
         raise DetectorError(f"checkpoint={path} holds no weights: {key} is missing or empty")
     size = path.stat().st_size
@@ -163,11 +163,18 @@ def _is_plain(value: Any, size: int) -> bool:
     )
 
 
-def _bare(state: Any) -> Any:
+def _without(prefix: str, state: Any) -> Any:
+    """What `state` has under keys that begin with `prefix`, without it."""
+    if not isinstance(state, dict):
+        return state
+    own = {key: value for key, value in state.items() if str(key).startswith(prefix)}
+    return {key.removeprefix(prefix): value for key, value in own.items()}
+
+
+def _without_data_parallel(state: Any) -> Any:
     """`state` without the prefix that DataParallel gives to every key."""
-    if isinstance(state, dict) and all(str(key).startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return state
+    bare = _without("module.", state)
+    return bare if bare and len(bare) == len(state) else state
 
 
 def settle(
@@ -186,7 +193,7 @@ def settle(
             network is not the command's own and more than layers that fit it.
     """
     contract = dict(checkpoint.contract)
-    words = [word.split("=")[0] for word in typed]
+    words = [word.split("=")[0].lstrip("+~") for word in typed]
     for part in ("model", "preprocess"):
         theirs, ours = dict(contract[part]), wanted[part]
         whole = part in words
