@@ -494,7 +494,13 @@ def test_a_checkpoint_names_data_and_study_by_no_path(name: str) -> None:
 def test_a_file_beside_a_checkpoint_is_not_composed(run: Run, tmp_path: Path) -> None:
     """Hydra would take it: a path as the name of a data set leads out of conf/."""
     target = f"{{_target_: builtins.open, _args_: ['{tmp_path}/ran', w]}}"
-    (tmp_path / "evil.yaml").write_text(f"# @package _global_\ndetector: {{more: {target}}}\n")
+    lines = [
+        "# @package _global_",
+        "data: {name: evil}",
+        "generator: {}",
+        f"detector: {{more: {target}}}",
+    ]
+    (tmp_path / "evil.yaml").write_text("\n".join(lines))
     content = own(LINE)
     content["genspot"]["data"] = os.path.relpath(tmp_path / "evil", ROOT / "conf" / "data")
     saved(content, tmp_path)
@@ -513,10 +519,6 @@ def test_an_insisted_contract_is_evaluated(run: Run, tmp_path: Path) -> None:
     save_image(tmp_path / "photo.png", 0, fake=False, size=(32, 32))
     words = ["task=predict", "checkpoint=file.pth", "inputs=photo.png", "workers=0", "logger=none"]
     words += [f"hydra.run.dir={tmp_path}/out", "preprocess.mean=[0.5,0.6,0.7]"]
-    kept = run(*words, cwd=tmp_path)
-    (line,) = kept.stderr.splitlines()
-    assert "preprocess.mean=[0.1, 0.2, 0.3], not [0.5, 0.6, 0.7]" in line
-    assert "contract=override" in line
     insisted = run(*words, "contract=override", cwd=tmp_path)
     assert insisted.returncode == 0, insisted.stderr
     (row,) = csv.DictReader((tmp_path / "out" / "predictions.csv").open())
