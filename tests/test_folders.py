@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from data.errors import DataError
-from data.folders import SCHEMA, find, table
+from data.folders import SCHEMA, find, images_in, table
 from data.index import scan
 
 
@@ -143,3 +144,61 @@ def test_find_nothing(tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:
             find(inputs)
         assert str(inputs) in str(error.value) and "\n" not in str(error.value)
+
+
+def bytes_below(folder: Path, *names: bytes) -> list[Path]:
+    """Files of these names, of which some are not UTF-8."""
+    paths = [Path(os.fsdecode(os.fsencode(folder) + b"/" + name)) for name in names]
+    touch(*paths)
+    return paths
+
+
+def test_names_that_are_not_utf8_are_told_apart(tmp_path: Path) -> None:
+    bytes_below(tmp_path, b"caf\xe9.png", b"caf\xe8.png", "café.png".encode(), b"n.\xe9")
+    names = [Path(path).name for path in find(tmp_path)["path"].to_pylist()]
+    assert sorted(names) == [r"caf\xe8.png", r"caf\xe9.png", "café.png"]
+
+
+def test_one_photo_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    [photo] = bytes_below(tmp_path, b"caf\xe9.png")
+    assert find(photo)["path"].to_pylist() == [rf"{tmp_path}/caf\xe9.png"]
+
+
+def test_a_class_whose_name_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (b"caf\xe9/%b/a.png" % half for half in (b"0_real", b"1_fake"))
+    for file in bytes_below(tmp_path / "set", *names):
+        os.utime(file.parent, ns=(1, 1))
+    for name in ("set", "moved"):  # its index moves with it
+        if name == "moved":
+            for file in (tmp_path / ".set.index.arrow", tmp_path / "set"):
+                file.rename(file.with_name(file.name.replace("set", name)))
+            monkeypatch.setattr("data.index.images_in", None)
+        found = rows(scan(tmp_path / name, "gan", "any"), tmp_path / name)
+        kind = r"caf\xe9"
+        assert found == [
+            (f"{kind}/0_real/a.png", kind, 0),
+            (f"{kind}/1_fake/a.png", kind, 1),
+        ]
+
+
+def test_a_set_whose_name_is_not_utf8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))  # for the index
+    real, _ = bytes_below(tmp_path, b"caf\xe9/0_real/a.png", b"caf\xe9/1_fake/a.png")
+    for _ in range(2):
+        found = scan(real.parents[1], "gan", None)
+        assert found["path"].to_pylist() == [
+            rf"{tmp_path}/caf\xe9/{half}/a.png" for half in ("0_real", "1_fake")
+        ]
+    assert len(list((tmp_path / "elsewhere").rglob("*.arrow"))) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> list[str]:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("os.listdir", refuse)
+    with pytest.raises(DataError, match=r"cannot be listed: Permission denied$") as error:
+        images_in(tmp_path)
+    assert str(tmp_path) in str(error.value)

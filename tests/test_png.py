@@ -53,9 +53,11 @@ def built(chunks: Chunks) -> bytes:
 
 
 def pil(content: bytes) -> np.ndarray | None:
-    """PIL's pixels; None where it raises."""
+    """PIL's pixels, of 16-bit grey the upper byte; None where it raises."""
     try:
         with Image.open(BytesIO(content)) as file:
+            if file.mode == "I;16":
+                return np.stack([np.array(file) // 256] * 3, axis=-1).astype(np.uint8)
             return np.array(file.convert("RGB"))
     except Exception:
         return None

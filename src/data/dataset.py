@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from data import images
 
 Draw = tuple[int, int]  # (epoch, row): what a sampler yields
+LONGEST = 65_500  # pixels of a side; the JPEG of a degradation holds no longer ones
 STAND_INS = 100  # broken files in a row after which a training set is beyond help
 
 
@@ -58,7 +59,7 @@ class ImageDataset(Dataset[Sample]):
         self.table = table
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
-        self.augment = augment
+        self.augment = augment if augment is not None and augment.transforms else None
         self.resize = resize
         self.crop = crop
         self.train = train
@@ -76,7 +77,7 @@ class ImageDataset(Dataset[Sample]):
         for step in range(min(STAND_INS, len(self)) if self.train else 1):
             row = (first + step) % len(self)
             try:
-                image = images.resize(self.read(row), self.resize)
+                image = self._sized(row)
             except Exception as error:  # a broken file can raise nearly anything
                 unreadable.append((row, images.reason(error)))
                 continue
@@ -94,13 +95,26 @@ class ImageDataset(Dataset[Sample]):
         label = int(self.labels[row])
         return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
 
+    def _sized(self, row: int) -> np.ndarray:
+        """The image of `row`, resized.
+
+        Raises:
+            UnreadableError: it is too long to be degraded, or another reason of `data.images`.
+            Exception: whatever PIL raises.
+        """
+        image = images.resize(self.read(row), self.resize)
+        if self.augment is not None and max(image.shape[:2]) > LONGEST:
+            size = f"{image.shape[1]} × {image.shape[0]}"
+            raise images.UnreadableError(f"{size} pixels: a side above {LONGEST} is not degraded")
+        return image
+
     def _read_file(self, row: int) -> np.ndarray:
         return images.read(self.paths[row].as_py())
 
     def _draw(self, image: np.ndarray, epoch: int, row: int) -> np.ndarray:
         """`image` degraded, cut and flipped by the random stream of (seed, epoch, row)."""
         draws = random.Random((self.seed << 96) | (epoch << 64) | row)
-        if self.augment is not None and self.augment.transforms:
+        if self.augment is not None:
             self.words.state = {
                 "bit_generator": "PCG64",
                 # Drawing a state costs a fifth of hashing a seed into one.

@@ -43,16 +43,31 @@ def table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
+def utf8(path: str | Path) -> str:
+    r"""`path`, with each byte that is not UTF-8 written out as \xE9.
+
+    Arrow and CSV hold no other text. No file has that name: `data.images.read` says so.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def images_in(folder: str | Path) -> list[str]:
-    """Paths of the image files directly in `folder`, sorted by name."""
-    with os.scandir(folder) as entries:
-        # A name that is not UTF-8 is listed as nearly as can be, and as unreadable later.
-        names = [
-            entry.name.encode("utf-8", "replace").decode()
-            for entry in entries
-            if entry.name.lower().endswith(EXTENSIONS) and not entry.name.startswith(".")
-        ]
-    return [os.path.join(folder, name) for name in sorted(names)]
+    """Paths of what is named as an image directly in `folder`, as `utf8`, sorted by name.
+
+    Folders and dangling links of such names are listed as well, to be reported as unreadable.
+
+    Raises:
+        DataError: the folder cannot be listed.
+    """
+    try:
+        names = sorted(
+            name
+            for name in os.listdir(folder)
+            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        )
+    except OSError as error:
+        raise DataError(f"{utf8(folder)} cannot be listed: {error.strerror}") from error
+    return [utf8(os.path.join(folder, name)) for name in names]
 
 
 class Half(NamedTuple):
@@ -77,16 +92,16 @@ def halves(folder: str | Path, generator: str, classes: list[str] | str | None) 
     """
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
-        raise DataError(f"{generator}: no folder {folder}")
+        raise DataError(f"{generator}: no folder {utf8(folder)}")
     found = []
     for name, parent in _classes(root, generator, classes):
         for half, label in LABELS.items():
             if not (parent / half).is_dir():
                 raise DataError(
-                    f"{generator}: {parent} has no folder {half}; "
+                    f"{generator}: {utf8(parent)} has no folder {half}; "
                     "real images go into 0_real/ and generated ones into 1_fake/"
                 )
-            found.append(Half(str(parent / half), name, label))
+            found.append(Half(str(parent / half), utf8(name), label))
     return found
 
 
@@ -128,11 +143,11 @@ def find(inputs: str | Path) -> pa.Table:
     if not path.exists():
         raise DataError(f"inputs={inputs}: no such file or folder")
     if path.is_file():
-        files = [str(path)]
+        files = [utf8(path)]
     else:
         files = [file for here, _, _ in sorted(os.walk(path)) for file in images_in(Path(here))]
         others = Counter(
-            Path(name).suffix or "no ending"
+            utf8(Path(name).suffix) or "no ending"
             for _, _, names in os.walk(path)
             for name in names
             if not name.lower().endswith(EXTENSIONS) and not name.startswith(".")

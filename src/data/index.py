@@ -13,7 +13,6 @@ import logging
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from filelock import FileLock
-from PIL import Image
 from tqdm import tqdm
 
-from data.folders import SCHEMA, Half, halves, images_in
+from data import images
+from data.folders import SCHEMA, Half, halves, images_in, utf8
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +131,8 @@ def open_index(folder: str | Path, generator: str, classes: list[str] | str | No
                 if _stale(known, wanted):
                     write_index(place, _refreshed(known, wanted, generator))
                     known = read_index(place, root)
-        except OSError as error:
-            log.info("no index beside %s (%s)", folder, error.strerror)
+        except (OSError, UnicodeError) as error:  # Arrow opens no path that is not UTF-8
+            log.info("no index beside %s (%s)", utf8(root), images.reason(error))
             continue
         return _ordered(known, wanted)
     return _ordered(_refreshed(Index(root, [], INDEX.empty_table()), wanted, generator), wanted)
@@ -165,10 +164,10 @@ def read_index(place: Path, root: str) -> Index:
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):  # none, or torn
         return Index(root, [], INDEX.empty_table())
     if former != root:
-        tails = pa.compute.utf8_slice_codeunits(table["path"], len(former))
+        tails = pa.compute.utf8_slice_codeunits(table["path"], len(utf8(former)))
         wide = pa.large_string()
         moved = pa.compute.binary_join_element_wise(
-            pa.scalar(root, wide), tails, pa.scalar("", wide)
+            pa.scalar(utf8(root), wide), tails, pa.scalar("", wide)
         )
         table = table.set_column(0, INDEX.field(0), moved)
     return Index(root, sections, table)
@@ -220,11 +219,9 @@ def _refreshed(known: Index, wanted: list[Half], generator: str) -> Index:
         listed[folder] = (now, changed, images_in(half.folder))
     total = sum(len(files) for _, _, files in listed.values())
     with (
-        warnings.catch_warnings(),
         tqdm(total=total, desc=f"indexing {generator}", unit="image", delay=1) as progress,
         ThreadPoolExecutor(THREADS) as threads,
     ):
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         for folder, (now, changed, files) in listed.items():
             table = pa.concat_tables(_rows(files, fresh[folder], generator, threads, progress))
             parts[folder] = (Section(folder, changed, now, len(files)), table)
@@ -252,9 +249,7 @@ def _rows(
 def _header(path: str) -> tuple[int | None, int | None, str | None]:
     """Width, height and format as the file's header has them."""
     try:
-        if not os.path.isfile(path):  # a pipe would be waited for, for ever
-            return None, None, None
-        with Image.open(path) as image:
+        with images.opened(path) as image:
             return *image.size, image.format
     except Exception:  # listed as unreadable by whoever reads it
         return None, None, None

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from data import images
 from data.errors import DataError
+from data.folders import utf8
 from data.index import Index, open_index, write_index
 from data.store import BATCH, SCHEMA, SHARD, Shard, index_of, shard_file, store_of
 
@@ -48,11 +49,15 @@ def pack(folder: str | Path, generator: str, classes: list[str] | str | None) ->
     interrupted goes on where it was.
 
     Raises:
-        DataError: the folder cannot be listed, the disk has no room, or what was read back
-            differs from the source.
+        DataError: the folder cannot be listed, its name is not UTF-8, the disk has no room, or
+            what was read back differs from the source.
     """
     index = open_index(folder, generator, classes)
     store = store_of(folder)
+    for section in index.sections:
+        place = str(store / section.folder)
+        if utf8(place) != place:
+            raise DataError(f"{utf8(place)}: a store needs folders with names in UTF-8; rename it")
     store.mkdir(parents=True, exist_ok=True)
     with FileLock(store / ".lock"):
         shards = [

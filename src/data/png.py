@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PLAIN = b"\x08\x02\0\0\0"  # 8 bits, RGB, not interlaced
 LARGEST = 2**26  # pixels; PIL judges what may be a decompression bomb
+LARGEST_FILE = 4 * LARGEST  # bytes; no file of so many pixels, and pixels alone, is larger
 
 
 def decode(content: bytes) -> np.ndarray | None:
