@@ -22,6 +22,7 @@ from detector import metrics, report
 from detector.errors import DetectorError
 from detector.report import comparison, gallery, robustness, story
 from detector.report.columns import DECIDING, MEASURES, RANKING
+from detector.report.console import terminal
 from detector.report.runs import labels, read
 from detector.scores import write_parquet
 
@@ -525,3 +526,8 @@ def show_in_a_browser(folder: Path, width: int, tmp_path: Path) -> None:
     wide = re.search(r"<title>(\d+)</title>", shown.stdout)
     assert wide, shown.stderr[-2000:]
     assert int(wide[1]) <= width
+
+
+def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal().print("x[/b].png [red] :smile:")
+    assert capsys.readouterr().out == "x[/b].png [red] :smile:\n"

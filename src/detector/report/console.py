@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,9 @@ def remarks(metrics: dict[str, Any]) -> list[str]:
 
 def terminal() -> Console:
     """Where results are printed; a pipe or a log, which has no width of its own, gets room."""
-    console = Console()
-    return console if console.is_terminal else Console(width=140)
+    plain = functools.partial(Console, markup=False, emoji=False)  # a file may be named [b].png
+    console = plain()
+    return console if console.is_terminal else plain(width=140)
 
 
 def show(metrics: dict[str, Any], folder: Path) -> None:
