@@ -227,11 +227,16 @@ def test_files_that_are_refused_say_why_and_take_no_memory(kind: str, tmp_path: 
         tracemalloc.stop()
 
 
-def test_pictures_are_turned_by_exif_nowhere_and_transparency_is_not_blended() -> None:
-    turned = as_pil(AS_PIL["rotated by EXIF"][1])
-    assert turned.shape == (*SIZE, 3)
-    np.testing.assert_array_equal(as_pil(AS_PIL["RGBA"][1]), noise())
-    np.testing.assert_array_equal(as_pil(AS_PIL["animated PNG"][1]), noise())
+def test_pixels_are_as_stored_transparency_dropped_the_first_frame_taken(tmp_path: Path) -> None:
+    def read(kind: str) -> np.ndarray:
+        name, content = AS_PIL[kind]
+        (tmp_path / name).write_bytes(content)
+        return images.read(str(tmp_path / name))
+
+    assert read("rotated by EXIF").shape == read("rotated WebP").shape == (*SIZE, 3)
+    np.testing.assert_array_equal(read("rotated TIFF"), np.rot90(noise(), -1))
+    for kind in ("RGBA", "animated PNG", "several pages"):
+        np.testing.assert_array_equal(read(kind), noise())
 
 
 def special(folder: Path) -> dict[str, str]:

@@ -1,10 +1,11 @@
 """One image: read, resized, cut. Arrays are `uint8`, H×W×3, RGB.
 
 What a file means is what the published pipeline, PIL's `convert("RGB")`, makes of it: the pixels
-as they are stored (EXIF's orientation is not applied), transparency dropped and not blended, the
-first frame of an animation, whatever the name ends in. There are two exceptions. 16-bit grey,
-which PIL would clip to white, keeps its most significant byte, as PIL's own 16-bit RGB does; and
-what is no sound photo is refused with its reason: a decompression bomb, 32-bit grey.
+as they are stored (EXIF's orientation is not applied, but for TIFF, which PIL turns itself),
+transparency dropped and not blended, the first frame of an animation, whatever the name ends in.
+There are two exceptions. 16-bit grey, which PIL would clip to white, keeps its most significant
+byte, as PIL's own 16-bit RGB does; and what is no sound photo is refused with its reason: a
+decompression bomb, 32-bit grey.
 """
 
 from __future__ import annotations
