@@ -446,7 +446,7 @@ def test_a_prediction_scores_or_lists_every_odd_file(
     each_is_accounted_for(odd, scored, tmp_path / "run" / "unreadable.csv")
 
 
-def test_a_training_passes_over_odd_files(run: Run, sets: Path, odd: Path, tmp_path: Path) -> None:
+def test_a_training_passes_over_odd_files(run: Run, sets: Path, tmp_path: Path) -> None:
     train = save_set(tmp_path / "train", 8, 8)
     special(train / "0_real")
     mutants(train / "1_fake", 7, 10)
