@@ -40,4 +40,4 @@ class Infinite(pl.Callback):
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
-            next(module.parameters()).data.view(-1)[0] = float("inf")
+            next(module.parameters()).data[0] = float("inf")

@@ -1,7 +1,8 @@
 """The mean spectrum of a set of images, where upsampling shows as a grid of dots.
 
-After Wang et al. (CVPR 2020); the steps are their author's: a grey image minus its 5×5 median,
-the Fourier transform, the logarithm of its magnitude, the mean over images.
+After Wang et al. (CVPR 2020): a grey image minus its 5×5 median, the Fourier transform, the
+logarithm of its magnitude, the mean over images. The steps are their author's, who takes the mean
+before the logarithm; the other way round no image with strong edges outweighs the others.
 """
 
 from __future__ import annotations

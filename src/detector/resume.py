@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from detector import archives
 from detector.errors import DetectorError
 from detector.scores import replacing
 
@@ -58,22 +58,13 @@ def find(folder: Path, choice: str) -> Path | None:
         path = folder / name
         if not path.is_file():
             continue
-        if intact(path):
+        if archives.damage(path) is None:
             return path
         damaged.append(name)
         log.warning("%s is damaged: going on from what was before it", path)
     if damaged:
         log.warning("no checkpoint in %s is whole: beginning anew", folder)
     return None
-
-
-def intact(path: Path) -> bool:
-    """Whether the archive at `path` is whole: all entries are there and fit their checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
-        return False
 
 
 def progress(checkpoint: Path) -> tuple[int, int, int]:

@@ -93,8 +93,9 @@ def test(cfg: DictConfig) -> None:
         report.show(results, folder)
         return
     keep_config(folder, cfg)
-    data = _data(cfg, crop, source=None)
-    _prepare(data, "test")
+    source = _validation(cfg, checkpoint, crop)
+    data = _data(cfg, crop, source=source)
+    _prepare(data, "test", *(["validate"] if source else []))
     _test(cfg, data, checkpoint, contract, crop)
 
 
@@ -126,6 +127,22 @@ def _open(
     _describe(cfg, contract)
     _check(cfg)
     return cfg, checkpoint, contract, _crop(cfg.crop, contract)
+
+
+def _validation(
+    cfg: DictConfig, checkpoint: checkpoints.Checkpoint, crop: int | None
+) -> dict[str, Any] | None:
+    """The training set whose validation images must be scored for a threshold, if they are here.
+
+    A training of genspot's leaves their scores beside its checkpoint; published files do not.
+    """
+    folder = OmegaConf.select(cfg, "data.val")
+    if read_validation(checkpoint.path.parent, crop) is not None:
+        return None
+    if not folder or not Path(folder).is_dir():
+        return None
+    source: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    return source
 
 
 def _test(
