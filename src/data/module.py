@@ -112,9 +112,7 @@ class ImageDataModule(pl.LightningDataModule):
         Raises:
             DataError: a folder is missing, with what to download, or holds no images.
         """
-        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
-        wanted["predict"] = ("predict",)
-        for split in wanted.get(stage, ()):
+        for split in {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,)):
             if split not in self.tables:
                 self.tables[split] = self._table(split)
 

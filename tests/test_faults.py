@@ -1,0 +1,129 @@
+"""What clusters and disks do to whole runs; slow, for each case is several runs."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Run, tiny
+from detector import archives
+from test_resume import assert_same_results, signalled
+
+pytestmark = pytest.mark.slow
+
+KILLS = 20
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_training_killed_at_random_moments_ends_with_the_same_bits(
+    workers: int, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Ten kills a case, twenty in all: from the first checkpoint's writing to the report's."""
+    words = [*tiny(sets), f"workers={workers}", f"hydra.run.dir={tmp_path}/run"]
+    draws, kills = random.Random(workers), 0
+    while True:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), *words],
+            cwd=tmp_path,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        for line in process.stdout:  # its start is long and harmless
+            if "training resnet18" in line:
+                break
+        if kills < KILLS // 2:
+            time.sleep(draws.uniform(0, 4))
+        if kills >= KILLS // 2 or process.poll() is not None:
+            output = process.communicate(timeout=300)[0]
+            if kills >= KILLS // 2:
+                assert process.returncode == 0, output
+                break
+            continue  # it was faster; what it left is found finished, and the kills go on
+        process.kill()
+        process.communicate()
+        kills += 1
+    assert_same_results(tmp_path / "run", trained)
+
+
+def test_two_ranks_stop_together_and_go_on(run: Run, sets: Path, tmp_path: Path) -> None:
+    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu"]
+    whole = run(*words, f"hydra.run.dir={tmp_path}/whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    words += [f"hydra.run.dir={tmp_path}/run"]
+    words += signalled("SIGTERM", epoch=1, batch=1, folder=tmp_path)
+    first = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert first.returncode == 143, first.stderr
+    again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert again.returncode == 0, again.stderr
+    assert_same_results(tmp_path / "run", tmp_path / "whole")
+
+
+def test_slurms_notice_requeues_and_the_job_goes_on(
+    run: Run, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    fake = tmp_path / "bin" / "scontrol"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
+    fake.chmod(0o755)
+    slurm = {
+        "SLURM_JOB_ID": "42",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NTASKS": "1",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_NODELIST": "localhost",
+        "PATH": os.pathsep.join([str(fake.parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    words = [*tiny(sets), "workers=0", f"hydra.run.dir={tmp_path}/run"]
+    words += signalled("SIGUSR1", epoch=0, batch=2, folder=tmp_path)
+    first = run(*words, cwd=tmp_path, **slurm)
+    assert first.returncode == 143, first.stderr
+    assert "job 42 is requeued" in first.stderr
+    assert (tmp_path / "asked").read_text() == "requeue 42\n"
+    again = run(*words, cwd=tmp_path, **slurm)
+    assert again.returncode == 0, again.stderr
+    assert_same_results(tmp_path / "run", trained)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk for two checkpoints and a half of the tiny runs'."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", str(place)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_ends_with_one_line_and_the_checkpoint_before(
+    run: Run, sets: Path, trained: Path, tmp_path: Path, small_disk: Path
+) -> None:
+    words = [*tiny(sets), "workers=0", f"hydra.run.dir={small_disk}/run"]
+    result = run(*words, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "genspot: " in line]
+    assert f"no space left on the disk of {small_disk}" in line
+    assert not list((small_disk / "run").glob("*.partial"))
+    assert archives.damage(small_disk / "run" / "last.ckpt") is None
+    subprocess.run(["mount", "-o", "remount,size=1g", str(small_disk)], check=True)
+    again = run(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "going on from" in again.stdout
+    assert_same_results(small_disk / "run", trained)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
