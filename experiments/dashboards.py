@@ -19,6 +19,7 @@ import wandb_workspaces.reports.v2 as wr
 from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAINED = "Config('task') == 'train'"  # not tests of the same detectors, on degraded images too
 # What the paper compares: the augmentations on all classes, the class counts under one of them.
 AUGMENTATIONS = "Config('num_classes') == 20 and Config('model') == 'resnet50'"
 CLASS_COUNTS = "Config('aug') == 'blur_jpg_0.5' and Config('model') == 'resnet50'"
@@ -97,7 +98,7 @@ def build(
         entity: who owns it.
         project: whose runs it shows.
         generators: to compare on, in order.
-        filtered: show the published comparison's runs alone, not all runs of the project.
+        filtered: compare the published comparison's trainings alone, not all of the project.
         online: name the project in each run set, for which the package asks the server at once;
             without, a run set is of the report's own project.
     """
@@ -108,10 +109,11 @@ def build(
         ("Media", "", None, media(generators)),
     ]
     blocks: list[object] = []
-    for name, filters, choice, panels in sections:
+    for name, published, choice, panels in sections:
+        filters = [TRAINED if choice else "", published if filtered else ""]
         runs = wr.Runset(
             name=name,
-            filters=filters if filtered else "",
+            filters=" and ".join(filter(None, filters)),
             groupby=[f"config.{choice}"] if choice else [],
             entity=entity if online else "",
             project=project if online else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +101,17 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     assert result.returncode == 0, result.stderr
     (folder / "stdout.txt").write_text(result.stdout)
     return folder / "run"
+
+
+@pytest.fixture
+def wandb_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Weights & Biases without a key or a home, and with a service of the test's own."""
+    import wandb  # here, for most tests do without it
+
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    wandb.teardown()
+    yield
+    wandb.teardown()

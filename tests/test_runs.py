@@ -115,11 +115,14 @@ def test_two_processes_score_each_image_exactly_once(
     run: Run, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
     words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder"]
-    words += [f"folder={sets}/test", "name=mine", "workers=0", "trainer=ddp_cpu"]
+    words += [f"folder={sets}/test", "name=mine", "workers=0", "trainer=ddp_cpu", "logger=csv"]
     result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     single, double = scores(trained), scores(tmp_path / "run")
     assert single.keys() == double.keys()
+    header, row = csv.reader((tmp_path / "run" / "metrics.csv").open())
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["mine"]
+    assert float(row[header.index("ap/mine")]) == figures["ap"]
     np.testing.assert_allclose([double[path] for path in single], list(single.values()), atol=1e-6)
 
 
@@ -155,7 +158,8 @@ def test_what_a_test_keeps_describes_the_checkpoint(
     run: Run, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
     words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder", "workers=0"]
-    result = run(*words, f"folder={sets}/test", f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
+    words += [f"folder={sets}/test", "logger=none", f"hydra.run.dir={tmp_path}/run"]
+    result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     config = (tmp_path / "run" / "config.yaml").read_text()
     assert "resnet18" in config
@@ -177,7 +181,7 @@ def test_a_model_of_ones_own_without_weights_trains_and_is_tested(
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "generator=folder", *found]
-    words += [f"folder={sets}/test", "name=mine", f"hydra.run.dir={tmp_path}/again"]
+    words += [f"folder={sets}/test", "logger=none", "name=mine", f"hydra.run.dir={tmp_path}/again"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert scores(tmp_path / "again") == scores(tmp_path / "run")
@@ -230,6 +234,7 @@ def test_a_published_checkpoint_scores_as_published(
     checkpoint, images = published
     words = ["task=test", f"checkpoint={checkpoint}", "generator=folder", f"folder={images}"]
     words += ["workers=0", f"hydra.run.dir={tmp_path}/run", *(["crop=none"] if not crop else [])]
+    words += ["logger=none"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     network = resnet("resnet50")
@@ -259,6 +264,7 @@ def test_published_figures_stand_beside_the_generators(
     (tmp_path / "test" / "seeingdark").symlink_to(images)
     words = ["task=test", f"checkpoint={checkpoint}", "aug=blur_jpg_0.1", "generator=[sitd]"]
     words += [f"paths.test={tmp_path}/test", "workers=0", f"hydra.run.dir={tmp_path}/run"]
+    words += ["logger=none"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     sitd = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["sitd"]
@@ -326,6 +332,7 @@ def test_the_embedded_data_set_runs_and_its_checkpoint_knows_its_generators(
     assert {one["images"] for one in metrics["generators"].values()} == {12}
     assert all(one["trivial_ap"] is not None for one in metrics["generators"].values())
     words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "crop=64", *small[:-1]]
+    words += ["logger=none"]
     result = run(*words, f"hydra.run.dir={tmp_path}/again", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert scores(tmp_path / "again") == scores(tmp_path / "run")

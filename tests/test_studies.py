@@ -65,6 +65,7 @@ def test_a_sweep_of_degraded_tests(run: Run, sets: Path, trained: Path, tmp_path
     words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=[folder]", "workers=0"]
     words += [f"folder={sets}/test", "name=mine", "degrade=none,jpeg_20+resize_2", "spectra=3"]
     words += [f"hydra.sweep.dir={tmp_path}/sweep", "hydra.sweep.subdir=${degrade}", "-m"]
+    words += ["logger=none"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     plain, degraded = (tmp_path / "sweep" / name for name in ("none", "jpeg_20+resize_2"))
@@ -96,7 +97,7 @@ def test_thresholds_are_fitted_on_validation_and_kept_for_later_tests(
     right = (logits.astype(np.float64) > fitted.threshold) == (labels == 1)
     assert metrics(trained)["generators"]["mine"]["acc_fitted"] == pytest.approx(right.mean())
     words = ["task=test", f"checkpoint={trained}/best.ckpt", f"folder={sets}/test", "name=mine"]
-    words += ["generator=folder", "workers=0"]
+    words += ["generator=folder", "workers=0", "logger=none"]
     for crop, known in (("32", True), ("16", False)):
         result = run(*words, f"crop={crop}", f"hydra.run.dir={tmp_path}/{crop}", cwd=tmp_path)
         assert result.returncode == 0, result.stderr

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,14 +24,17 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
-from wandb.proto import wandb_internal_pb2
 
 from conftest import ROOT
 from detector import loggers, metrics
 from detector.loggers import PatientLogger, log_results, wandb_logger
 from detector.scores import write_parquet
+from wandb_files import begun, records, values
+
+pytestmark = pytest.mark.usefixtures("wandb_alone")
 
 CONFIG = {
+    "task": "train",
     "data": "progan_4cls",
     "aug": "none",
     "model": "resnet18",
@@ -41,6 +42,7 @@ CONFIG = {
     "seed": 3,
     "study": "num_classes",
     "crop": None,
+    "degrade": "none",
 }
 ARGUMENTS: dict[str, Any] = {
     "project": "genspot",
@@ -53,41 +55,6 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def records(run: Path) -> Iterator[wandb_internal_pb2.Record]:
-    """W&B's own messages in its file: LevelDB's log format, 32 KiB blocks behind 7 bytes.
-
-    Each chunk has a checksum, a length and a type: 1 whole, 2 first, 3 middle, 4 last.
-    """
-    (file,) = run.glob("*.wandb")
-    data, place, whole = file.read_bytes(), 7, b""
-    assert data[:4] == b":W&B"
-    while place + 7 <= len(data):
-        if (left := 32768 - place % 32768) < 7:
-            place += left
-            continue
-        checksum, length, kind = struct.unpack("<IHB", data[place : place + 7])
-        chunk = data[place + 7 : place + 7 + length]
-        assert checksum == zlib.crc32(bytes([kind]) + chunk)
-        whole = chunk if kind in (1, 2) else whole + chunk
-        if kind in (1, 4):
-            yield wandb_internal_pb2.Record.FromString(whole)
-        place += 7 + length
-
-
-def values(run: Path, kind: str) -> dict[str, Any]:
-    """The last value of each key that the file's `kind` records ("summary", "config") set."""
-    found: dict[str, Any] = {}
-    for record in records(run):
-        if record.WhichOneof("record_type") == kind:
-            for item in getattr(record, kind).update:
-                found["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
-    return found
-
-
-def begun(run: Path) -> wandb_internal_pb2.RunRecord:
-    return next(one.run for one in records(run) if one.WhichOneof("record_type") == "run")
-
-
 def offline_runs(folder: Path) -> list[Path]:
     wandb.teardown()  # finishing a run does not wait until its service has written the last block
     return sorted((folder / "wandb").glob("offline-run-*"))
@@ -96,18 +63,6 @@ def offline_runs(folder: Path) -> list[Path]:
 def table_file(run: Path, key: str) -> dict[str, Any]:
     (file,) = (run / "files" / "media" / "table").glob(f"{key}_*.table.json")
     return json.loads(file.read_text())
-
-
-@pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No key, no home, and a service of the test's own."""
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 @pytest.fixture
@@ -436,7 +391,7 @@ def test_the_report_compares_augmentations_and_class_counts(
         kept = [
             (one["key"]["name"], one["op"], one["value"]) for one in runs["filters"]["filters"]
         ]
-        assert kept == [(key, "=", value), ("model", "=", "resnet50")]
+        assert kept == [("task", "=", "train"), (key, "=", value), ("model", "=", "resnet50")]
         assert runs["grouping"] == [{"section": "config", "name": f"{choice}.value"}]
         charts = [panel["config"] for panel in panels(sections[name])]
         assert {panel["viewType"] for panel in panels(sections[name])} == {"Bar Chart"}
@@ -471,10 +426,11 @@ def test_the_report_shows_what_a_run_logs(
     assert "ranking/san" in ranking["config"]["mediaKeys"]
 
 
-def test_the_miniature_report_takes_all_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_miniature_report_compares_all_trainings(capsys: pytest.CaptureFixture[str]) -> None:
     sections = dict(printed(capsys, "--miniature"))
-    for grid in sections.values():
-        assert grid["runSets"][0]["filters"]["filters"] == []
+    for name, grid in sections.items():
+        kept = [one["key"]["name"] for one in grid["runSets"][0]["filters"]["filters"]]
+        assert kept == (["task"] if name in ("Augmentations", "Class counts") else [])
     everything = panels(sections["Augmentations"])[0]["config"]["metrics"]
     assert "ap/sim_nearest" in everything
     assert all(name.startswith("ap/sim_") for name in everything)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import queue
 import shlex
+import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,7 @@ import wandb
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from sklearn.metrics import precision_recall_curve
+from wandb.sdk import wandb_setup
 from wandb.sdk.lib.runid import generate_id
 
 from detector.metrics import MEASURES, lines
@@ -43,21 +49,25 @@ class PatientLogger(WandbLogger):
 
     def __init__(self, run: Any) -> None:
         super().__init__(experiment=run)
-        self._calls: queue.Queue[Callable[[], object] | None] = queue.Queue(WAITING)
-        self._warned = False
+        self._service = _service()
+        self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._warned = self._closed = False
         self._thread = threading.Thread(target=self._make_calls, daemon=True)
         self._thread.start()
+        # A run that ends before its results. Hooks go last in, first out, and wandb's own, which
+        # waits for its service without a limit, finds nothing left to wait for.
+        atexit.register(self.close, exit_code=1)
         # As Lightning does for a run that it begins itself: a resumed run goes on at its step.
         self.later(partial(run.define_metric, "trainer/global_step"))
         self.later(
             partial(run.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
         )
 
-    def later(self, call: Callable[[], object] | None) -> None:
-        """Put `call` behind those that wait; None ends the thread."""
-        try:
-            self._calls.put_nowait(call)
-        except queue.Full:
+    def later(self, call: Callable[[], object]) -> None:
+        """Put `call` behind those that wait."""
+        if self._calls.qsize() < WAITING:
+            self._calls.put(call)
+        else:
             self._warn("it does not keep up")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -72,14 +82,19 @@ class PatientLogger(WandbLogger):
             self.close(exit_code=1)
 
     def close(self, exit_code: int = 0) -> None:
-        """Make the calls that wait and finish the run, within a bounded time."""
-        if not self._thread.is_alive():
+        """Make the calls that wait, finish the run and end its service, within a bounded time."""
+        if self._closed:
             return
-        self.later(partial(self.experiment.finish, exit_code))
-        self.later(None)
+        self._closed = True
+        atexit.unregister(self.close)
+        for call in (partial(self.experiment.finish, exit_code), _end_service, None):
+            self._calls.put(call)
         self._thread.join(FINISH_LIMIT + START_LIMIT)
         if self._thread.is_alive():
             self._warn("it does not answer")
+            if self._service:
+                _kill(self._service)
+                self._thread.join(START_LIMIT)  # nothing holds its calls up any more
 
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -139,6 +154,31 @@ def wandb_logger(
     return PatientLogger(_begin(wanted))
 
 
+def _service() -> subprocess.Popen[bytes] | None:
+    """The process that wandb started to write and to upload, if it is ours.
+
+    wandb has no public name for it; where a later version keeps it elsewhere, it is not found.
+    """
+    try:
+        return wandb_setup.singleton()._connection._proc._process  # type: ignore[union-attr]
+    except AttributeError:
+        return None
+
+
+def _end_service() -> None:
+    with suppress(SystemExit):  # its exit code is none of the run's
+        wandb.teardown()
+
+
+def _kill(service: subprocess.Popen[bytes]) -> None:
+    """Kill `service` and what it started, a group of its own, even if it is stopped."""
+    if service.poll() is None:
+        if hasattr(os, "killpg"):
+            os.killpg(service.pid, signal.SIGKILL)
+        else:
+            service.kill()
+
+
 def _own_id(folder: Path) -> str:
     """The id of the run in `folder`, drawn when it is first asked for."""
     file = folder / "wandb_id.txt"
@@ -157,11 +197,16 @@ def _new_id(folder: Path) -> str:
 
 def _begin(wanted: dict[str, Any]) -> Any:
     """The run as it can be had: online, offline, or one that keeps nothing."""
+    # What wandb tells its makers of its own errors waits for the server once more, at exit.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     settings = wandb.Settings(
         init_timeout=START_LIMIT,
         finish_timeout=FINISH_LIMIT,
         finish_timeout_raises=True,
         silent=True,
+        # Its copy of the console would go through the main thread, and once the service is lost
+        # each line of it would leave a traceback in debug.log. genspot.log has what was said.
+        console="off",
     )
     try:
         if run := _online(wanted, settings):

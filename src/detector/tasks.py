@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import Logger
 
 from detector import checkpoints, evaluation, hardware, provenance, report, resume
 from detector.backbones import folded
@@ -52,7 +53,7 @@ def train(cfg: DictConfig) -> None:
     epoch, within, steps = resume.progress(begun) if begun else (0, 0, 0)
     data.begun = epoch, within * cfg.schedule.batch_size
     curves = resume.curves(folder, steps)
-    loggers = list(instantiate(cfg.logger.logger, _convert_="all").values())
+    loggers = _loggers(cfg)
     resume.put_back(curves, loggers)
     trainer = _trainer(
         cfg,
@@ -88,6 +89,9 @@ def test(cfg: DictConfig) -> None:
     _quiet()
     folder = Path(cfg.paths.output)
     cfg, checkpoint, contract, crop = _open(cfg)
+    # In what is kept and logged, words for what would read None.
+    OmegaConf.update(cfg, "crop", crop or "none")
+    OmegaConf.update(cfg, "aug.name", contract["aug"] or "unknown")
     if results := finished(folder, cfg, newer_than=checkpoint.path):
         log.info("this test is already done in %s; remove the folder to run it anew", folder)
         report.show(results, folder)
@@ -96,7 +100,12 @@ def test(cfg: DictConfig) -> None:
     source = _validation(cfg, checkpoint, crop)
     data = _data(cfg, crop, source=source)
     _prepare(data, "test", *(["validate"] if source else []))
-    _test(cfg, data, checkpoint, contract, crop)
+    # The test's own seed only draws resamples; its run is found under that of the training.
+    loggers = _loggers(cfg, seed=contract.get("seed", "unknown"))
+    if result := _test(cfg, data, checkpoint, contract, crop):
+        log_results(result, folder, loggers)
+    for logger in loggers:
+        logger.finalize("success")
 
 
 def predict(cfg: DictConfig) -> None:
@@ -114,6 +123,12 @@ def predict(cfg: DictConfig) -> None:
         trainer.predict(detector, datamodule=data, return_predictions=False)
     if trainer.is_global_zero:
         show_predictions(data.tables["predict"], detector.collected, Path(cfg.paths.output), crop)
+
+
+def _loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
+    """The loggers of a run; `changes` replace settings for them alone."""
+    node = OmegaConf.merge(cfg, changes)
+    return list(instantiate(node.logger.logger, _convert_="all").values())
 
 
 def _open(
