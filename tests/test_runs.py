@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ from torchvision import transforms
 from conftest import ROOT, Run, save_image, save_set, tiny
 from detector.backbones import resnet
 from detector.checkpoints import IMAGENET
+from wandb_files import begun, values
 
 
 def scores(folder: Path) -> dict[str, float]:
@@ -103,6 +105,18 @@ def test_a_packed_store_gives_the_same_bits(
         assert torch.equal(one, other)
 
 
+def no_wandb(folder: Path) -> dict[str, str]:
+    """No key of W&B's, no home to find one in, no server."""
+    home = {"HOME": str(folder), "NETRC": f"{folder}/none"}
+    return home | {"WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9"}
+
+
+def wandb_run(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """How the run in `folder` began offline, and the last of each value that it logged."""
+    (own,) = (folder / "wandb").glob("offline-run-*")
+    return begun(own), values(own, "summary")
+
+
 def test_a_finished_run_is_not_run_again(run: Run, sets: Path, trained: Path) -> None:
     before = (trained / "best.ckpt").stat().st_mtime_ns
     result = run(*tiny(sets), "workers=0", f"hydra.run.dir={trained}", cwd=trained)
@@ -158,9 +172,17 @@ def test_what_a_test_keeps_describes_the_checkpoint(
     run: Run, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
     words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder", "workers=0"]
-    words += [f"folder={sets}/test", "logger=none", f"hydra.run.dir={tmp_path}/run"]
-    result = run(*words, cwd=tmp_path)
+    words += [f"folder={sets}/test", "degrade=jpeg_75", "seed=5", "logger=wandb"]
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **no_wandb(tmp_path))
     assert result.returncode == 0, result.stderr
+    began, logged = wandb_run(tmp_path / "run")
+    name = "folder_blur_jpg_0.5_resnet18_seed0_crop32_degrade_jpeg_75"
+    assert (began.job_type, began.display_name) == ("test", name)
+    assert list(began.tags) == ["test", "folder", "blur_jpg_0.5", "resnet18"]
+    asked = {item.key: json.loads(item.value_json) for item in began.config.update}
+    assert (asked["task"], asked["degrade"], asked["crop"]) == ("test", "jpeg_75", 32)
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["folder"]
+    assert logged["ap/folder"] == figures["ap"]
     config = (tmp_path / "run" / "config.yaml").read_text()
     assert "resnet18" in config
     assert "resnet50" not in config
@@ -234,9 +256,11 @@ def test_a_published_checkpoint_scores_as_published(
     checkpoint, images = published
     words = ["task=test", f"checkpoint={checkpoint}", "generator=folder", f"folder={images}"]
     words += ["workers=0", f"hydra.run.dir={tmp_path}/run", *(["crop=none"] if not crop else [])]
-    words += ["logger=none"]
-    result = run(*words, cwd=tmp_path)
+    result = run(*words, "logger=wandb", cwd=tmp_path, **no_wandb(tmp_path))
     assert result.returncode == 0, result.stderr
+    began, _ = wandb_run(tmp_path / "run")
+    name = f"progan_20cls_unknown_resnet50_seedunknown_crop{crop or 'none'}_degrade_none"
+    assert began.display_name == name
     network = resnet("resnet50")
     network.load_state_dict(torch.load(checkpoint)["model"])
     network.eval()
@@ -276,9 +300,8 @@ def test_published_figures_stand_beside_the_generators(
 @pytest.mark.parametrize("key", ["", "rejected", 40 * "a"], ids=["none", "malformed", "no server"])
 def test_wandb_never_stops_a_run(key: str, run: Run, sets: Path, tmp_path: Path) -> None:
     words = [*tiny(sets), "workers=0", "schedule.max_epochs=1", "logger=wandb"]
-    home = {"HOME": str(tmp_path), "NETRC": f"{tmp_path}/none"}
-    nobody = {"WANDB_API_KEY": key, "WANDB_BASE_URL": "http://127.0.0.1:9"}
-    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **home, **nobody)
+    nobody = no_wandb(tmp_path) | {"WANDB_API_KEY": key}
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **nobody)
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "run").rglob("*.wandb"))
     assert "wandb sync" in (tmp_path / "run" / "genspot.log").read_text()

@@ -64,8 +64,8 @@ def test_the_same_sweep_again_runs_only_what_is_missing(
 def test_a_sweep_of_degraded_tests(run: Run, sets: Path, trained: Path, tmp_path: Path) -> None:
     words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=[folder]", "workers=0"]
     words += [f"folder={sets}/test", "name=mine", "degrade=none,jpeg_20+resize_2", "spectra=3"]
-    words += [f"hydra.sweep.dir={tmp_path}/sweep", "hydra.sweep.subdir=${degrade}", "-m"]
-    words += ["logger=none"]
+    words += [f"hydra.sweep.dir={tmp_path}/sweep", "hydra.sweep.subdir=${degrade}"]
+    words += ["logger=none", "-m"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     plain, degraded = (tmp_path / "sweep" / name for name in ("none", "jpeg_20+resize_2"))

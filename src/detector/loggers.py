@@ -92,9 +92,9 @@ class PatientLogger(WandbLogger):
         self._thread.join(FINISH_LIMIT + START_LIMIT)
         if self._thread.is_alive():
             self._warn("it does not answer")
-            if self._service:
-                _kill(self._service)
-                self._thread.join(START_LIMIT)  # nothing holds its calls up any more
+        if self._service and self._service.returncode is None:  # it has not ended in order
+            _kill(self._service)
+            self._thread.join(START_LIMIT)  # nothing holds its calls up any more
 
     def _make_calls(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -171,12 +171,12 @@ def _end_service() -> None:
 
 
 def _kill(service: subprocess.Popen[bytes]) -> None:
-    """Kill `service` and what it started, a group of its own, even if it is stopped."""
-    if service.poll() is None:
-        if hasattr(os, "killpg"):
+    """Kill `service`, even a frozen one, and what it started: together they are a group."""
+    if not hasattr(os, "killpg"):
+        service.kill()
+    else:
+        with suppress(ProcessLookupError):
             os.killpg(service.pid, signal.SIGKILL)
-        else:
-            service.kill()
 
 
 def _own_id(folder: Path) -> str:
