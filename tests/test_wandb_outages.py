@@ -88,7 +88,7 @@ def gone(pids: list[int], within: float) -> bool:
 
 
 class StandIn(BaseHTTPRequestHandler):
-    """A server that takes any key, run and figure (no tables), `delay` seconds after it is asked."""
+    """A server that takes any key, run and figure (no tables), `delay` seconds after a request."""
 
     delay = 0.0
     history: list[dict[str, Any]]
