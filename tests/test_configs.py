@@ -132,7 +132,8 @@ def test_model(name: str) -> None:
 @pytest.mark.parametrize("name", names("trainer"))
 def test_trainer(name: str) -> None:
     cfg = composed(f"trainer={name}")
-    plain = {"name", "accelerator", "devices", "strategy", "precision", "channels_last", "compile"}
+    plain = {"name", "accelerator", "devices", "num_nodes", "strategy", "precision"}
+    plain |= {"sync_batchnorm", "channels_last", "compile"}
     assert cfg.trainer.keys() == plain
     arguments = set(cfg.lightning) - {"_target_"}
     assert arguments <= inspect.signature(pl.Trainer).parameters.keys()

@@ -103,7 +103,8 @@ def test_a_training_step_pins_its_loss() -> None:
 
 def test_a_batch_without_a_readable_image_is_skipped_and_recorded() -> None:
     model = detector()
-    batch = {"image": None, "label": torch.zeros(0), "unreadable": [(3, "broken")]}
+    none = torch.zeros(0, dtype=torch.int64)
+    batch = {"image": None, "label": none, "unreadable": [(3, "broken")]}
     assert model.training_step(batch, 0) is None
     model.validation_step(batch, 0)
     model.test_step(batch, 0)

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader
 
 from data import simulated, trivial
-from data.dataset import Draw, ImageDataset, Sample, collate
+from data.dataset import ImageDataset, Sample, collate
 from data.errors import DataError
 from data.folders import find, halves, table
 from data.index import scan
@@ -186,6 +186,8 @@ class ImageDataModule(pl.LightningDataModule):
         if self.batch_size % world:
             raise DataError(f"batch_size={self.batch_size} does not divide by {world} processes")
         rows = self.tables["train"]
+        if rows.num_rows < world:
+            raise DataError(f"{rows.num_rows} training images are too few for {world} processes")
         dataset = ImageDataset(
             rows,
             self.augment["train"],
@@ -198,7 +200,8 @@ class ImageDataModule(pl.LightningDataModule):
         sampler = ShuffledShare(rows.num_rows, self.seed, rank, world, *self.begun)
         share = self.batch_size // world
         # A last batch of a single image is no batch to normalise over.
-        return self._loader(dataset, sampler, share, drop_last=len(sampler) >= share)
+        drop = len(sampler) >= share
+        return self._loader(dataset, sampler=sampler, batch_size=share, drop_last=drop)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         dataset = ImageDataset(
@@ -209,7 +212,11 @@ class ImageDataModule(pl.LightningDataModule):
             seed=self.seed,
             read=self.readers.get("val"),
         )
-        return self._loader(dataset, PlainShare(len(dataset), *self._rank()), self.eval_batch_size)
+        share = PlainShare(len(dataset), *self._rank())
+        # In training, the first batch of a validation is where DDP hands its buffers to all
+        # processes: one that has no images takes part with a batch of none.
+        batches = BatchSampler(share, self.eval_batch_size, drop_last=False) if share else [[]]
+        return self._loader(dataset, batch_sampler=batches)
 
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Validation images as test images are seen: what thresholds are fitted on."""
@@ -234,7 +241,8 @@ class ImageDataModule(pl.LightningDataModule):
         """Images as they are, or degraded; not resized, the middle cut out or nothing."""
         dataset = ImageDataset(rows, augment, crop=self.crop_test, seed=self.seed, read=read)
         batch = self.eval_batch_size if self.crop_test else 1
-        return self._loader(dataset, PlainShare(len(dataset), *self._rank()), batch)
+        share = PlainShare(len(dataset), *self._rank())
+        return self._loader(dataset, sampler=share, batch_size=batch)
 
     def trivial_scores(self) -> np.ndarray:
         """Scores of the test images by a classifier that knows nothing of generators."""
@@ -245,19 +253,12 @@ class ImageDataModule(pl.LightningDataModule):
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
 
-    def _loader(
-        self,
-        dataset: ImageDataset,
-        sampler: Sampler[Draw],
-        batch_size: int,
-        drop_last: bool = False,
-    ) -> DataLoader[Sample]:
+    def _loader(self, dataset: ImageDataset, **batches: Any) -> DataLoader[Sample]:
+        """A loader of `dataset`; `batches` are DataLoader's arguments that say which rows."""
         workers = default_workers() if self.workers is None else self.workers
         return DataLoader(
             dataset,
-            batch_size=batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
+            **batches,
             num_workers=workers,
             multiprocessing_context=START if workers else None,
             collate_fn=collate,

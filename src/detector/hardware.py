@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from omegaconf import DictConfig
+
+from detector.errors import DetectorError
 
 
 def precision(choice: str, accelerator: str) -> str:
@@ -41,3 +45,28 @@ def exact_float32() -> None:
     """Keep CUDA from rounding the factors of float32 products to TF32 in evaluation."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
+
+
+def refuse_misfits(trainer: pl.Trainer, sync_batchnorm: bool) -> None:
+    """Refuse what would only fail, or train apart, after all processes have started.
+
+    Raises:
+        DetectorError: torchrun or SLURM started another number of processes than `trainer` is
+            told of, or batch norms are to be synchronised on CPUs.
+    """
+    for launched in (TorchElasticEnvironment, SLURMEnvironment):  # Lightning's own order
+        if not launched.detect():
+            continue
+        try:
+            launched().validate_settings(trainer.num_devices, trainer.num_nodes)
+        except (ValueError, RuntimeError) as error:
+            raise DetectorError(
+                f"{error} trainer.devices (processes a machine) and trainer.num_nodes (machines) "
+                "must say what was started; trainer=ddp or ddp_cpu"
+            ) from error
+        break
+    if sync_batchnorm and trainer.world_size > 1 and trainer.strategy.root_device.type == "cpu":
+        raise DetectorError(
+            "trainer.sync_batchnorm=true: PyTorch's SyncBatchNorm needs GPUs; leave it false on "
+            "CPUs, where each process normalises over its own share"
+        )

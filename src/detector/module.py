@@ -9,9 +9,10 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
+from detector.errors import DetectorError
 from detector.scores import Collected, gather
 
 Batch = dict[str, Any]
@@ -60,6 +61,9 @@ class Detector(pl.LightningModule):
         self.val_metrics = MetricCollection(
             {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
         )
+        self.val_loss = MeanMetric(nan_strategy="disable")  # a loss that diverged is shown
+        # Where there are fewer images than processes, some have nothing to do.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.collected = Collected()  # of a test or a prediction
         self.refused = {"train": Collected(), "val": Collected()}  # what could not be read
 
@@ -78,26 +82,40 @@ class Detector(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
         self.refused["train"].refuse(batch["unreadable"])
         if batch["image"] is None:
-            return None
+            return self._nothing(batch["unreadable"])
         loss = functional.binary_cross_entropy_with_logits(
             self(batch["image"]), batch["label"].float()
         )
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["label"]))
+        count = len(batch["label"])
+        # Over all processes: the loss of the whole batch, whatever the share of each.
+        self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
         # One rank's infinite loss may leave it a finite gradient; NaN reaches those of all ranks.
         return loss * torch.where(loss.detach().isfinite(), 1.0, torch.nan)
 
+    def _nothing(self, unreadable: list[tuple[int, str]]) -> None:
+        """Pass over a batch without a readable image; where others wait for its gradient, stop."""
+        if self._trainer is not None and self.trainer.world_size > 1:
+            raise DetectorError(
+                f"process {self.global_rank} found no readable image in a whole batch "
+                f"({unreadable[0][1]}, and {len(unreadable) - 1} more); mend the training set"
+            )
+
     def validation_step(self, batch: Batch, _: int) -> None:
         self.refused["val"].refuse(batch["unreadable"])
-        if batch["image"] is None:
-            return
-        logits, labels = self(batch["image"]), batch["label"]
+        # A batch without images still tells the metrics its types, by which processes exchange.
+        empty, labels = batch["image"] is None, batch["label"]
+        logits = torch.zeros(0, device=self.device) if empty else self(batch["image"])
         # Probabilities: given logits, torchmetrics would apply a sigmoid to some batches only.
         self.val_metrics.update(logits.sigmoid(), labels)
-        loss = functional.binary_cross_entropy_with_logits(logits, labels.float())
-        self.log("val/loss", loss, batch_size=len(labels), sync_dist=True)
+        self.val_loss.update(
+            functional.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
+        )
 
     def on_validation_epoch_end(self) -> None:
+        # Every process takes part here, also one that had no images; its log would not.
+        self.log("val/loss", self.val_loss.compute())
         self.log_dict(self.val_metrics.compute(), prog_bar=True)
+        self.val_loss.reset()
         self.val_metrics.reset()
 
     def on_train_end(self) -> None:

@@ -323,6 +323,7 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
             f"trainer={cfg.trainer.name} does not work here: {reason}; trainer=auto takes what "
             "there is"
         ) from error
+    hardware.refuse_misfits(trainer, cfg.trainer.sync_batchnorm)
     return trainer
 
 
