@@ -18,7 +18,7 @@ import pytorch_lightning as pl
 import torch
 from sklearn.metrics import average_precision_score
 
-from conftest import ROOT, save_image, save_set, tiny
+from conftest import ROOT, save_set, tiny
 from data.images import read
 from data.index import scan
 from data.samplers import ShuffledShare

@@ -102,9 +102,12 @@ class Detector(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self.refused["val"].refuse(batch["unreadable"])
-        # A batch without images still tells the metrics its types, by which processes exchange.
-        empty, labels = batch["image"] is None, batch["label"]
-        logits = torch.zeros(0, device=self.device) if empty else self(batch["image"])
+        if batch["image"] is None:
+            # Processes exchange its lists by their types, which an empty list does not have.
+            none = batch["label"]
+            self.val_metrics["val/ap"].update(none.float(), none)
+            return
+        logits, labels = self(batch["image"]), batch["label"]
         # Probabilities: given logits, torchmetrics would apply a sigmoid to some batches only.
         self.val_metrics.update(logits.sigmoid(), labels)
         self.val_loss.update(
