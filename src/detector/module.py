@@ -62,7 +62,7 @@ class Detector(pl.LightningModule):
             {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
         )
         self.val_loss = MeanMetric(nan_strategy="disable")  # a loss that diverged is shown
-        # Where there are fewer images than processes, some have nothing to do.
+        # A process without images to test skips the loop and all its hooks, but not `teardown`.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.collected = Collected()  # of a test or a prediction
         self.refused = {"train": Collected(), "val": Collected()}  # what could not be read
@@ -131,14 +131,12 @@ class Detector(pl.LightningModule):
 
     predict_step = test_step
 
-    def on_test_epoch_start(self) -> None:
+    def setup(self, stage: str) -> None:
         self.collected = Collected()
 
-    def on_test_epoch_end(self) -> None:
-        self.collected = gather(self.collected)
-
-    on_predict_epoch_start = on_test_epoch_start
-    on_predict_epoch_end = on_test_epoch_end
+    def teardown(self, stage: str) -> None:
+        if stage in ("test", "predict"):
+            self.collected = gather(self.collected)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(self.parameters())
