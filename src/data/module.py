@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import DataLoader
 
 from data import simulated, trivial
 from data.dataset import ImageDataset, Sample, collate
@@ -213,10 +213,11 @@ class ImageDataModule(pl.LightningDataModule):
             read=self.readers.get("val"),
         )
         share = PlainShare(len(dataset), *self._rank())
-        # In training, the first batch of a validation is where DDP hands its buffers to all
-        # processes: one that has no images takes part with a batch of none.
-        batches = BatchSampler(share, self.eval_batch_size, drop_last=False) if share else [[]]
-        return self._loader(dataset, batch_sampler=batches)
+        if not len(share):
+            # DDP hands its buffers to all processes in the first step of a validation, and they
+            # join their metrics at its end: without images, take part with a batch of none.
+            return self._loader(dataset, batch_sampler=[[]])
+        return self._loader(dataset, sampler=share, batch_size=self.eval_batch_size)
 
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Validation images as test images are seen: what thresholds are fitted on."""

@@ -82,7 +82,8 @@ class Detector(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
         self.refused["train"].refuse(batch["unreadable"])
         if batch["image"] is None:
-            return self._nothing(batch["unreadable"])
+            self._pass_over(batch["unreadable"])
+            return None
         loss = functional.binary_cross_entropy_with_logits(
             self(batch["image"]), batch["label"].float()
         )
@@ -92,7 +93,7 @@ class Detector(pl.LightningModule):
         # One rank's infinite loss may leave it a finite gradient; NaN reaches those of all ranks.
         return loss * torch.where(loss.detach().isfinite(), 1.0, torch.nan)
 
-    def _nothing(self, unreadable: list[tuple[int, str]]) -> None:
+    def _pass_over(self, unreadable: list[tuple[int, str]]) -> None:
         """Pass over a batch without a readable image; where others wait for its gradient, stop."""
         if self._trainer is not None and self.trainer.world_size > 1:
             raise DetectorError(
