@@ -125,21 +125,6 @@ def test_a_finished_run_is_not_run_again(run: Run, sets: Path, trained: Path) ->
     assert (trained / "best.ckpt").stat().st_mtime_ns == before
 
 
-def test_two_processes_score_each_image_exactly_once(
-    run: Run, sets: Path, trained: Path, tmp_path: Path
-) -> None:
-    words = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder"]
-    words += [f"folder={sets}/test", "name=mine", "workers=0", "trainer=ddp_cpu", "logger=csv"]
-    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    single, double = scores(trained), scores(tmp_path / "run")
-    assert single.keys() == double.keys()
-    header, row = csv.reader((tmp_path / "run" / "metrics.csv").open())
-    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["mine"]
-    assert float(row[header.index("ap/mine")]) == figures["ap"]
-    np.testing.assert_allclose([double[path] for path in single], list(single.values()), atol=1e-6)
-
-
 def test_a_sweep_runs_each_job_in_a_folder_of_its_own(
     run: Run, sets: Path, tmp_path: Path
 ) -> None:
