@@ -54,8 +54,10 @@ def machines() -> Iterator[list[str]]:
 def torchrun(name: str, address: str, *words: str, cwd: Path) -> subprocess.Popen[str]:
     command = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run"]
     command += ["--nnodes=2", "--nproc-per-node=1", "--rdzv-id=genspot", "--rdzv-backend=c10d"]
-    # Both namespaces have this machine's name, so each says its own address.
+    # Both namespaces have this machine's name, which is neither's address: each says its own, and
+    # whether it is the one of the rendezvous.
     command += [f"--rdzv-endpoint={ADDRESSES[0]}:29500", f"--local-addr={address}"]
+    command += [f"--rdzv-conf=is_host={address == ADDRESSES[0]}"]
     return subprocess.Popen(
         [*command, str(ROOT / "run.py"), *words],
         cwd=cwd,
