@@ -66,7 +66,8 @@ class Preemption(pl.Callback):
         if self._agreed(trainer):
             self._stop(trainer)
 
-    on_train_end = on_train_epoch_start
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.on_train_epoch_start(trainer, pl_module)
 
     def _agreed(self, trainer: pl.Trainer) -> bool:
         """Whether any rank has received a signal; all ranks ask together."""

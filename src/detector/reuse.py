@@ -47,7 +47,7 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
 
 def _text(cfg: DictConfig) -> str:
     """`cfg` as YAML, without `resume`, which is no part of what is run."""
-    kept = [key for key in cfg if key != "resume"]
+    kept = [str(key) for key in cfg if key != "resume"]
     return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, kept), resolve=True)
 
 
