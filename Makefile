@@ -1,13 +1,14 @@
 # make run    set up everything and run the main job on the embedded data set
 # make test   set up everything, check style and types, and run the tests
 # make studies  run every study in miniature
+# make ray    install what sweeps on Ray need
 # make bench  measure the input pipeline and the CPU steps (bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu lock clean
+.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -56,6 +57,13 @@ bench-scale: setup
 
 bench-gpu: setup
 	PYTHONPATH=src $(BIN)/python -m benchmarks.gpu
+
+# Sweeps on Ray: hydra/launcher=ray. Apart from the others, for it is large. Its launcher asks for an
+# old cloudpickle, for AWS alone, that joblib refuses; so it is installed as it is. Python 3.11 to
+# 3.14 have wheels of this Ray (Apache-2.0, 2026; hydra-ray-launcher: MIT, 2026-10).
+ray: setup
+	$(BIN)/python -m pip install --disable-pip-version-check ray==2.60.0
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps hydra-ray-launcher==1.2.2
 
 # Pin anew what pyproject.toml asks for, for every platform; names and versions, no hosts.
 lock: setup

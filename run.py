@@ -6,14 +6,15 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "src"))
+# The processes of a sweep's launcher find there what they unpickle.
+known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, [sys.path[0], *known])))
 os.environ["GENSPOT_ROOT"] = str(ROOT)
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors come to main(), which words them
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no call home on import
@@ -34,11 +35,9 @@ from yaml import YAMLError  # noqa: E402
 
 from data.errors import DataError  # noqa: E402
 from detector.errors import DetectorError  # noqa: E402
-from detector.reuse import finished  # noqa: E402
-
-
-class SweepError(Exception):
-    """Jobs of a sweep failed; each has said why."""
+from launch import sweeps  # noqa: E402
+from launch.errors import LaunchError  # noqa: E402
+from launch.folders import LOCK, alone  # noqa: E402
 
 
 def register_studies() -> None:
@@ -49,7 +48,7 @@ def register_studies() -> None:
         )
 
 
-OWN_ERRORS = (DataError, DetectorError, SweepError)
+OWN_ERRORS = (DataError, DetectorError, LaunchError)
 USERS_ERRORS = (
     *OWN_ERRORS,
     HydraException,
@@ -58,43 +57,27 @@ USERS_ERRORS = (
 )
 
 
-@dataclass
-class Sweep:
-    """What came of a sweep's jobs."""
-
-    folder: Path | None = None
-    failed: list[str] = field(default_factory=list)
-
-    def end(self) -> None:
-        """Report on all jobs that have results; then say which have none.
-
-        Raises:
-            SweepError: some failed.
-        """
-        if self.folder and any(self.folder.glob("*/metrics.json")):
-            words = ["task=report", f"runs=['{self.folder}']", "hydra.mode=RUN"]
-            words += [f"hydra.run.dir='{self.folder}'"]
-            subprocess.run([sys.executable, str(ROOT / "run.py"), *words], check=False)
-        if self.failed:
-            raise SweepError("; ".join(self.failed))
-
-
-SWEEP = Sweep()
-
-
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        return isolate(cfg)
+        return sweeps.isolate(cfg)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        with alone(folder):
+            work(cfg, folder)
+    except LaunchError as error:
+        give_up(error)
+
+
+def work(cfg: DictConfig, folder: Path) -> None:
     try:
         hydra.utils.get_method(cfg.task.run)(cfg)
     except USERS_ERRORS as error:
-        remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+        remove_if_empty(folder)
         give_up(error)  # here, where Hydra does not add lines of its own
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        folder = HydraConfig.get().runtime.output_dir
         give_up(
             OSError(
                 f"no space left on the disk of {error.filename or folder}; make room: the same "
@@ -103,27 +86,10 @@ def run(cfg: DictConfig) -> None:
         )
 
 
-def isolate(cfg: DictConfig) -> None:
-    """Run this job of a sweep as a plain run in a process of its own; finished ones not again.
-
-    In the sweep's process, a strategy that starts this script again on every device would start
-    the whole sweep again; and what one job leaves behind would reach the next.
-    """
-    job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
-    SWEEP.folder = Path(job.sweep.dir).absolute()
-    if cfg.task.name == "train" and finished(folder, cfg):
-        print(f"job {job.job.num} is already done: {folder}")
-        return
-    command = [sys.executable, str(ROOT / "run.py"), *job.overrides.task]
-    command += ["hydra.mode=RUN", f'hydra.run.dir="{folder}"']
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        SWEEP.failed.append(f"job {job.job.num} failed with exit code {code}: {folder}")
-
-
 def one_line(error: BaseException) -> str:
     """What is wrong, where, and the mend."""
+    if isinstance(error, OmegaConfBaseException) and (own := own_error(error)):
+        return str(own)
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         # Hydra gives no options for a list of choices.
@@ -148,10 +114,18 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{cause} {where}".split())
 
 
+def own_error(error: BaseException | None) -> BaseException | None:
+    """Which of our own made a resolver fail; OmegaConf chains it more or less deep."""
+    while error and not isinstance(error, OWN_ERRORS):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def remove_if_empty(folder: Path) -> None:
     """Leave no folder behind for a run that never began."""
     left = list(folder.iterdir())
-    if all(file.name == "genspot.log" and not file.stat().st_size for file in left):
+    empty = ("genspot.log", LOCK)
+    if all(file.name in empty and not file.stat().st_size for file in left):
         for file in left:
             file.unlink()
         folder.rmdir()
@@ -172,11 +146,22 @@ def choices(wrong: str, known: object) -> str:
     return f"{f'; did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(names)}"
 
 
-def main() -> NoReturn:
-    register_studies()
+def run_or_lose() -> Exception | None:
+    """What went wrong in a sweep's launcher: jobs may have ended well all the same."""
     try:
         run()
-        SWEEP.end()
+    except Exception as error:
+        if isinstance(error, USERS_ERRORS) or not sweeps.CURRENT:
+            raise
+        return error
+    return None
+
+
+def main() -> NoReturn:
+    register_studies()
+    sweeps.ignore_requests_to_requeue()
+    try:
+        sweeps.end_sweep(lost=run_or_lose())
     except USERS_ERRORS as error:
         give_up(error)
     except KeyboardInterrupt:

@@ -1,0 +1,1 @@
+"""Runs beside one another: their folders, and the jobs of a sweep."""
