@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from torchvision import transforms
 
 from detector.backbones import antialiased_resnet50, folded, resnet
 from detector.checkpoints import IMAGENET
+from detector.errors import DetectorError
 from detector.hardware import precision
 from detector.module import Detector
 
@@ -125,3 +127,31 @@ def test_checkpoint_carries_the_contract_and_no_metrics() -> None:
     model.on_save_checkpoint(checkpoint)
     assert checkpoint == {"genspot": {"data": "x"}}
     assert all(key.startswith("network.") for key in model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"conv1.weight": 1}, "no state dict"),
+        ([1, 2], "no state dict"),
+        ({"conv1.weight": torch.zeros(2)}, "conv1.weight differs"),
+        (Path(), "refused: loading it would call"),
+    ],
+)
+def test_weights_that_are_none_are_refused_in_one_line(
+    content: object, expected: str, tmp_path: Path
+) -> None:
+    torch.save(content, tmp_path / "weights.pth")
+    with pytest.raises(DetectorError, match=expected) as error:
+        resnet("resnet18", str(tmp_path / "weights.pth"))
+    assert "weights_only" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_starts_from_the_weights_of_a_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    other = resnet("resnet18")
+    torch.save(other.state_dict(), tmp_path / "weights.pth")
+    mine = resnet("resnet18", str(tmp_path / "weights.pth"))
+    for key, value in other.state_dict().items():
+        assert key.startswith("fc.weight") or torch.equal(mine.state_dict()[key], value), key

@@ -489,6 +489,14 @@ def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
         report.write([tmp_path], tmp_path, "x")
 
 
+@pytest.mark.parametrize("told", ["[]", "null", "{}", '{"generators": {}, "mean": {}}'])
+def test_metrics_of_another_form_are_refused_in_one_line(told: str, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    (folder / "metrics.json").write_text(told)
+    with pytest.raises(DetectorError, match="cannot be reported: no bootstrap there"):
+        report.write([folder], folder, "x")
+
+
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

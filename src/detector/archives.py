@@ -14,14 +14,16 @@ from detector.contracts import one_line, shown
 from detector.errors import DetectorError
 
 
-def load(path: Path) -> Any:
+def load(path: Path, setting: str = "checkpoint") -> Any:
     """What torch.save wrote to `path`, tensors and plain values, on the CPU.
+
+    Messages name the file by the `setting` that gave it.
 
     Raises:
         DetectorError: it is damaged, something else, or would run code.
     """
     if fault := damage(path):
-        raise DetectorError(f"checkpoint={path} {fault}; copy or download it again")
+        raise DetectorError(f"{setting}={path} {fault}; copy or download it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is refused below in a line of its own
@@ -29,13 +31,13 @@ def load(path: Path) -> Any:
     except Exception as error:  # torch raises nearly anything for a file that is something else
         if code := re.search(r"GLOBAL (\S+)", str(error)):
             raise DetectorError(
-                f"checkpoint={path} is refused: loading it would call {shown(code[1])}, and so "
+                f"{setting}={path} is refused: loading it would call {shown(code[1])}, and so "
                 "could run anything; ask for the weights alone, as torch.save(model.state_dict(), "
                 "FILE) leaves them"
             ) from error
         kind = "is a TorchScript program, and" if "TorchScript" in str(error) else "is"
         raise DetectorError(
-            f"checkpoint={path} {kind} not a checkpoint that PyTorch can load safely "
+            f"{setting}={path} {kind} not a checkpoint that PyTorch can load safely "
             f"({type(error).__name__}); give one of genspot's, or a published .pth"
         ) from error
 

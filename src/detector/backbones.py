@@ -12,6 +12,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn import functional
 
+from detector import archives
 from detector.errors import DetectorError
 
 log = logging.getLogger(__name__)
@@ -41,12 +42,20 @@ def _load(network: nn.Module, arch: str, weights: str) -> None:
     mend = "model.weights=PATH takes a local file, model.weights=null starts from scratch"
     try:
         if weights == "imagenet":
-            state = torchvision.models.get_model_weights(arch).DEFAULT.get_state_dict()
+            # The first version: the second came two years after the paper.
+            state = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"].get_state_dict()
         else:
-            state = torch.load(Path(weights), map_location="cpu", weights_only=True)
-    except Exception as error:  # the network, the disk, or a file that holds no weights
-        source = "ImageNet weights of torchvision" if weights == "imagenet" else weights
-        raise DetectorError(f"cannot get the {source} for {arch} ({error}); {mend}") from error
+            state = archives.load(Path(weights), "model.weights")
+    except DetectorError:
+        raise
+    except Exception as error:  # the network or the disk
+        raise DetectorError(
+            f"cannot get the ImageNet weights of torchvision for {arch} ({error}); {mend}"
+        ) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(one, torch.Tensor) for one in state.values()
+    ):
+        raise DetectorError(f"model.weights={weights} is no state dict; {mend}")
     body = {key: value for key, value in state.items() if not key.startswith("fc.")}
     wanted = {key: value for key, value in network.state_dict().items() if key[:3] != "fc."}
     for key, value in wanted.items():

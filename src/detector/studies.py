@@ -45,7 +45,10 @@ def _order(folder: Path) -> tuple[bool, bool, list[int | str]]:
 
     Then by name, numbers by their value: 2, 4, 16 classes.
     """
-    about = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    try:
+        about = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    except (TypeError, ValueError):
+        about = {}  # whoever reads it says what is wrong
     parts = re.split(r"(\d+)", folder.name)
     name = [int(part) if part.isdigit() else part for part in parts]
     return bool(about.get("degrade")), about.get("trained_on", {}).get("aug") != "none", name

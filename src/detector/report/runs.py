@@ -17,6 +17,9 @@ from detector.errors import DetectorError
 
 CHOICES = ("data", "aug", "model", "crop", "seed", "degrade")  # in the order of a label
 
+NEEDED = {"generators", "mean", "checkpoint", "trained_on", "bootstrap", "seed", "crop"}
+COLUMNS = {"path", "generator", "class", "label", "logit"}
+
 
 @dataclass(frozen=True)
 class Images:
@@ -110,6 +113,9 @@ def read(folder: Path) -> Run:
         ) from error
     except (OSError, ValueError) as error:
         raise DetectorError(f"{folder} cannot be reported: {error}; run it anew") from error
+    known = metrics.keys() if isinstance(metrics, dict) else set()
+    if lacking := sorted((NEEDED - known) | (COLUMNS - set(scores.column_names))):
+        raise DetectorError(f"{folder} cannot be reported: no {lacking[0]} there; run it anew")
     return Run(folder, metrics, config, scores)
 
 
