@@ -170,6 +170,7 @@ def test_two_ranks_take_the_steps_of_one_with_twice_the_batch(sets: Path, tmp_pa
         torch.testing.assert_close(after[key], before[key], rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_batch_norm_keeps_the_statistics_of_the_first_ranks_share(tmp_path: Path) -> None:
     """One step: the running mean is a tenth of the mean over what it was taken of."""
     for split, images in (("train", 4), ("val", 2), ("test", 1)):
