@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import Trainer
 from torch import nn
 from torchvision import transforms
 
@@ -155,3 +156,12 @@ def test_a_network_starts_from_the_weights_of_a_file(tmp_path: Path) -> None:
     mine = resnet("resnet18", str(tmp_path / "weights.pth"))
     for key, value in other.state_dict().items():
         assert key.startswith("fc.weight") or torch.equal(mine.state_dict()[key], value), key
+
+
+def test_validation_without_a_readable_image_is_refused() -> None:
+    batch = {"image": None, "label": torch.empty(0, dtype=torch.int64)}
+    batch["unreadable"] = [(0, "torn"), (1, "torn")]
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
+    with pytest.raises(DetectorError, match=r"no validation image could be read \(torn\)"):
+        trainer.validate(detector(), [batch], verbose=False)

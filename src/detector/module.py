@@ -116,6 +116,10 @@ class Detector(pl.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
+        seen = self.trainer.strategy.reduce(self.val_loss.weight, reduce_op="sum")
+        if not seen:
+            reason = next(iter(gather(self.refused["val"]).unreadable.values()), "it is empty")
+            raise DetectorError(f"no validation image could be read ({reason}); mend data.val")
         # Every process takes part here, also one that had no images; its log would not.
         self.log("val/loss", self.val_loss.compute())
         self.log_dict(self.val_metrics.compute(), prog_bar=True)

@@ -17,6 +17,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 
 from detector import checkpoints, evaluation, hardware, provenance, report, resume
 from detector.backbones import folded
@@ -37,8 +38,7 @@ def train(cfg: DictConfig) -> None:
     """Train, then test the best checkpoint on every generator."""
     folder = Path(cfg.paths.output)
     if results := finished(folder, cfg):
-        log.info("this run is already done in %s; remove the folder to run it anew", folder)
-        report.show(results, folder)
+        _show_again("run", results, folder)
         return
     _quiet()
     _check(cfg)
@@ -93,8 +93,7 @@ def test(cfg: DictConfig) -> None:
     OmegaConf.update(cfg, "crop", crop or "none")
     OmegaConf.update(cfg, "aug.name", contract["aug"] or "unknown")
     if results := finished(folder, cfg, newer_than=checkpoint.path):
-        log.info("this test is already done in %s; remove the folder to run it anew", folder)
-        report.show(results, folder)
+        _show_again("test", results, folder)
         return
     keep_config(folder, cfg)
     source = _validation(cfg, checkpoint, crop)
@@ -123,6 +122,12 @@ def predict(cfg: DictConfig) -> None:
         trainer.predict(detector, datamodule=data, return_predictions=False)
     if trainer.is_global_zero:
         show_predictions(data.tables["predict"], detector.collected, Path(cfg.paths.output), crop)
+
+
+@rank_zero_only
+def _show_again(what: str, results: dict[str, Any], folder: Path) -> None:
+    log.info("this %s is already done in %s; remove the folder to run it anew", what, folder)
+    report.show(results, folder)
 
 
 def _loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
