@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import Trainer
 from torch import nn
+from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from detector.backbones import antialiased_resnet50, folded, resnet
@@ -164,4 +165,4 @@ def test_validation_without_a_readable_image_is_refused() -> None:
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
     with pytest.raises(DetectorError, match=r"no validation image could be read \(torn\)"):
-        trainer.validate(detector(), [batch], verbose=False)
+        trainer.validate(detector(), DataLoader([batch], batch_size=None), verbose=False)
