@@ -127,7 +127,7 @@ def test_checkpoint_carries_the_contract_and_no_metrics() -> None:
     model.contract = {"data": "x"}
     checkpoint: dict[str, object] = {}
     model.on_save_checkpoint(checkpoint)
-    assert checkpoint == {"genspot": {"data": "x"}}
+    assert checkpoint == {"genspot": {"data": "x"}, "unreadable": {"train": {}, "val": {}}}
     assert all(key.startswith("network.") for key in model.state_dict())
 
 
