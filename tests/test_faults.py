@@ -127,3 +127,23 @@ def test_a_full_disk_ends_with_one_line_and_the_checkpoint_before(
     assert "going on from" in again.stdout
     assert_same_results(small_disk / "run", trained)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_two_runs_begun_at_once_share_their_data_and_nothing_else(tmp_path: Path) -> None:
+    """Both find no data set, no index and no folder of their own."""
+    words = ["experiments=mini", "simulation={size: 64, train: 14, val: 4, test: 4}"]
+    words += ["preprocess.crop=32", "crop=48", "schedule.max_epochs=1", "schedule.batch_size=8"]
+    words += ["trainer=cpu", "workers=0", f"paths.datasets={tmp_path}/datasets"]
+    command = [sys.executable, str(ROOT / "run.py"), *words, f"paths.runs={tmp_path}/runs"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, env=env, stdout=-1, stderr=-2, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    one, other = (tmp_path / "runs").iterdir()
+    for name in ("scores.parquet", "metrics.csv"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert not list((tmp_path / "datasets").rglob("*.partial*"))
