@@ -48,6 +48,8 @@ def train(cfg: DictConfig) -> None:
     crop = _crop(cfg.crop, contract)
     data = _data(cfg, crop)
     _prepare(data, "fit", "test")  # a missing test set must not be found out after the training
+    # Here, for whether a data set had to be built must not change the weights to begin with.
+    pl.seed_everything(cfg.seed, verbose=False)
     detector = _partial(cfg.detector)(network=instantiate(cfg.model.network), contract=contract)
     precision = hardware.precision(cfg.trainer.precision, cfg.trainer.accelerator)
     epoch, within, steps = resume.progress(begun) if begun else (0, 0, 0)
@@ -345,7 +347,7 @@ def _callbacks(folder: Path) -> list[pl.Callback]:
 
 
 def _check(cfg: DictConfig) -> None:
-    """Refuse values that would only fail after hours of work; then seed."""
+    """Refuse values that would only fail after hours of work."""
     if cfg.task.name != "predict" and not cfg.get("generator"):
         raise DetectorError("name at least one generator to test on: generator=[sitd,san]")
     for name, least, below in (
@@ -363,7 +365,6 @@ def _check(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, name)
         if not isinstance(value, (int, float)) or not 0 < value < 1:
             raise DetectorError(f"{name}={value}: give a number between 0 and 1")
-    pl.seed_everything(cfg.seed, verbose=False)
 
 
 def _quiet() -> None:
