@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu ray lock clean
+.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -57,6 +57,10 @@ bench-scale: setup
 
 bench-gpu: setup
 	PYTHONPATH=src $(BIN)/python -m benchmarks.gpu
+
+# Two hours of small trainings and random kills; a line a round goes to soak.csv.
+soak: setup
+	PYTHONPATH=src:tests $(BIN)/python -m benchmarks.soak --minutes 120
 
 # Sweeps on Ray: hydra/launcher=ray. Apart from the others, for it is large. Its launcher asks for an
 # old cloudpickle, for AWS alone, that joblib refuses; so it is installed as it is. Python 3.11 to

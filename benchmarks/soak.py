@@ -41,14 +41,16 @@ def begin(words: list[str], scratch: Path) -> subprocess.Popen[bytes]:
 
 def finish(process: subprocess.Popen[bytes], seconds: float | None) -> tuple[int, int]:
     """Exit code and peak memory in MB; after `seconds` the process is killed first."""
+    ended = 0
     if seconds is not None:
         time.sleep(seconds)
-        if process.poll() is None:
-            process.send_signal(random.choice(KILLS))
-    _, status, usage = os.wait4(process.pid, 0) if process.returncode is None else (0, 0, None)
-    code = os.waitstatus_to_exitcode(status) if usage else process.returncode
-    process.returncode = code
-    return code, usage.ru_maxrss // 1024 if usage else 0
+        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if not ended:
+            os.kill(process.pid, random.choice(KILLS))
+    if not ended:
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss // 1024
 
 
 def left(group: int) -> int:
