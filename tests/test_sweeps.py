@@ -48,6 +48,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             [*command, f"hydra.sweep.dir={tmp_path}/sweep"],
             env={name: os.environ[name] for name in os.environ if "THREADS" not in name} | CHORES,
             start_new_session=True,
+            # Whoever starts the tests in the background has it ignored, and so would the sweep.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

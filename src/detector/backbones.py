@@ -40,6 +40,8 @@ def resnet(arch: str, weights: str | None = None) -> nn.Module:
 def _load(network: nn.Module, arch: str, weights: str) -> None:
     """Fill `network` but for its last layer, which is about to be replaced."""
     mend = "model.weights=PATH takes a local file, model.weights=null starts from scratch"
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise DetectorError(f"model.weights={weights}: no such file; {mend}")
     try:
         if weights == "imagenet":
             # The first version: the second came two years after the paper.

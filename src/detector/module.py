@@ -116,7 +116,8 @@ class Detector(pl.LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        seen = self.trainer.strategy.reduce(self.val_loss.weight, reduce_op="sum")
+        # A copy, for it is reduced in place.
+        seen = self.trainer.strategy.reduce(self.val_loss.weight.clone(), reduce_op="sum")
         if not seen:
             reason = next(iter(gather(self.refused["val"]).unreadable.values()), "it is empty")
             raise DetectorError(f"no validation image could be read ({reason}); mend data.val")
