@@ -27,6 +27,7 @@ from data.folders import table
 from data.index import open_index, scan
 from data.packing import pack
 from data.store import open_store
+from test_png import insert, truncate
 
 # pytest sets aside the filters of data.images; the whole runs below are held to silence.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -318,15 +319,6 @@ def test_an_image_too_long_for_a_jpeg_is_scored_as_it_is_and_not_degraded(tmp_pa
 def flip(content: bytearray, draws: random.Random) -> None:
     for _ in range(draws.randint(1, 4)):
         content[draws.randrange(len(content))] ^= 1 << draws.randrange(8)
-
-
-def truncate(content: bytearray, draws: random.Random) -> None:
-    del content[draws.randrange(len(content)) :]
-
-
-def insert(content: bytearray, draws: random.Random) -> None:
-    place = draws.randrange(len(content))
-    content[place:place] = draws.randbytes(draws.randint(1, 8))
 
 
 def overwrite(content: bytearray, draws: random.Random) -> None:

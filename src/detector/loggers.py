@@ -28,6 +28,7 @@ from wandb.sdk.lib.runid import generate_id
 
 from detector.metrics import MEASURES, lines
 from detector.report.columns import difference
+from detector.scores import write_text
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,7 @@ def _new_id(folder: Path) -> str:
     """A fresh id, kept in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn: str = generate_id()
-    (folder / "wandb_id.txt").write_text(drawn + "\n", encoding="utf-8")
+    write_text(drawn + "\n", folder / "wandb_id.txt")
     return drawn
 
 
