@@ -79,7 +79,7 @@ def alone(trained: Path, uneven: Path, tmp_path_factory: pytest.TempPathFactory)
     return folder / "run"
 
 
-@pytest.mark.parametrize("ranks", [2, 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ranks", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
 def test_ranks_leave_the_same_rows_and_numbers(
     ranks: int, alone: Path, trained: Path, uneven: Path, tmp_path: Path
 ) -> None:

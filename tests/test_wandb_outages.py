@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from pytorch_lightning.loggers import WandbLogger
 
 from conftest import ROOT, tiny
@@ -170,6 +171,24 @@ def test_a_service_that_dies_or_freezes_costs_one_warning(
     logger.finalize("failed")
     (warning,) = [one for one in caplog.records if one.levelname == "WARNING"]
     assert "wandb sync" in warning.getMessage()
+    assert gone(ours, within=10)
+
+
+@pytest.mark.parametrize("key", ["", 40 * "a"], ids=["offline", "online"])
+def test_a_service_that_is_frozen_from_the_start_is_given_up(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setattr(loggers, "START_LIMIT", 0.5)
+    wandb.setup()
+    ours = services(os.getpid())
+    os.kill(ours[0], signal.SIGSTOP)
+    logger = wandb_logger(**ARGUMENTS, save_dir=str(tmp_path))
+    log_steps(logger)
+    logger.finalize("failed")
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert warned
+    assert all("cannot be used" in line for line in warned)
     assert gone(ours, within=10)
 
 

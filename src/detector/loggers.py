@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,7 +152,25 @@ def wandb_logger(
         "config": config | {"num_classes": counted if subset is None else subset},
         "id": _own_id(Path(save_dir)),
     }
-    return PatientLogger(_begin(wanted))
+    with _patience(3 * START_LIMIT):  # a try online and one offline, with time to spare
+        return PatientLogger(_begin(wanted))
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    """Kill W&B's service if this takes longer: a frozen one holds up `wandb.init` for ever."""
+    timer = threading.Timer(seconds, _kill_ours)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill_ours() -> None:
+    if service := _service():
+        _kill(service)
 
 
 def _service() -> subprocess.Popen[bytes] | None:
@@ -167,7 +185,8 @@ def _service() -> subprocess.Popen[bytes] | None:
 
 
 def _end_service() -> None:
-    with suppress(SystemExit):  # its exit code is none of the run's
+    # Its exit code is none of the run's, and one that is dead has ended.
+    with suppress(SystemExit, ConnectionError):
         wandb.teardown()
 
 
