@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import initialize_config_dir
 from PIL import Image
+from run import register_studies
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["GENSPOT_ROOT"] = str(ROOT)
@@ -101,6 +103,14 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     assert result.returncode == 0, result.stderr
     (folder / "stdout.txt").write_text(result.stdout)
     return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def hydra_ready() -> Iterator[None]:
+    """conf/ and experiments/ for `hydra.compose`."""
+    register_studies()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        yield
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,13 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
-from run import register_studies
 
 from conftest import ROOT
+
+pytestmark = pytest.mark.usefixtures("hydra_ready")
 
 
 def names(group: str) -> list[str]:
@@ -41,13 +41,6 @@ PUBLISHED = sorted(
         "whichfaceisreal",
     ]
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def hydra_ready() -> Iterator[None]:
-    register_studies()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from conftest import ROOT, Run, tiny
@@ -21,6 +23,7 @@ from data.samplers import ShuffledShare
 from detector import archives, guards, resume
 from detector.errors import DetectorError
 from detector.resume import RenamedCheckpointIO, find
+from detector.reuse import LAST_WRITTEN, finished
 from detector.scores import replacing
 
 # Of a finished run; the report also names the folder.
@@ -35,6 +38,7 @@ def signalled(name: str, epoch: int, batch: int, folder: Path) -> list[str]:
 def assert_same_results(one: Path, other: Path) -> None:
     for name in SAME:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    assert (one / LAST_WRITTEN).is_file()
     states = [torch.load(folder / "last.ckpt", weights_only=True) for folder in (one, other)]
     assert states[0]["global_step"] == states[1]["global_step"]
     for mine, theirs in zip(*(state["state_dict"].values() for state in states), strict=True):
@@ -122,6 +126,19 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError("full")
     assert place.read_text() == "before"
     assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_run_is_finished_when_its_last_file_is_there(trained: Path, tmp_path: Path) -> None:
+    cfg = OmegaConf.load(trained / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    # Loggers go on for longer.
+    left = {file for file in trained.rglob("*") if file.suffix not in (".log", ".csv")}
+    files = sorted(filter(Path.is_file, left), key=lambda file: file.stat().st_mtime_ns)
+    assert files[-1].name == LAST_WRITTEN
+    for name in ("config.yaml", "metrics.json", "scores.parquet", "best.ckpt", LAST_WRITTEN):
+        assert finished(tmp_path, cfg) is None
+        shutil.copy(trained / name, tmp_path)
+    assert finished(tmp_path, cfg) == json.loads((trained / "metrics.json").read_text())
 
 
 def damage(path: Path, how: str) -> None:

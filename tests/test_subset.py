@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
-from run import register_studies
 
-from conftest import ROOT, Run, tiny
+from conftest import Run, tiny
 from detector import checkpoints, evaluation, tasks
 from detector.report.runs import training_set
 
-
-@pytest.fixture(scope="module", autouse=True)
-def hydra_ready() -> Iterator[None]:
-    register_studies()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("hydra_ready")
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -150,7 +150,7 @@ def publish(
     }
     result = about | result
     write_json(result, folder / "metrics.json")
-    report.write([folder], folder, about["title"])
     report.write_sheets(folder)
+    report.write([folder], folder, about["title"])
     report.show(result, folder)
     return result

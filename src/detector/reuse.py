@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from detector.errors import DetectorError
 
+LAST_WRITTEN = "report.html"  # of all that a run leaves: without it, the run was interrupted
 RESULTS = ("results.csv", "results.md", "results.tex")
 
 
@@ -37,7 +38,7 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
                 f"{folder} holds {state} with other settings; remove it, or name another "
                 "folder: hydra.run.dir=PATH"
             )
-    stale = ["metrics.json", "report.html", "scores.parquet", *RESULTS]
+    stale = [LAST_WRITTEN, "metrics.json", "scores.parquet", *RESULTS]
     if cfg.resume == "never":
         stale += [LAST, PREVIOUS, "best.ckpt"]
     for name in stale:
@@ -63,7 +64,7 @@ def finished(
             tested; None for a training, which leaves its own.
     """
     config, results = folder / "config.yaml", folder / "metrics.json"
-    needed = ["scores.parquet"] if newer_than else ["scores.parquet", "best.ckpt"]
+    needed = ["scores.parquet", LAST_WRITTEN, *([] if newer_than else ["best.ckpt"])]
     if not all(file.is_file() for file in (config, results, *(folder / one for one in needed))):
         return None
     if newer_than and newer_than.stat().st_mtime_ns > results.stat().st_mtime_ns:

@@ -98,12 +98,14 @@ def test(cfg: DictConfig) -> None:
         _show_again("test", results, folder)
         return
     keep_config(folder, cfg)
-    source = _validation(cfg, checkpoint, crop)
+    # A training of genspot's leaves them beside its checkpoint; published files do not.
+    validation = read_validation(checkpoint.path.parent, crop)
+    source = _validation_set(cfg) if validation is None else None
     data = _data(cfg, crop, source=source)
     _prepare(data, "test", *(["validate"] if source else []))
     # The test's own seed only draws resamples; its run is found under that of the training.
     loggers = _loggers(cfg, seed=contract.get("seed", "unknown"))
-    if result := _test(cfg, data, checkpoint, contract, crop):
+    if result := _test(cfg, data, checkpoint, contract, crop, validation=validation):
         log_results(result, folder, loggers)
     for logger in loggers:
         logger.finalize("success")
@@ -151,16 +153,9 @@ def _open(
     return cfg, checkpoint, contract, _crop(cfg.crop, contract)
 
 
-def _validation(
-    cfg: DictConfig, checkpoint: checkpoints.Checkpoint, crop: int | None
-) -> dict[str, Any] | None:
-    """The training set whose validation images must be scored for a threshold, if they are here.
-
-    A training of genspot's leaves their scores beside its checkpoint; published files do not.
-    """
+def _validation_set(cfg: DictConfig) -> dict[str, Any] | None:
+    """The training set whose validation images are to be scored, if they are here."""
     folder = OmegaConf.select(cfg, "data.val")
-    if read_validation(checkpoint.path.parent, crop) is not None:
-        return None
     if not folder or not Path(folder).is_dir():
         return None
     source: Any = OmegaConf.to_container(cfg.data, resolve=True)
@@ -175,8 +170,13 @@ def _test(
     crop: int | None,
     refused: Sequence[pa.Table] = (),
     trivial: bool = False,
+    validation: pa.Table | None = None,
 ) -> dict[str, Any] | None:
-    """The results, on rank 0; elsewhere None."""
+    """The results, on rank 0; elsewhere None.
+
+    `validation` has the scores of validation images, where they are known; else `data` may have
+    those images.
+    """
     folder = Path(cfg.paths.output)
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
@@ -184,8 +184,6 @@ def _test(
         if "val" in data.tables:
             trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
             validation = score_table(data.tables["val"], detector.collected)
-        else:
-            validation = read_validation(checkpoint.path.parent, crop)
         trainer.test(detector, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return None

@@ -22,13 +22,14 @@ from detector.report import (
 )
 from detector.report.console import named, percent, remarks, with_interval
 from detector.report.runs import Run, generators, labels, read, result
+from detector.reuse import LAST_WRITTEN
 from detector.scores import write_text
 
 DARKEST = 65  # percent of the heat map's colour, at AP 100: text on it must stay legible
 
 
 def write(runs: Sequence[Path], folder: Path, title: str) -> None:
-    """report.html, results.csv, results.md and results.tex, each written beside, then renamed.
+    """results.csv, results.md, results.tex and report.html, each written beside, then renamed.
 
     Args:
         runs: folders of finished runs; the first is what the others are compared with.
@@ -42,10 +43,10 @@ def write(runs: Sequence[Path], folder: Path, title: str) -> None:
     combined = seeds.over_seeds(finished)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in (
-        ("report.html", page(finished, combined, title)),
         ("results.csv", files.comma_separated(finished, combined)),
         ("results.md", files.markdown(finished, combined, title)),
         ("results.tex", files.latex(finished, combined)),
+        (LAST_WRITTEN, page(finished, combined, title)),
     ):
         write_text(content, folder / name)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from detector.report.gallery import SIDE, Shelf, shelves
 from detector.report.runs import read
+from detector.scores import replacing
 
 
 def write_sheets(folder: Path) -> None:
@@ -30,4 +31,5 @@ def write_sheets(folder: Path) -> None:
                 if picture.uri is not None:
                     content = base64.b64decode(picture.uri.partition(",")[2])
                     sheet.paste(Image.open(BytesIO(content)), (across * SIDE, down * SIDE))
-        sheet.save(folder / "ranking" / f"{generator}.png")
+        with replacing(folder / "ranking" / f"{generator}.png") as partial:
+            sheet.save(partial, "PNG")
