@@ -10,8 +10,10 @@ import shutil
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -91,6 +93,26 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_images(
     assert archives.damage(tmp_path / "run" / "last.ckpt") is None
     weights = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_in_float16_the_loss_is_watched_and_gradients_are_left_to_the_scaler(
+    tmp_path: Path,
+) -> None:
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda own, all: own)
+    trainer: Any = SimpleNamespace(precision="16-mixed", strategy=strategy, is_global_zero=True)
+    trainer.global_step, trainer.current_epoch = 7, 1
+    trainer.datamodule = SimpleNamespace(tables={"train": pa.table({"path": ["a", "b", "c"]})})
+    module: Any = torch.nn.Linear(1, 1)
+    module.weight.grad = torch.full((1, 1), torch.inf)
+    guard = guards.Finite(tmp_path)
+    guard.on_train_batch_start(trainer, module, {"row": torch.tensor([2, 0])}, 0)
+    guard.on_before_backward(trainer, module, torch.tensor(0.7 * 65536))
+    guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters()))
+    guard.on_before_backward(trainer, module, torch.tensor(torch.nan))
+    with pytest.raises(DetectorError, match="not finite at step 7"):
+        guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters()))
+    rows = list(csv.DictReader((tmp_path / "not_finite.csv").open()))
+    assert [row["path"] for row in rows] == ["c", "a"]
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])

@@ -117,11 +117,11 @@ def requeue() -> str:
 
 
 class Finite(pl.Callback):
-    """End the training before a step whose gradient is not finite, and write down its images.
+    """End the training before a step that is not finite, and write down its images.
 
-    The gradient and not the loss alone: it is the same on all ranks, so that all stop together,
-    and the weights are still those of the step before. Float16 is left to its scaler, which
-    leaves such steps out by design.
+    The gradient tells, and not the loss alone: it is the same on all ranks, so that all stop
+    together, and the weights are still those of the step before. In float16 the loss of any rank
+    does, for there the scaler lets gradients overflow, and leaves out those steps, by design.
 
     Args:
         folder: of the run; gets not_finite.csv.
@@ -130,19 +130,22 @@ class Finite(pl.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[int] = []
+        self.loss = torch.zeros(())
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self.rows = batch["row"].tolist()
 
+    def on_before_backward(
+        self, trainer: pl.Trainer, module: pl.LightningModule, loss: torch.Tensor
+    ) -> None:
+        self.loss = loss.detach()
+
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if trainer.precision == "16-mixed":
-            return
-        gradients = [one.grad for one in module.parameters() if one.grad is not None]
-        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+        if self._finite(trainer, module):
             return
         samples = trainer.datamodule.tables["train"]  # type: ignore[attr-defined]
         rows = gather(Collected(rows=self.rows)).rows
@@ -155,3 +158,10 @@ class Finite(pl.Callback):
             f"schedule.optimizer.lr or trainer.precision=32-true may help. "
             f"{self.folder / LAST} is the last good checkpoint, if there is one"
         )
+
+    def _finite(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+        if trainer.precision == "16-mixed":
+            own = bool(torch.isfinite(self.loss))
+            return trainer.strategy.reduce_boolean_decision(own, all=True)
+        gradients = [one.grad for one in module.parameters() if one.grad is not None]
+        return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))
