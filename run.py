@@ -76,14 +76,21 @@ def work(cfg: DictConfig, folder: Path) -> None:
         remove_if_empty(folder)
         give_up(error)  # here, where Hydra does not add lines of its own
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        give_up(
-            OSError(
-                f"no space left on the disk of {error.filename or folder}; make room: the same "
-                f"command, into {folder}, goes on from the last checkpoint"
-            )
+        give_up(worded(error, folder))
+
+
+def worded(error: OSError, folder: Path | None = None) -> OSError:
+    """What a disk refused and the mend, of a run in `folder`; any other error as it is, raised."""
+    place = error.filename or folder
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        again = f": the same command, into {folder}, goes on from the last checkpoint"
+        return OSError(f"no space left on the disk of {place}; make room{again if folder else ''}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and place:
+        return OSError(
+            f"{(error.strerror or 'refused').lower()}: {place}; other places: hydra.run.dir=PATH "
+            "for this run, paths.runs=PATH for all runs, paths.datasets=PATH for data"
         )
+    raise error
 
 
 def one_line(error: BaseException) -> str:
@@ -164,6 +171,8 @@ def main() -> NoReturn:
         sweeps.end_sweep(lost=run_or_lose())
     except USERS_ERRORS as error:
         give_up(error)
+    except OSError as error:  # of Hydra, which makes the run's folder
+        give_up(worded(error))
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

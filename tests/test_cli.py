@@ -115,6 +115,14 @@ MISTAKES = {
         ["whole.packed", "task=pack data=folder"],
     ),
     "nothing to pack": (["task=pack", "data=folder"], ["data.train=PATH"]),
+    "a run's folder below a file": (
+        ["experiments=quickstart", "hydra.run.dir=run.txt/run"],
+        ["not a directory", "run.txt/run", "paths.runs=PATH"],
+    ),
+    "a folder for data below a file": (
+        ["experiments=quickstart", "paths.datasets=run.txt/data"],
+        ["run.txt", "paths.datasets=PATH"],
+    ),
     "a value that is missing": (["data=folder"], ["data.train"]),
 }
 

@@ -25,7 +25,7 @@ from data.samplers import ShuffledShare
 from detector import archives, guards, resume
 from detector.errors import DetectorError
 from detector.resume import RenamedCheckpointIO, find
-from detector.reuse import LAST_WRITTEN, finished
+from detector.reuse import LAST_WRITTEN, finished, keep_config
 from detector.scores import replacing
 
 # Of a finished run; the report also names the folder.
@@ -161,6 +161,22 @@ def test_a_run_is_finished_when_its_last_file_is_there(trained: Path, tmp_path: 
         assert finished(tmp_path, cfg) is None
         shutil.copy(trained / name, tmp_path)
     assert finished(tmp_path, cfg) == json.loads((trained / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("left", ["metrics.json", "last.ckpt", "previous.ckpt"])
+def test_a_folder_with_other_settings_is_not_gone_on_with(left: str, tmp_path: Path) -> None:
+    def cfg(seed: int, choice: str = "auto") -> DictConfig:
+        return OmegaConf.create({"seed": seed, "resume": choice})
+
+    keep_config(tmp_path, cfg(1))
+    (tmp_path / left).touch()
+    with pytest.raises(DetectorError, match="with other settings; remove it"):
+        keep_config(tmp_path, cfg(2))
+    assert (tmp_path / left).is_file()
+    keep_config(tmp_path, cfg(1))
+    assert (tmp_path / left).is_file() == left.endswith(".ckpt")
+    keep_config(tmp_path, cfg(2, "never"))  # checkpoints are then none to go on from
+    assert not (tmp_path / left).exists()
 
 
 def damage(path: Path, how: str) -> None:

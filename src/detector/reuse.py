@@ -32,8 +32,11 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config, text = folder / "config.yaml", _text(cfg)
     known = config.read_text(encoding="utf-8") if config.is_file() else text
-    for left, state in (("metrics.json", "a finished run"), (LAST, "a begun training")):
-        if (folder / left).is_file() and known != text and (left != LAST or cfg.resume == "auto"):
+    states = {"metrics.json": "a finished run"}
+    if cfg.resume == "auto":
+        states |= {LAST: "a begun training", PREVIOUS: "a begun training"}
+    for left, state in states.items():
+        if (folder / left).is_file() and known != text:
             raise DetectorError(
                 f"{folder} holds {state} with other settings; remove it, or name another "
                 "folder: hydra.run.dir=PATH"
