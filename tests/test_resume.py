@@ -231,6 +231,13 @@ def test_curves_go_on_without_a_gap(tmp_path: Path) -> None:
     assert texts[0] == texts[1]
 
 
+@pytest.mark.parametrize("torn", ["1", "0.5,", ",,", "\0\0\0", "x,y,z"])
+def test_a_line_of_the_curves_that_is_torn_is_left_out(torn: str, tmp_path: Path) -> None:
+    text = "step,train/loss,val/acc\n0,0.7,\n1,,0.5\n"
+    (tmp_path / "metrics.csv").write_text(text + torn)
+    assert [row["step"] for row in resume.curves(tmp_path, steps=9)] == ["0", "1"]
+
+
 @pytest.mark.parametrize("code", [0, 1])
 def test_slurm_is_asked_to_requeue(
     code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

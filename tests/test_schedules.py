@@ -77,7 +77,16 @@ def test_state_survives_a_checkpoint() -> None:
     for accuracy in (0.5, 0.4, 0.4):
         one.update(accuracy)
     other.load_state_dict(one.state_dict())
-    assert other.state_dict() == one.state_dict() == {"best": 0.5, "stalled": 2, "drops": 0}
+    assert (
+        other.state_dict()
+        == one.state_dict()
+        == {
+            "best": 0.5,
+            "stalled": 2,
+            "drops": 0,
+            "ended": False,
+        }
+    )
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
@@ -94,3 +103,14 @@ def test_the_quirk_forgets_the_best_checkpoint_after_a_drop(overwrite: bool) -> 
     training.epoch(0.3)  # the first epoch after the drop
     replaced = checkpoint.check_monitor_top_k(training, torch.tensor(0.3))  # type: ignore[arg-type]
     assert bool(replaced) == overwrite
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_training_that_has_ended_stays_ended_when_it_is_taken_up(ended: bool) -> None:
+    """Killed in its test, it must not train on; Lightning does not keep `should_stop`."""
+    callback = rule()
+    callback.ended = ended
+    content = {"callbacks": {callback.state_key: callback.state_dict()}}
+    trainer = SimpleNamespace(should_stop=False)
+    rule().on_load_checkpoint(trainer, None, content)  # type: ignore[arg-type]
+    assert trainer.should_stop is ended

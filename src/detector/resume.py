@@ -82,12 +82,16 @@ def progress(checkpoint: Path) -> tuple[int, int, int]:
 
 
 def curves(folder: Path, steps: int) -> list[dict[str, str]]:
-    """The rows of metrics.csv in `folder` up to the training's first `steps` steps."""
+    """The rows of metrics.csv in `folder` up to the training's first `steps` steps.
+
+    A line that a kill or a full disk left half written is none of them.
+    """
     file = folder / "metrics.csv"
     if not file.is_file():
         return []
-    with open(file, newline="", encoding="utf-8") as lines:
-        return [row for row in csv.DictReader(lines) if int(row["step"]) < steps]
+    text = file.read_text(encoding="utf-8", errors="replace").replace("\0", "")
+    rows = [row for row in csv.DictReader(io.StringIO(text)) if None not in row.values()]
+    return [row for row in rows if row["step"].isdecimal() and int(row["step"]) < steps]
 
 
 def put_back(rows: list[dict[str, str]], loggers: list[Logger]) -> None:

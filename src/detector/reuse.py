@@ -41,7 +41,7 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
                 f"{folder} holds {state} with other settings; remove it, or name another "
                 "folder: hydra.run.dir=PATH"
             )
-    stale = [LAST_WRITTEN, "metrics.json", "scores.parquet", *RESULTS]
+    stale = [LAST_WRITTEN, "metrics.json", "scores.parquet", "validation.parquet", *RESULTS]
     if cfg.resume == "never":
         stale += [LAST, PREVIOUS, "best.ckpt"]
     for name in stale:

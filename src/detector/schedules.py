@@ -12,6 +12,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 log = logging.getLogger(__name__)
 
 
+STATE = ("best", "stalled", "drops", "ended")
+
+
 class Plateau(pl.Callback):
     """Lower the learning rate when validation accuracy stalls; stop when it is low enough.
 
@@ -44,6 +47,7 @@ class Plateau(pl.Callback):
         self.best: float | None = None
         self.stalled = 0
         self.drops = 0
+        self.ended = False
 
     def update(self, accuracy: float) -> bool:
         """Take in an epoch's accuracy; whether the learning rate must drop now."""
@@ -67,18 +71,23 @@ class Plateau(pl.Callback):
             group["lr"] *= self.factor
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         if rate < self.min_lr * (1 - 1e-6):  # 1e-4 * 0.1 * 0.1 is not quite 1e-6
-            trainer.should_stop = True
+            self.ended = trainer.should_stop = True
             log.info("accuracy stalls at the lowest learning rate: training ends")
         else:
             log.info("accuracy stalls: learning rate %.0e", rate)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "stalled": self.stalled, "drops": self.drops}
+        return {name: getattr(self, name) for name in STATE}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.stalled, self.drops = (
-            state_dict[key] for key in ("best", "stalled", "drops")
-        )
+        for name in STATE:
+            setattr(self, name, state_dict[name])
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # Lightning does not keep it: a training killed in its test would train on.
+        trainer.should_stop = checkpoint["callbacks"][self.state_key]["ended"]
 
 
 def _forget_best(trainer: pl.Trainer) -> None:

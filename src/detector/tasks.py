@@ -98,8 +98,9 @@ def test(cfg: DictConfig) -> None:
         _show_again("test", results, folder)
         return
     keep_config(folder, cfg)
-    # A training of genspot's leaves them beside its checkpoint; published files do not.
-    validation = read_validation(checkpoint.path.parent, crop)
+    # A training of genspot's leaves those of its best checkpoint; published files do not.
+    best = checkpoint.path.name == "best.ckpt"
+    validation = read_validation(checkpoint.path.parent, crop) if best else None
     source = _validation_set(cfg) if validation is None else None
     data = _data(cfg, crop, source=source)
     _prepare(data, "test", *(["validate"] if source else []))
@@ -320,6 +321,7 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
     bar = TQDMProgressBar()
     callbacks = [*settings.pop("callbacks", []), bar]
     settings = {"logger": False, "enable_checkpointing": len(callbacks) > 1} | settings
+    settings["plugins"] = [*settings.get("plugins", []), *hardware.without_requeue()]
     try:
         trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
