@@ -98,6 +98,26 @@ def test_a_typed_generator_wins_over_those_of_the_data_set() -> None:
     assert list(composed("data=progan_20cls", "generator=[sitd,san]").generator) == ["sitd", "san"]
 
 
+def simulated_sets(*overrides: str) -> dict[str, str]:
+    """The folder of each simulated set."""
+    cfg = composed("data=simulated", *overrides)
+    tests = {f"test {name}": spec.folder for name, spec in cfg.generator.items()}
+    return {"train": cfg.data.train, "val": cfg.data.val} | tests
+
+
+def test_every_setting_of_the_simulation_is_in_the_names_of_the_folders_that_it_changes() -> None:
+    """Two runs with different settings must not meet in a folder, and may in all others."""
+    before = simulated_sets()
+    assert set(before) == {"train", "val", *(f"test {name}" for name in SIMULATED)}
+    assert len(set(before.values())) == len(before)
+    for setting, value in composed().simulation.items():
+        after = simulated_sets(f"simulation.{setting}={value + 1}")
+        changed = {name for name, folder in after.items() if folder != before[name]}
+        split = str(setting) if setting in ("train", "val", "test") else ""
+        assert changed == {name for name in before if name.startswith(split)}, setting
+        assert not set(after[name] for name in changed) & set(before.values())
+
+
 @pytest.mark.parametrize("name", names("aug"))
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_aug(name: str, split: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,10 +18,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from data import trivial
+from data import simulated, trivial
 from data.errors import DataError
 from data.folders import table
 from data.index import scan
+from data.module import ImageDataModule
 from data.simulated import BATCH, GUARD, OFFSETS, PHOTOS, build, photos, window
 from data.simulators import UPSAMPLERS, WEIGHTS, Simulator, load, simulate
 
@@ -130,32 +136,123 @@ def test_a_finished_folder_is_left_alone(tmp_path: Path) -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_another_recipe_rebuilds(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_a_set_by_another_recipe_is_refused_and_kept(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
     folder = make(tmp_path / "set", images=3)
     before = contents(folder)
-    make(folder, **({"images": 3} | change))
-    after = contents(folder)
-    assert after != before
-    assert after == contents(make(tmp_path / "fresh", **({"images": 3} | change)))
+    refused(folder, **({"images": 3} | change))
+    assert contents(folder) == before
+    assert contents(make(tmp_path / "fresh", **({"images": 3} | change))) != before
+
+
+def refused(folder: Path, **changes: Any) -> None:
+    """One line that names `folder` and the mend."""
+    with pytest.raises(DataError, match=r"remove it.*paths\.datasets=PATH") as error:
+        make(folder, **changes)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "0_real/mine.png"])
+def test_a_folder_that_does_not_say_what_it_is_is_kept(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "set" / name
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    refused(tmp_path / "set")
+    assert contents(tmp_path / "set") == {name: b"{"}
 
 
 def test_what_an_interrupted_build_left_is_replaced(tmp_path: Path) -> None:
     fresh = contents(make(tmp_path / "fresh", images=2))
-    for left in ("set.partial", "set"):  # nothing but the last file marks a set as complete
-        half = tmp_path / left / "0_real"
-        half.mkdir(parents=True)
-        (half / "000099.png").write_bytes(b"cut off")
+    half = tmp_path / "set.partial" / "0_real"
+    half.mkdir(parents=True)
+    (half / "000099.png").write_bytes(b"cut off")
+    (tmp_path / "set").mkdir()  # empty, as one that somebody made beforehand
     folder = make(tmp_path / "set", images=2)
     assert contents(folder) == fresh
     assert not (tmp_path / "set.partial").exists()
 
 
-def test_a_damaged_recipe_rebuilds(tmp_path: Path) -> None:
+def test_a_finished_set_is_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_lock(path: str) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
     folder = make(tmp_path / "set", images=2)
-    before = contents(folder)
-    (folder / "recipe.json").write_text("{")
+    monkeypatch.setattr(simulated, "FileLock", no_lock)
     make(folder, images=2)
-    assert contents(folder) == before
+    with pytest.raises(OSError, match="Read-only"):
+        make(tmp_path / "other", images=2)
+
+
+def test_of_two_builds_at_once_one_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second begins while the first writes, and finds the set when it gets the lock."""
+    folder, write, begun = tmp_path / "set", simulated._write, threading.Event()
+    written = []
+
+    def slow(*args: Any) -> None:
+        written.append(args)
+        begun.set()
+        time.sleep(0.3)
+        write(*args)
+
+    monkeypatch.setattr(simulated, "_write", slow)
+    with ThreadPoolExecutor(1) as first:
+        built = first.submit(make, folder, images=2)
+        begun.wait()
+        make(folder, images=2)
+        built.result()
+    assert len(written) == 1 and len(pngs(folder)) == 4
+
+
+SIZES = {"size": 32, "seed": 0, "train": 7, "val": 1, "test": 3}
+
+
+def module(simulation: dict[str, Any], trains: bool = True, tests: bool = True) -> ImageDataModule:
+    """One whose sets are simulated, or those of the other half not."""
+    names = {"name": "sim_nearest", **NEAREST} if trains else None
+    source = {"name": "x", "train": "t", "val": "v", "simulator": names, "store": "files"}
+    spec = {"folder": "test", "simulator": NEAREST} if tests else {"folder": "test"}
+    return ImageDataModule(
+        source, {"sim_nearest": spec}, {}, simulation, 4, 4, None, 16, 16, 0, seed=0
+    )
+
+
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("value", ["lots", None, True, 1.5, -1, "least"])
+def test_a_setting_that_makes_no_set_is_refused_before_any_is_built(
+    name: str, value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simulated, "build", lambda *_: pytest.fail("built"))
+    wrong = simulated.LEAST[name] - 1 if value == "least" else value
+    with pytest.raises(DataError) as error:
+        module(SIZES | {name: wrong}).prepare_data()
+    least = simulated.LEAST[name]
+    assert str(error.value) == f"simulation.{name}={wrong}: give a whole number from {least} on"
+
+
+def test_settings_of_what_is_not_simulated_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(simulated, "build", lambda *args: built.append(args[3]))
+    module(SIZES | {"train": "lots", "val": None}, trains=False).prepare_data()
+    module(SIZES | {"test": 0}, tests=False).prepare_data()
+    module({}, trains=False, tests=False).prepare_data()
+    assert built == ["test", "train", "val"]
+
+
+@pytest.mark.parametrize("split", PHOTOS)
+def test_the_least_numbers_make_whole_sets(tmp_path: Path, split: str) -> None:
+    """Of each photograph one real and one fake, whatever simulator."""
+    least = simulated.LEAST
+    for name, simulator in SIMULATORS.items():
+        recipe = {"images": least[split], "size": least["size"], "seed": least["seed"]}
+        folder = make(tmp_path / name, split, name=name, simulator=simulator, **recipe)
+        found = scan(folder, "sim", None if split == "test" else "any")
+        assert found["label"].to_pylist().count(0) == len(photos(split))
+        assert found["label"].to_pylist().count(1) == len(photos(split))
+        if split != "test":
+            assert set(found["class"].to_pylist()) == set(photos(split))
 
 
 @pytest.mark.parametrize("size", [16, 256, 281, 370, 448, 512])

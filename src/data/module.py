@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +95,31 @@ class ImageDataModule(pl.LightningDataModule):
         self.begun = (0, 0)
 
     def prepare_data(self) -> None:
-        """Build what is simulated and missing."""
-        if self.source and (simulator := self.source["simulator"]):
-            for split in ("train", "val"):
-                self._simulate(self.source[split], split, **simulator)
-        for key, spec in self.generators.items():
-            if simulator := spec.get("simulator"):
-                self._simulate(spec["folder"], "test", name=key, **simulator)
+        """Build what is simulated and missing.
 
-    def _simulate(self, folder: str, split: str, name: str, **simulator: Any) -> None:
+        Raises:
+            DataError: see `simulated.check` and `simulated.build`.
+        """
+        sets = list(self._simulated())
+        if not sets:
+            return
         sizes = self.simulation
-        simulated.build(folder, name, simulator, split, sizes[split], sizes["size"], sizes["seed"])
+        simulated.check(sizes, *dict.fromkeys(split for _, split, _, _ in sets))
+        for folder, split, name, simulator in sets:
+            simulated.build(
+                folder, name, simulator, split, sizes[split], sizes["size"], sizes["seed"]
+            )
+
+    def _simulated(self) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+        """Folder, split, name and simulator of each simulated set."""
+        if self.source and self.source["simulator"]:
+            simulator = dict(self.source["simulator"])
+            name = simulator.pop("name")
+            for split in ("train", "val"):
+                yield self.source[split], split, name, simulator
+        for key, spec in self.generators.items():
+            if spec.get("simulator"):
+                yield spec["folder"], "test", key, spec["simulator"]
 
     def setup(self, stage: str) -> None:
         """Read the tables that `stage` needs, once.
@@ -279,7 +294,7 @@ def one_thread(_: int) -> None:
 
     It ends when its parent does, and leaves to it what a scheduler sends to a whole group.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):  # Windows has two of them
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     cv2.setNumThreads(0)

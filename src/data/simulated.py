@@ -20,6 +20,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
+from data.errors import DataError
 from data.simulators import load, simulate
 
 # Colour photographs that two installed packages carry. Those of training, validation and test
@@ -46,6 +47,25 @@ OFFSETS = 16  # pixels by which the last cut varies: twice the longest stride of
 GUARD = 8  # pixels around it, where a simulator pads with zeros
 REDUCTION = (0.35, 0.75)  # of a photograph's sides, before a window is cut
 BATCH = 20
+# An image shows an upsampling by what repeats at its stride; a photograph left out is a class, or
+# a third of a test, that nobody asked to leave out.
+LEAST = {"size": OFFSETS, "seed": 0} | {
+    split: sum(len(names) for names in packages.values()) for split, packages in PHOTOS.items()
+}
+
+
+def check(simulation: dict[str, Any], *splits: str) -> None:
+    """Refuse what no data set of `splits` can be made by.
+
+    Raises:
+        DataError: a setting is no whole number, or is too small.
+    """
+    for name in ("size", "seed", *splits):
+        value = simulation.get(name)
+        if type(value) is not int or value < LEAST[name]:
+            raise DataError(
+                f"simulation.{name}={value}: give a whole number from {LEAST[name]} on"
+            )
 
 
 def photos(split: str) -> dict[str, Image.Image]:
@@ -85,8 +105,13 @@ def build(
 ) -> None:
     """Make `images` reals and as many fakes of `size` × `size` pixels in `folder`.
 
-    A folder that is there already and was made by the same recipe is left alone. Training and
-    validation sets have one class for each photograph, test sets have none.
+    A folder that is there already and was made by the same recipe is left alone, and needs no
+    right to write. Training and validation sets have one class for each photograph, test sets
+    have none.
+
+    Raises:
+        DataError: the folder holds anything else. It is not removed: another run may be reading
+            it, and it may not have been made here.
     """
     recipe = {
         "name": name,
@@ -97,23 +122,30 @@ def build(
         "seed": seed,
     }
     folder = Path(folder)
+    if _recipe(folder) == recipe:
+        return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):  # of two runs, one builds and the other waits
-        if _made_by(folder, recipe):
+        if _recipe(folder) == recipe:
             return
+        if folder.exists() and any(folder.iterdir()):
+            raise DataError(
+                f"{folder} holds something else than {name} by these settings (its recipe.json "
+                "says what, if it was made here); remove it, or name another place: "
+                "paths.datasets=PATH"
+            )
         partial = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         _write(partial, recipe, split)
-        shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 
 
-def _made_by(folder: Path, recipe: dict[str, Any]) -> bool:
-    """Whether `folder` was completed by `recipe`."""
+def _recipe(folder: Path) -> Any:
+    """What `folder` was made by; None where it is not there or does not say."""
     try:
-        return bool(json.loads((folder / "recipe.json").read_text()) == recipe)
-    except (OSError, ValueError):
-        return False
+        return json.loads((folder / "recipe.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _write(folder: Path, recipe: dict[str, Any], split: str) -> None:
