@@ -12,11 +12,13 @@ import pytest
 import torch
 from PIL import Image
 from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
+from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from detector.backbones import antialiased_resnet50, folded, resnet
+from detector.backbones import BlurPool, antialiased_resnet50, folded, resnet
 from detector.checkpoints import IMAGENET
 from detector.errors import DetectorError
 from detector.hardware import precision
@@ -74,6 +76,44 @@ def test_folding_batch_norms_keeps_the_logits(make: Callable[[], nn.Module]) -> 
         assert torch.equal(value, before[key])
 
 
+def reflected(self: BlurPool, features: torch.Tensor) -> torch.Tensor:
+    """The filter as it was before it knew of sides of one pixel."""
+    channels = features.shape[1]
+    padded = functional.pad(features, (1, 1, 1, 1), mode="reflect")
+    kernel = self.kernel.to(features.dtype).expand(channels, 1, 3, 3)
+    return functional.conv2d(padded, kernel, stride=self.stride, groups=channels)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 16])
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_the_filter_mirrors_features_of_any_size(height: int, width: int) -> None:
+    features = torch.randn(2, 3, height, width)
+    padded = np.pad(features.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    line = np.array([1, 2, 1]) / 4
+    for axis in (2, 3):
+        padded = np.apply_along_axis(np.convolve, axis, padded, line, "valid")
+    expected = torch.from_numpy(padded[..., ::2, ::2]).float()
+    torch.testing.assert_close(BlurPool()(features), expected, atol=1e-6, rtol=0)
+
+
+def test_an_antialiased_network_scores_images_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = settled(antialiased_resnet50)
+    other = folded(network)
+    sizes = [(side, side) for side in (1, 2, 3, 8, 16, 17, 33)] + [(1, 300), (300, 1), (2, 90)]
+    with torch.inference_mode():
+        for size in sizes:
+            images = torch.randn(1, 3, *size)
+            logits = network(images)
+            assert logits.shape == (1, 1) and logits.isfinite().all(), size
+            torch.testing.assert_close(other(images), logits, atol=1e-5, rtol=0)
+        large = [torch.randn(1, 3, *size) for size in ((17, 40), (64, 64), (224, 224))]
+        scored = [network(images) for images in large]
+        monkeypatch.setattr(BlurPool, "forward", reflected)
+        for images, logits in zip(large, scored, strict=True):
+            assert torch.equal(network(images), logits)
+    assert network.state_dict().keys() == resnet("resnet50").state_dict().keys()
+
+
 def test_a_network_that_cannot_be_traced_is_evaluated_as_it_is() -> None:
     class Branching(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -127,7 +167,8 @@ def test_checkpoint_carries_the_contract_and_no_metrics() -> None:
     model.contract = {"data": "x"}
     checkpoint: dict[str, object] = {}
     model.on_save_checkpoint(checkpoint)
-    assert checkpoint == {"genspot": {"data": "x"}, "unreadable": {"train": {}, "val": {}}}
+    refused: dict[str, object] = {"train": {}, "val": {}}
+    assert checkpoint == {"genspot": {"data": "x"}, "unreadable": refused, "learned": False}
     assert all(key.startswith("network.") for key in model.state_dict())
 
 
@@ -166,3 +207,68 @@ def test_validation_without_a_readable_image_is_refused() -> None:
     trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
     with pytest.raises(DetectorError, match=r"no validation image could be read \(torn\)"):
         trainer.validate(detector(), DataLoader([batch], batch_size=None), verbose=False)
+
+
+def small_detector() -> Detector:
+    """Of images of 4 × 4 pixels."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(48, 1))
+    sgd = functools.partial(torch.optim.SGD, lr=0.1)
+    return Detector(network, IMAGENET["mean"], IMAGENET["std"], sgd)
+
+
+def readable(count: int = 2) -> dict[str, object]:
+    images = torch.randint(0, 256, (count, 4, 4, 3), dtype=torch.uint8)
+    return {"image": images, "label": torch.arange(count) % 2, "unreadable": []}
+
+
+def unreadable(*rows: int) -> dict[str, object]:
+    reasons = [(row, f"torn at {row}") for row in rows]
+    return {"image": None, "label": torch.empty(0, dtype=torch.int64), "unreadable": reasons}
+
+
+def fit(folder: Path, batches: list[dict[str, object]], epochs: int = 1) -> Detector:
+    """A detector trained on `batches`; its best checkpoint is `folder`/best.ckpt."""
+    best = ModelCheckpoint(folder, filename="best", monitor="val/acc", mode="max")
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", max_epochs=epochs, callbacks=[best], **quiet)
+    loaders = [DataLoader(one, batch_size=None) for one in (batches, [readable()])]
+    model = small_detector()
+    trainer.fit(model, *loaders)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_epoch_without_a_readable_training_image_is_refused(tmp_path: Path) -> None:
+    expected = r"\(torn at 3, and 2 more files\)"
+    with pytest.raises(DetectorError, match=expected) as error:
+        fit(tmp_path, [unreadable(3, 4), unreadable(3), unreadable(9)])
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "best.ckpt").exists()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("place", range(3))
+def test_batches_without_a_readable_image_are_passed_over(tmp_path: Path, place: int) -> None:
+    batches = [unreadable(0), unreadable(1), unreadable(2)]
+    batches[place] = readable()
+    model = fit(tmp_path, batches, epochs=2)
+    assert (tmp_path / "best.ckpt").exists()
+    assert len(model.refused["train"].unreadable) == 2
+    before = small_detector().state_dict()
+    assert all(not torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_an_interrupted_epoch_remembers_whether_it_has_learned(learned: bool) -> None:
+    """What is left of it may hold no readable image."""
+    model = small_detector()
+    model.learned = learned
+    checkpoint: dict[str, object] = {}
+    model.on_save_checkpoint(checkpoint)
+    other = small_detector()
+    other.on_load_checkpoint(checkpoint)
+    assert other.learned is learned
+    del checkpoint["learned"]
+    other.on_load_checkpoint(checkpoint)
+    assert other.learned

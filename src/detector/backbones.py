@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+import torch.fx
 import torchvision
 from torch import nn
 from torch.fx.experimental.optimization import fuse
@@ -66,6 +67,16 @@ def _load(network: nn.Module, arch: str, weights: str) -> None:
     network.load_state_dict(body, strict=False)
 
 
+@torch.fx.wrap  # asks for the size, which cannot be traced
+def mirrored(features: torch.Tensor) -> torch.Tensor:
+    """`features` with a pixel more on each side, mirrored at the edge; of one pixel, repeated."""
+    height, width = features.shape[-2:]
+    if min(height, width) > 1:
+        return functional.pad(features, (1, 1, 1, 1), mode="reflect")
+    wide = functional.pad(features, (1, 1, 0, 0), mode="reflect" if width > 1 else "replicate")
+    return functional.pad(wide, (0, 0, 1, 1), mode="reflect" if height > 1 else "replicate")
+
+
 class BlurPool(nn.Module):
     """Low-pass filter [1, 2, 1] × [1, 2, 1] / 16 with `stride` (Zhang, ICML 2019, section 3)."""
 
@@ -80,9 +91,8 @@ class BlurPool(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         channels = features.shape[1]
-        padded = functional.pad(features, (1, 1, 1, 1), mode="reflect")
         kernel = self.kernel.to(features.dtype).expand(channels, 1, 3, 3)
-        return functional.conv2d(padded, kernel, stride=self.stride, groups=channels)
+        return functional.conv2d(mirrored(features), kernel, stride=self.stride, groups=channels)
 
 
 class FilteredConv(nn.Conv2d):

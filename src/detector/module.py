@@ -66,6 +66,7 @@ class Detector(pl.LightningModule):
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.collected = Collected()  # of a test or a prediction
         self.refused = {"train": Collected(), "val": Collected()}  # what could not be read
+        self.learned = False  # whether this epoch had a training image that can be read
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits, float32 of shape N, of `uint8` images N×H×W×3."""
@@ -87,6 +88,7 @@ class Detector(pl.LightningModule):
         loss = functional.binary_cross_entropy_with_logits(
             self(batch["image"]), batch["label"].float()
         )
+        self.learned = True
         count = len(batch["label"])
         # Over all processes: the loss of the whole batch, whatever the share of each.
         self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
@@ -100,6 +102,22 @@ class Detector(pl.LightningModule):
                 f"process {self.global_rank} found no readable image in a whole batch "
                 f"({unreadable[0][1]}, and {len(unreadable) - 1} more); mend the training set"
             )
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Refuse an epoch that has taught nothing, before its validation makes a checkpoint of it.
+
+        Raises:
+            DetectorError: no training image of the whole epoch could be read.
+        """
+        if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
+        if not self.learned:
+            reasons = self.refused["train"].unreadable
+            raise DetectorError(
+                f"no training image of a whole epoch could be read ({next(iter(reasons.values()))}"
+                f", and {len(reasons) - 1} more files); mend the training set"
+            )
+        self.learned = False
 
     def validation_step(self, batch: Batch, _: int) -> None:
         self.refused["val"].refuse(batch["unreadable"])
@@ -157,9 +175,11 @@ class Detector(pl.LightningModule):
         checkpoint["unreadable"] = {
             split: gather(refused).unreadable for split, refused in self.refused.items()
         }
+        checkpoint["learned"] = self.learned  # for a training that is interrupted within an epoch
         for logger in self.loggers:
             logger.save()  # so that the curves on the disk reach as far as the checkpoint
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for split, unreadable in checkpoint["unreadable"].items():
             self.refused[split].unreadable.update(unreadable)
+        self.learned = checkpoint.get("learned", True)  # older ones did not ask
