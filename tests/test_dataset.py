@@ -16,6 +16,7 @@ from augment.blur import Blur
 from augment.jpeg import JPEG
 from data.dataset import STAND_INS, ImageDataset, collate
 from data.folders import table
+from data.module import ImageDataModule
 
 ROWS = 7
 DRAWS = [(epoch, row) for epoch in (0, 1) for row in range(ROWS)]
@@ -180,6 +181,35 @@ def test_collate_keeps_its_types_where_nothing_is_readable(
     assert (batch["image"] is None) == bool(broken)
     assert batch["label"].dtype == batch["row"].dtype == torch.int64
     assert len(batch["label"]) == len(batch["row"]) == len(batch["padded"]) == 2 - len(broken)
+
+
+@pytest.mark.parametrize(
+    ("batch", "rank", "world", "expected"),
+    [
+        (ROWS, 0, 1, None),
+        (ROWS + 1, 0, 1, "batch_size=8 is more than the training set of 7 images"),
+        (ROWS - 1, 1, 2, None),
+        (ROWS + 1, 0, 2, "batch_size=8 is more than the training set of 6 images"),
+        (ROWS + 1, 1, 2, None),  # the first process has said it
+    ],
+)
+def test_a_batch_larger_than_the_training_set_is_one_step_and_said(
+    rows: pa.Table,
+    batch: int,
+    rank: int,
+    world: int,
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(ImageDataModule, "_rank", lambda _: (rank, world))
+    module = ImageDataModule(None, {}, {"train": None}, {}, batch, 1, None, 8, 8, 0, seed=0)
+    module.tables["train"] = rows
+    (step,) = module.train_dataloader()
+    assert len(step["label"]) == min(batch, ROWS) // world
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (expected is not None)
+    assert all(expected in one for one in said if expected)
 
 
 def test_flipped_crops_can_be_collated(rows: pa.Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ from data.index import scan
 from data.samplers import PlainShare, ShuffledShare
 from data.spectra import write_spectra
 from data.store import Packed, open_store
+
+log = logging.getLogger(__name__)
 
 DOWNLOAD = (
     "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
@@ -216,6 +219,13 @@ class ImageDataModule(pl.LightningDataModule):
         share = self.batch_size // world
         # A last batch of a single image is no batch to normalise over.
         drop = len(sampler) >= share
+        if not drop and rank == 0:
+            log.warning(
+                "batch_size=%d is more than the training set of %d images: each epoch is one "
+                "step of all of them",
+                self.batch_size,
+                len(sampler) * world,
+            )
         return self._loader(dataset, sampler=sampler, batch_size=share, drop_last=drop)
 
     def val_dataloader(self) -> DataLoader[Sample]:
