@@ -25,6 +25,7 @@ from detector.report.columns import DECIDING, MEASURES, RANKING
 from detector.report.console import terminal
 from detector.report.runs import labels, read
 from detector.scores import write_parquet
+from test_broken import DEEPER
 
 GENERATORS = ("sim_nearest", "a<b&c", "größe_$5%", "|pipe|*x*", "leer", "only_fakes")
 UGLY = GENERATORS[1:4]
@@ -257,6 +258,21 @@ def test_csv_holds_every_measure_in_full(many: tuple[list[Path], Path]) -> None:
     assert found["degraded3", "mean"]["degrade"] == "resize_0.5 then jpeg_75"
 
 
+def test_csv_holds_no_formula(tmp_path: Path) -> None:
+    names = ("=1+1", "+a", "-a", "@a", "\ta", "a=1", "'a")
+    folder = make_run(tmp_path / "=run", generators=names)
+    told = json.loads((folder / "metrics.json").read_text())
+    told["generators"]["-a"][MEASURES[0]] = -0.5
+    (folder / "metrics.json").write_text(json.dumps(told))
+    report.write([folder], tmp_path / "report", "=title")
+    with (tmp_path / "report" / "results.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "a=1", "'a", "mean"]
+    assert [row["generator"] for row in rows] == expected
+    assert {row["folder"] for row in rows} == {"'=run"}
+    assert rows[2][MEASURES[0]] == "-0.5"
+
+
 def test_markdown_holds_the_figures(one: Path) -> None:
     lines = text(one, "results.md").splitlines()
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
@@ -379,6 +395,19 @@ def test_thumbnails_ignore_exif_and_keep_to_their_side(tmp_path: Path) -> None:
     content = uri.removeprefix("data:image/jpeg;base64,")
     with Image.open(io.BytesIO(base64.b64decode(content))) as small:
         assert small.size == (128, 64)
+
+
+@pytest.mark.parametrize("kind", DEEPER)
+def test_thumbnails_of_deep_grey_show_what_is_scored(kind: str, tmp_path: Path) -> None:
+    name, content, expected = DEEPER[kind]
+    (tmp_path / name).write_bytes(content)
+    uri, _ = gallery.thumbnail(tmp_path / name)
+    assert uri
+    encoded = base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))
+    with Image.open(io.BytesIO(encoded)) as small:
+        shown = np.asarray(small).mean(axis=2)
+    assert shown.shape == expected.shape
+    assert np.abs(shown - expected).mean() < 5  # JPEG's
 
 
 def test_labels_say_what_differs(many: tuple[list[Path], Path], tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from detector.report.seeds import CAPTION, OverSeeds
 
 Results = dict[str, dict[str, Any]]  # by generator and "mean"
 COUNTS = ("images", "real", "fake", "padded", "unreadable")
+FORMULA = tuple("=+-@\t\r")  # what a cell that spreadsheets calculate begins with
 WIDE = 5  # runs beside one another in a LaTeX table
 TEX = {
     "\\": r"\textbackslash{}",
@@ -31,7 +32,8 @@ TEX = {
 def comma_separated(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
     """One row a run and generator (and the mean) with every measure, fractions in full.
 
-    Below them those over seeds, which have no folder, no checkpoint and the AP alone.
+    Below them those over seeds, which have no folder, no checkpoint and the AP alone. Text that a
+    spreadsheet would run as a formula has an apostrophe before it.
     """
     text = io.StringIO()
     heading = ["run", "folder", *CHOICES, "checkpoint", "generator", "status", *MEASURES]
@@ -40,13 +42,18 @@ def comma_separated(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
     writer.writerow([*heading, *COUNTS])
     for run, label in zip(runs, labels(runs), strict=True):
         about = [label, run.folder.name, *run.choices.values(), run.metrics["checkpoint"]]
-        writer.writerows([*about, *_row(name, one)] for name, one in lines(run))
+        writer.writerows(_inert([*about, *_row(name, one)]) for name, one in lines(run))
     for group in seeds:
         choices = group.runs[0].choices | {"seed": group.seeds}
         about = [group.label, "", *choices.values(), ""]
         names = [name for name in [*generators(runs), "mean"] if name in group.results]
-        writer.writerows([*about, *_row(name, group.results[name])] for name in names)
+        writer.writerows(_inert([*about, *_row(name, group.results[name])]) for name in names)
     return text.getvalue()
+
+
+def _inert(cells: list[Any]) -> list[Any]:
+    """`cells`, of which no text is a formula; numbers stay as they are."""
+    return [f"'{one}" if isinstance(one, str) and one[:1] in FORMULA else one for one in cells]
 
 
 def _row(name: str, one: dict[str, Any]) -> list[Any]:

@@ -81,13 +81,22 @@ def thumbnail(path: Path) -> tuple[str | None, str]:
     try:
         with Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            small = image.convert("RGB")
+            small = _eight_bits(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None, "unreadable" if path.exists() else "the file is gone"
     small.thumbnail((SIDE, SIDE))
     text = io.BytesIO()
     small.save(text, "JPEG", quality=80, optimize=True)
     return uri(text.getvalue(), "jpeg"), ""
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """`image`; of 16-bit grey, which PIL would clip to white, the upper byte that is scored."""
+    if not image.mode.startswith("I"):
+        return image
+    tags = getattr(image, "tag_v2", {})  # of TIFF, which knows 12 bits as well
+    bits = int(tags[258][0]) if 258 in tags else 16
+    return Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
 
 
 def uri(content: bytes, kind: str) -> str:
