@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import difflib
 import errno
+import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -34,10 +36,11 @@ from omegaconf.errors import OmegaConfBaseException  # noqa: E402
 from yaml import YAMLError  # noqa: E402
 
 from data.errors import DataError  # noqa: E402
+from detector import signals  # noqa: E402
 from detector.errors import DetectorError  # noqa: E402
-from launch import sweeps  # noqa: E402
+from launch import slurm, sweeps  # noqa: E402
 from launch.errors import LaunchError  # noqa: E402
-from launch.folders import LOCK, alone  # noqa: E402
+from launch.folders import LOCK, alone, first  # noqa: E402
 
 
 def register_studies() -> None:
@@ -56,27 +59,58 @@ USERS_ERRORS = (
     YAMLError,
 )
 
+OTHER_PLACES = (
+    "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
+    "paths.datasets=PATH for data"
+)
+
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         return sweeps.isolate(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
+    signals.INBOX.listen(lambda told: say_stopped(told, folder))
     try:
         with alone(folder):
             work(cfg, folder)
+        signals.INBOX.over()
     except LaunchError as error:
         give_up(error)
+    except signals.Stopped as told:
+        say_stopped(told, folder)
+        signals.INBOX.wait_for_the_first(signals.SLOW_S)
+        sys.exit(told.exit_code)
 
 
 def work(cfg: DictConfig, folder: Path) -> None:
     try:
-        hydra.utils.get_method(cfg.task.run)(cfg)
+        with signals.INBOX.leaving():
+            task = hydra.utils.get_method(cfg.task.run)
+        try:
+            task(cfg)
+        except Exception as error:
+            if not isinstance(error, USERS_ERRORS):  # perhaps only that the first process is gone
+                signals.INBOX.wait_for_the_first(signals.SOON_S)
+            raise
     except USERS_ERRORS as error:
+        signals.INBOX.over()
         remove_if_empty(folder)
         give_up(error)  # here, where Hydra does not add lines of its own
     except OSError as error:
+        signals.INBOX.over()
         give_up(worded(error, folder))
+
+
+def say_stopped(told: signals.Stopped, folder: Path) -> None:
+    """One line of the first process: which signal, and how the run goes on."""
+    if not first():
+        return
+    remove_if_empty(folder)
+    left = f"the same command, into {folder}, goes on from what is there"
+    if not folder.exists():
+        left = "nothing was begun"
+    say(f"{told}{slurm.requeue() if told.requeues else ''}; {told.left or left}")
 
 
 def worded(error: OSError, folder: Path | None = None) -> OSError:
@@ -86,11 +120,19 @@ def worded(error: OSError, folder: Path | None = None) -> OSError:
         again = f": the same command, into {folder}, goes on from the last checkpoint"
         return OSError(f"no space left on the disk of {place}; make room{again if folder else ''}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and place:
-        return OSError(
-            f"{(error.strerror or 'refused').lower()}: {place}; other places: hydra.run.dir=PATH "
-            "for this run, paths.runs=PATH for all runs, paths.datasets=PATH for data"
-        )
+        return OSError(f"{(error.strerror or 'refused').lower()}: {place}; {OTHER_PLACES}")
     raise error
+
+
+def of_the_folder(error: Exception) -> BaseException:
+    """What Hydra met when it made the run's folder and its log; any other error is raised."""
+    # Of a log that cannot be opened, logging makes a ValueError.
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if signals.INBOX.listening or not isinstance(cause, OSError):
+        raise error
+    if cause.errno in (errno.EEXIST, errno.ENOENT):  # a file or a broken link in its place
+        return OSError(f"no folder can be made of {cause.filename}; {OTHER_PLACES}")
+    return worded(cause)
 
 
 def one_line(error: BaseException) -> str:
@@ -130,6 +172,8 @@ def own_error(error: BaseException | None) -> BaseException | None:
 
 def remove_if_empty(folder: Path) -> None:
     """Leave no folder behind for a run that never began."""
+    if not first():
+        return
     left = list(folder.iterdir())
     empty = ("genspot.log", LOCK)
     if all(file.name in empty and not file.stat().st_size for file in left):
@@ -142,8 +186,21 @@ def give_up(error: BaseException) -> NoReturn:
     """End with one line, or with the traceback where GENSPOT_TRACEBACK is set."""
     if os.environ.get("GENSPOT_TRACEBACK"):
         raise error
-    print(f"genspot: {one_line(error)}", file=sys.stderr)
-    sys.exit(getattr(error, "exit_code", 1))
+    say(one_line(error))
+    sys.exit(1)
+
+
+def say(line: str) -> None:
+    """One line on the terminal, below what progress bars left, and in the log of a run."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if getattr(tqdm, "_instances", ()):  # open bars end without a new line
+        print(file=sys.stderr)
+    print(f"genspot: {line}", file=sys.stderr, flush=True)
+    record = logging.LogRecord("genspot", logging.ERROR, __file__, 0, line, None, None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            with suppress(OSError):  # of a disk that is full
+                handler.handle(record)
 
 
 def choices(wrong: str, known: object) -> str:
@@ -171,8 +228,10 @@ def main() -> NoReturn:
         sweeps.end_sweep(lost=run_or_lose())
     except USERS_ERRORS as error:
         give_up(error)
-    except OSError as error:  # of Hydra, which makes the run's folder
-        give_up(worded(error))
+    except (OSError, ValueError) as error:
+        give_up(of_the_folder(error))
+    except signals.Stopped as told:  # between two of run's own lines
+        sys.exit(told.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -71,6 +71,7 @@ TINY = (
     "schedule.batch_size=8",
     "trainer=cpu",
     "logger=csv",
+    "lightning.log_every_n_steps=2",
     "bootstrap.replicates=100",
 )
 

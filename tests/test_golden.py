@@ -28,9 +28,10 @@ GOLDEN = [
     0.894910,
     0.656725,
 ]
-# With other threads or another layout, sums are rounded elsewhere; Adam makes that grow
-# (measured: 2e-5 after five steps, 1e-3 after ten).
-EARLY, LATE = 1e-4, 5e-3
+# With other threads, another layout or other instructions of the processor, sums are rounded
+# elsewhere, and Adam makes that grow. Measured with AMX, AVX2 and neither, on 1 and 2 threads and
+# in both layouts: 4e-6 in the first three steps, 8e-4 in the next two, 4e-3 in all ten.
+EARLY, LATE = 2e-5, 8e-3
 
 
 class Losses(pl.Callback):
@@ -93,5 +94,5 @@ def test_the_first_ten_losses_are_pinned(tmp_path: Path, threads: int, channels_
         losses = first_losses(tmp_path, f"trainer.channels_last={channels_last}")
     finally:
         torch.set_num_threads(before)
-    assert losses[:5] == pytest.approx(GOLDEN[:5], abs=EARLY)
+    assert losses[:3] == pytest.approx(GOLDEN[:3], abs=EARLY)
     assert losses == pytest.approx(GOLDEN, abs=LATE)

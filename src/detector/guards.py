@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from detector.errors import DetectorError, StoppedError
+from detector.errors import DetectorError
 from detector.resume import LAST
 from detector.scores import Collected, gather, plain, write_csv
-
-log = logging.getLogger(__name__)
-
-# What Ctrl-C, schedulers and cluster managers send; submitit uses SIGUSR2.
-SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
-REQUEUE = "SIGUSR1"  # SLURM's notice before a time limit (sbatch --signal=USR1@120)
+from detector.signals import INBOX
 
 
 class Preemption(pl.Callback):
     """End the training after the step in which a signal comes, with a checkpoint of that step.
 
-    Lightning's own handlers save in the middle of whatever a signal interrupts, which may be
-    half a step, and enter a collective there on each rank by itself. Here the handler only takes
-    note, and all ranks agree after each step. A signal during validation waits for its end.
+    All ranks agree on it after each step. A signal during validation waits for its end.
 
     Args:
         folder: of the run.
@@ -41,79 +25,46 @@ class Preemption(pl.Callback):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.received: str | None = None
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # Lightning has set its own by now, and puts back those before them at the end.
-        for name in SIGNALS:
-            if hasattr(signal, name):  # Windows has two of them
-                signal.signal(getattr(signal, name), self._note)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.received = signal.Signals(number).name
-        if self.received == "SIGINT":  # a second Ctrl-C does not wait
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        INBOX.hold()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, *step: Any
     ) -> None:
-        if self._agreed(trainer) and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if (number := self._agreed(trainer)) and not last:
+            # Lightning logs a step after this hook, and a training that goes on begins behind it.
+            trainer._logger_connector.update_train_step_metrics()
             trainer.save_checkpoint(self.folder / LAST)
-            self._stop(trainer)
+            self._stop(number)
 
     # After an epoch's last step there is validation and a checkpoint; then one of these.
     def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self._agreed(trainer):
-            self._stop(trainer)
+        if number := self._agreed(trainer):
+            self._stop(number)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.on_train_epoch_start(trainer, pl_module)
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.on_train_epoch_start(trainer, module)
+        INBOX.release()
 
-    def _agreed(self, trainer: pl.Trainer) -> bool:
-        """Whether any rank has received a signal; all ranks ask together."""
-        asked = self.received is not None
+    def on_exception(self, *of: Any) -> None:
+        INBOX.drop()
+
+    def _agreed(self, trainer: pl.Trainer) -> int:
+        """The signal that any rank has received, 0 for none; all ranks ask together."""
+        number = INBOX.received or 0
         if trainer.world_size == 1:
-            return asked
-        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+            return number
+        told = torch.tensor(number, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(told, reduce_op="max"))
 
-    def _stop(self, trainer: pl.Trainer) -> None:
-        reason = self.received or "a signal to another process"
-        if trainer.is_global_zero and self.received == REQUEUE:
-            reason += requeue()
-        raise StoppedError(
-            f"stopped by {reason}; {self.folder} holds the training up to here: the same command, "
-            "into that folder, goes on from there"
+    def _stop(self, number: int) -> None:
+        raise INBOX.stopped(
+            number,
+            f"{self.folder} holds the training up to here: the same command, into that folder, "
+            "goes on from there",
         )
-
-
-@contextmanager
-def orderly(folder: Path) -> Iterator[None]:
-    """Word what Lightning raises for a signal during a test.
-
-    Raises:
-        StoppedError: in place of that.
-    """
-    try:
-        yield
-    except SIGTERMException as error:
-        raise StoppedError(
-            f"stopped by SIGTERM in a test; the same command, into {folder}, tests anew"
-        ) from error
-
-
-def requeue() -> str:
-    """Put this SLURM job into the queue again; what came of it, in words."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
-        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    if not job:
-        return ""
-    if not shutil.which("scontrol"):
-        return f", and job {job} was not requeued: no scontrol here"
-    result = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-    if result.returncode:
-        return f", and job {job} was not requeued: {' '.join(result.stderr.split())}"
-    return f", and job {job} is requeued"
 
 
 class Finite(pl.Callback):

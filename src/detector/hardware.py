@@ -48,17 +48,6 @@ def exact_float32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def without_requeue() -> list[SLURMEnvironment]:
-    """Under SLURM, Lightning's plugin without its handlers of signals.
-
-    They write a checkpoint into the run's folder that every later trainer there would load in
-    the place of what it is given.
-    """
-    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return []
-    return [SLURMEnvironment(auto_requeue=False)]
-
-
 def refuse_misfits(trainer: pl.Trainer, sync_batchnorm: bool) -> None:
     """Refuse what would only fail, or train apart, after all processes have started.
 

@@ -23,13 +23,14 @@ from detector import checkpoints, evaluation, hardware, provenance, report, resu
 from detector.backbones import folded
 from detector.contracts import choice
 from detector.errors import DetectorError
-from detector.guards import Finite, Preemption, orderly
+from detector.guards import Finite, Preemption
 from detector.loggers import log_results
 from detector.module import Detector
 from detector.predictions import show_predictions
 from detector.report.runs import training_set
 from detector.reuse import finished, keep_config
 from detector.scores import read_validation, score_table, unreadable_table, write_validation
+from detector.signals import INBOX
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +124,7 @@ def predict(cfg: DictConfig) -> None:
     _prepare(data, "predict")
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
-    with orderly(Path(cfg.paths.output)):
-        trainer.predict(detector, datamodule=data, return_predictions=False)
+    trainer.predict(detector, datamodule=data, return_predictions=False)
     if trainer.is_global_zero:
         show_predictions(data.tables["predict"], detector.collected, Path(cfg.paths.output), crop)
 
@@ -181,11 +181,10 @@ def _test(
     folder = Path(cfg.paths.output)
     detector = _load(cfg, checkpoint, contract)
     trainer = _trainer(cfg, precision="32-true")
-    with orderly(folder):
-        if "val" in data.tables:
-            trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
-            validation = score_table(data.tables["val"], detector.collected)
-        trainer.test(detector, datamodule=data, verbose=False)
+    if "val" in data.tables:
+        trainer.predict(detector, data.calibration_dataloader(), return_predictions=False)
+        validation = score_table(data.tables["val"], detector.collected)
+    trainer.test(detector, datamodule=data, verbose=False)
     if not trainer.is_global_zero:
         return None
     if validation is not None:
@@ -304,7 +303,8 @@ def _data(cfg: DictConfig, crop: int | None, **changes: Any) -> Any:
     node = cfg.datamodule.copy()
     for name, value in {"crop_test": crop, **changes}.items():
         OmegaConf.update(node, name, value, merge=False)
-    return instantiate(node, _convert_="all")
+    with INBOX.leaving():
+        return instantiate(node, _convert_="all")
 
 
 def _prepare(data: pl.LightningDataModule, *stages: str) -> None:
@@ -321,7 +321,6 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
     bar = TQDMProgressBar()
     callbacks = [*settings.pop("callbacks", []), bar]
     settings = {"logger": False, "enable_checkpointing": len(callbacks) > 1} | settings
-    settings["plugins"] = [*settings.get("plugins", []), *hardware.without_requeue()]
     try:
         trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
@@ -331,6 +330,8 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
             "there is"
         ) from error
     hardware.refuse_misfits(trainer, cfg.trainer.sync_batchnorm)
+    # Lightning's own handlers would be put before ours; it has no public way to leave them out.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
 

@@ -23,6 +23,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from detector.reuse import finished
+from detector.signals import PARENT
 from launch.errors import LaunchError
 from launch.folders import alone, first
 
@@ -46,7 +47,9 @@ class Sweep:
     def stop(self, number: int, _: FrameType | None) -> None:
         """Have the jobs end in order, as the handler of a signal; a second one ends at once.
 
-        Were an exception raised here, joblib would kill its processes and all below them.
+        The jobs still end in order then: each is told by its own process or, where that is gone,
+        by its absence (`detector.signals`). Were an exception raised here, joblib would kill its
+        processes and all below them.
         """
         for ending in ENDINGS:
             signal.signal(ending, signal.SIG_DFL)
@@ -144,9 +147,8 @@ def ignore_requests_to_requeue() -> None:
     """In a job of submitit's, keep SIGUSR1 and SIGUSR2 from ending this process.
 
     SLURM sends them to all processes of a job, but it is for submitit's to answer: that one
-    requeues, and then `isolate` tells this one to stop. A training may put a handler in their
-    place. They are ignored, not handled, for what is ignored stays so in the programs that this
-    one starts.
+    requeues, and then `isolate` tells this one to stop. They are ignored, not handled, for what
+    is ignored stays so in the programs that this one starts.
     """
     if "SUBMITIT_EXECUTOR" in os.environ:
         for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -205,10 +207,12 @@ def _ended(child: subprocess.Popen[bytes]) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The job's: of SLURM's tasks, a single one is not told.
+    """The job's: it names this process, with which the job ends. Of SLURM's tasks, a single one
+    is not told.
 
     Lightning takes a task for a device, and would refuse the several devices of one task.
     """
     tasks = ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE")
     hidden = tasks if os.environ.get("SLURM_NTASKS") == "1" else ()
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    told = {name: value for name, value in os.environ.items() if name not in hidden}
+    return told | {PARENT: str(os.getpid())}
