@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
-import errno
 import logging
 import os
 import sys
@@ -24,23 +22,14 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no call home on import
 import hydra  # noqa: E402
 from hydra.core.config_store import ConfigStore  # noqa: E402
 from hydra.core.hydra_config import HydraConfig  # noqa: E402
-from hydra.errors import (  # noqa: E402
-    HydraException,
-    InstantiationException,
-    MissingConfigException,
-    OverrideParseException,
-)
 from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
-from omegaconf.errors import OmegaConfBaseException  # noqa: E402
-from yaml import YAMLError  # noqa: E402
 
-from data.errors import DataError  # noqa: E402
 from detector import signals  # noqa: E402
-from detector.errors import DetectorError  # noqa: E402
 from launch import slurm, sweeps  # noqa: E402
 from launch.errors import LaunchError  # noqa: E402
 from launch.folders import LOCK, alone, first  # noqa: E402
+from launch.wording import USERS_ERRORS, of_the_folder, one_line, worded  # noqa: E402
 
 
 def register_studies() -> None:
@@ -49,20 +38,6 @@ def register_studies() -> None:
         ConfigStore.instance().store(
             group="experiments", name=file.stem, node=OmegaConf.load(file), package="_global_"
         )
-
-
-OWN_ERRORS = (DataError, DetectorError, LaunchError)
-USERS_ERRORS = (
-    *OWN_ERRORS,
-    HydraException,
-    OmegaConfBaseException,
-    YAMLError,
-)
-
-OTHER_PLACES = (
-    "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
-    "paths.datasets=PATH for data"
-)
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -113,66 +88,9 @@ def say_stopped(told: signals.Stopped, folder: Path) -> None:
     say(f"{told}{slurm.requeue() if told.requeues else ''}; {told.left or left}")
 
 
-def worded(error: OSError, folder: Path | None = None) -> OSError:
-    """What a disk refused and the mend, of a run in `folder`; any other error as it is, raised."""
-    place = error.filename or folder
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        again = f": the same command, into {folder}, goes on from the last checkpoint"
-        return OSError(f"no space left on the disk of {place}; make room{again if folder else ''}")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR) and place:
-        return OSError(f"{(error.strerror or 'refused').lower()}: {place}; {OTHER_PLACES}")
-    raise error
-
-
-def of_the_folder(error: Exception) -> BaseException:
-    """What Hydra met when it made the run's folder and its log; any other error is raised."""
-    # Of a log that cannot be opened, logging makes a ValueError.
-    cause = error if isinstance(error, OSError) else error.__cause__
-    if signals.INBOX.listening or not isinstance(cause, OSError):
-        raise error
-    if cause.errno in (errno.EEXIST, errno.ENOENT):  # a file or a broken link in its place
-        return OSError(f"no folder can be made of {cause.filename}; {OTHER_PLACES}")
-    return worded(cause)
-
-
-def one_line(error: BaseException) -> str:
-    """What is wrong, where, and the mend."""
-    if isinstance(error, OmegaConfBaseException) and (own := own_error(error)):
-        return str(own)
-    if isinstance(error, MissingConfigException):
-        group, _, name = str(error.missing_cfg_file).rpartition("/")
-        # Hydra gives no options for a list of choices.
-        known = error.options or [file.stem for file in (ROOT / "conf" / group).glob("*.yaml")]
-        return f"no {name!r} in {group or 'conf'}/{choices(name, known)}"
-    if isinstance(error, OverrideParseException):
-        quoted = "\"key='a value'\""
-        return f"cannot read {error.override!r}; a value with special characters: {quoted}"
-    if "Ambiguous value" in str(error):
-        return "several values: give a list, generator=[sitd,san], or sweep over them with -m"
-    cause: BaseException = error
-    while isinstance(cause, HydraException) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    where = ""
-    if isinstance(error, InstantiationException) and not isinstance(cause, OWN_ERRORS):
-        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        parent = cause.parent_node
-        known = list(parent) if isinstance(parent, DictConfig) else []
-        if cause.key not in known and known:
-            return f"no setting {cause.full_key!r}{choices(str(cause.key), map(str, known))}"
-    return " ".join(f"{cause} {where}".split())
-
-
-def own_error(error: BaseException | None) -> BaseException | None:
-    """Which of our own made a resolver fail; OmegaConf chains it more or less deep."""
-    while error and not isinstance(error, OWN_ERRORS):
-        error = error.__cause__ or error.__context__
-    return error
-
-
 def remove_if_empty(folder: Path) -> None:
     """Leave no folder behind for a run that never began."""
-    if not first():
+    if not (first() and folder.is_dir()):
         return
     left = list(folder.iterdir())
     empty = ("genspot.log", LOCK)
@@ -201,13 +119,6 @@ def say(line: str) -> None:
         if isinstance(handler, logging.FileHandler):
             with suppress(OSError):  # of a disk that is full
                 handler.handle(record)
-
-
-def choices(wrong: str, known: object) -> str:
-    """What was probably meant, and what there is."""
-    names = sorted(map(str, known))  # type: ignore[call-overload]
-    near = difflib.get_close_matches(wrong, names, n=1)
-    return f"{f'; did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(names)}"
 
 
 def run_or_lose() -> Exception | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import CSVLogger
 
 
 class SignalOnce(pl.Callback):
@@ -36,6 +38,15 @@ class SignalOnce(pl.Callback):
         if not self.mark.exists():
             self.mark.touch()
             os.kill(os.getpid(), getattr(signal, self.name))
+
+
+class SlowToClose(CSVLogger):
+    """A logger that waits for a slow server where its run is stopped."""
+
+    def finalize(self, status: str) -> None:
+        if status == "failed":
+            time.sleep(8)  # longer than Lightning takes to notice that another rank has ended
+            Path(self.save_dir, "closed").touch()
 
 
 class Infinite(pl.Callback):

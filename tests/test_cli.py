@@ -36,6 +36,18 @@ MISTAKES = {
     "unknown study": (["experiments=quickstar"], ["did you mean 'quickstart'"]),
     "misspelt key": (["trainer.precison=32"], ["trainer.precison", "did you mean 'precision'"]),
     "misspelt group": (["agu=none"], ["agu", "did you mean 'aug'"]),
+    "misspelt studies": (["experiment=quickstart"], ["did you mean 'experiments'"]),
+    "the end of a key": (["optimizer.lr=1"], ["did you mean 'schedule.optimizer.lr'"]),
+    "the last of a key": (["max_epochs=1"], ["did you mean 'schedule.max_epochs'"]),
+    "a precision that is none": (
+        ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
+        + ["model=resnet18", "model.weights=null", "trainer.precision=fp16"],
+        ["fp16", "bf16-mixed", "leave out what was changed of trainer.*"],
+    ),
+    "a folder with another prediction": (
+        ["task=predict", "checkpoint=CHECKPOINT", "inputs=whole", "hydra.run.dir=predicted"],
+        ["predicted holds a prediction with other settings", "hydra.run.dir=PATH"],
+    ),
     "broken override": (["generator=[sitd"], ["[sitd", "special characters"]),
     "a path with an equals sign": (["folder=my set=1"], ["my set=1", "'a value'"]),
     "generators without brackets": (["generator=sitd,san"], ["generator=[sitd,san]"]),
@@ -123,6 +135,22 @@ MISTAKES = {
         ["experiments=quickstart", "paths.datasets=run.txt/data"],
         ["run.txt", "paths.datasets=PATH"],
     ),
+    "a file in the place of a run's folder": (
+        ["experiments=quickstart", "hydra.run.dir=run.txt"],
+        ["no folder can be made of", "run.txt", "hydra.run.dir=PATH"],
+    ),
+    "a broken link in the place of a run's folder": (
+        ["experiments=quickstart", "hydra.run.dir=broken"],
+        ["no folder can be made of", "broken", "hydra.run.dir=PATH"],
+    ),
+    "a folder in the place of a run's log": (
+        ["experiments=quickstart", "hydra.run.dir=logless"],
+        ["is a directory", "genspot.log", "hydra.run.dir=PATH"],
+    ),
+    "a number of images that is none": (
+        ["experiments=quickstart", "simulation.train=lots", "paths.datasets=out/sets"],
+        ["simulation.train=lots", "whole number"],
+    ),
     "a value that is missing": (["data=folder"], ["data.train"]),
 }
 
@@ -133,6 +161,11 @@ def test_a_mistake_gets_one_line(mistake: str, run: Run, trained: Path, tmp_path
     (tmp_path / "half" / "1_fake").mkdir(parents=True)
     (tmp_path / "run.txt").write_text("no checkpoint")
     save_set(tmp_path / "whole", 2, 2)
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "logless" / "genspot.log").mkdir(parents=True)
+    for name in ("config.yaml", "predictions.csv"):
+        (tmp_path / "predicted").mkdir(exist_ok=True)
+        (tmp_path / "predicted" / name).touch()
     words = [word.replace("CHECKPOINT", str(trained / "best.ckpt")) for word in words]
     words = [word.replace("TRAINED", str(trained)) for word in words]
     result = run(f"hydra.run.dir={tmp_path}/out", "logger=none", *words, cwd=tmp_path)

@@ -17,6 +17,7 @@ import pytest
 from conftest import ROOT, Run, tiny
 from detector import archives
 from test_resume import assert_same_results, signalled
+from test_signals import CODES, told
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +76,39 @@ def test_two_ranks_stop_together_and_go_on(run: Run, sets: Path, tmp_path: Path)
     again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
     assert again.returncode == 0, again.stderr
     assert_same_results(tmp_path / "run", tmp_path / "whole")
+
+
+def test_the_first_rank_has_time_to_close_its_loggers(
+    run: Run, sets: Path, tmp_path: Path
+) -> None:
+    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
+    words += signalled("SIGTERM", epoch=0, batch=1, folder=tmp_path)
+    slow = "{_target_: signals.SlowToClose, save_dir: '${paths.output}', name: slow}"
+    words += [f"+logger.logger.slow={slow}"]
+    result = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert result.returncode == 143, result.stderr
+    assert (tmp_path / "run" / "closed").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_rank_that_is_told_in_a_test_ends_them_all(
+    name: str, rank: int, run: Run, sets: Path, tmp_path: Path
+) -> None:
+    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
+    words += told("train", name, tmp_path, rank)
+    result = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert result.returncode == (143 if rank else CODES[name]), result.stderr
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("genspot: ")]
+    assert line.startswith(f"genspot: stopped by {'SIGTERM' if rank else name}; the same command")
+    find = ["pgrep", "-f", f"hydra.run.dir={tmp_path}/run"]
+    end = time.monotonic() + 20
+    while subprocess.run(find, capture_output=True).stdout:
+        assert time.monotonic() < end, "a rank lives on"
+        time.sleep(0.2)
+    again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert again.returncode == 0, again.stderr
 
 
 def test_slurms_notice_requeues_and_the_job_goes_on(

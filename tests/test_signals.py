@@ -207,7 +207,7 @@ def test_another_rank_passes_on_what_it_is_told(start: Start) -> None:
 
 
 def told(task: str, name: str, folder: Path, rank: int = 0) -> list[str]:
-    where = f"{{name: {name}, row: 5, rank: {rank}, mark: '{folder}/sent'}}"
+    where = f"{{name: {name}, row: {4 + rank}, rank: {rank}, mark: '{folder}/sent'}}"
     return [f"task={task}", "task.run=signals.told", f"+task.told={where}"]
 
 

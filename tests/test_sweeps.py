@@ -144,6 +144,25 @@ def test_a_preempted_job_is_requeued_with_its_command_and_folder(
     assert f"seed=5 hydra.mode=RUN hydra.run.dir={began.parent}" in done.replace('"', "")
 
 
+@pytest.mark.parametrize("launcher", [pytest.param(BASIC, id="basic"), joblib])
+def test_two_quick_ctrl_c_leave_no_job_behind(
+    launcher: list[str], start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """The sweep ends at once; its jobs still save, told by its absence or by the file `stop`."""
+    sweep = start("task.run=chores.last_until_told", "seed=1,2", *launcher)
+    began = wait_for(tmp_path, "sweep/*/began", 1 if launcher is BASIC else 2)
+    for _ in range(2):
+        os.killpg(sweep.pid, signal.SIGINT)
+        time.sleep(0.2)
+    assert sweep.wait(5) == -signal.SIGINT
+    wait_for(tmp_path, "sweep/*/saved", len(began))
+    for file in began:
+        pid, end = int(file.read_text().split()[0]), time.monotonic() + 20
+        while alive(pid):
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def reference(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of two trainings by Hydra's own launcher, one after the other."""

@@ -18,8 +18,8 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
     """Save the composed configuration as config.yaml, on rank 0.
 
     Raises:
-        DetectorError: the folder holds the results, or the begun training, of another
-            configuration.
+        DetectorError: the folder holds the results, a prediction, or the begun training of
+            another configuration.
     """
     # Imported here, for run.py only asks what is finished, and must not wait for Lightning.
     from pytorch_lightning.utilities import rank_zero_only
@@ -32,7 +32,7 @@ def keep_config(folder: Path, cfg: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     config, text = folder / "config.yaml", _text(cfg)
     known = config.read_text(encoding="utf-8") if config.is_file() else text
-    states = {"metrics.json": "a finished run"}
+    states = {"metrics.json": "a finished run", "predictions.csv": "a prediction"}
     if cfg.resume == "auto":
         states |= {LAST: "a begun training", PREVIOUS: "a begun training"}
     for left, state in states.items():

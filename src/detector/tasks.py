@@ -325,9 +325,11 @@ def _trainer(cfg: DictConfig, **settings: Any) -> pl.Trainer:
         trainer: pl.Trainer = _partial(cfg.lightning)(**settings, callbacks=callbacks)
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())
+        mend = "trainer=auto takes what there is"
+        if cfg.trainer.name == "auto":
+            mend = "leave out what was changed of trainer.*, or choose another value"
         raise DetectorError(
-            f"trainer={cfg.trainer.name} does not work here: {reason}; trainer=auto takes what "
-            "there is"
+            f"trainer={cfg.trainer.name} does not work here: {reason}; {mend}"
         ) from error
     hardware.refuse_misfits(trainer, cfg.trainer.sync_batchnorm)
     # Lightning's own handlers would be put before ours; it has no public way to leave them out.

@@ -110,6 +110,8 @@ def end_sweep(lost: Exception | None = None) -> None:
             words = ["task=report", f"runs=['{sweep.folder}']", "hydra.mode=RUN"]
             words += [f"hydra.run.dir='{sweep.folder}'"]
             subprocess.run([sys.executable, str(RUN), *words], check=False)
+            if sweep.code:
+                sys.exit(sweep.code)
         failed = sweep.failures()
         if lost:
             failed.append(f"the launcher lost jobs: {' '.join(str(lost).split())}")
