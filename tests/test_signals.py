@@ -144,14 +144,16 @@ for _ in range(2): lock(mutex)
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_process_that_waits_outside_of_python_is_ended(name: str, start: Start) -> None:
-    expected = (CODES[name], f"last words: stopped by {name}\n")
-    assert ended(start(STUCK), name) == expected
+    process = start(STUCK)
+    time.sleep(1)  # until it waits
+    assert ended(process, name) == (CODES[name], f"last words: stopped by {name}\n")
 
 
 def test_a_training_that_waits_outside_of_python_is_ended_by_a_second_ctrl_c(
     start: Start,
 ) -> None:
     process = start("inbox.hold()" + STUCK)
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(2)
