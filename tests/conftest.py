@@ -14,6 +14,8 @@ from hydra import initialize_config_dir
 from PIL import Image
 from run import register_studies
 
+import forked
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["GENSPOT_ROOT"] = str(ROOT)
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -44,14 +46,17 @@ def save_set(folder: Path, reals: int, fakes: int, seed: int = 0) -> Path:
 @pytest.fixture(scope="session")
 def run() -> Run:
     """run.py with overrides, from another working directory, on one thread."""
+    server = forked.server()
 
     def call(*overrides: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
         # One thread: the bits of a sum depend on how many threads share it.
-        settings = {"OMP_NUM_THREADS": "1", **env}
+        settings = os.environ | {"OMP_NUM_THREADS": "1", **env}
+        if server and settings["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS"):
+            return forked.run(server, list(overrides), cwd, settings, timeout=300)
         return subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *overrides],
             cwd=cwd,
-            env=os.environ | settings,
+            env=settings,
             capture_output=True,
             text=True,
             timeout=300,

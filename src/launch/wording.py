@@ -31,6 +31,7 @@ USERS_ERRORS = (
     OmegaConfBaseException,
     YAMLError,
 )
+JOINED = ("hydra.", "detector.", "datamodule.", "lightning.")  # which take from the choices
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
 OTHER_PLACES = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
@@ -99,7 +100,7 @@ def meant(start: str, settings: DictConfig) -> str:
     wanted = [word for word in typed if word == start or word.startswith(f"{start}.")]
     known = list(dotted(OmegaConf.to_container(settings, resolve=False)))
     found = [name for name in known for word in wanted if name.endswith(f".{word}")]
-    own = [name for name in found if not name.startswith(("hydra.", "detector.", "datamodule."))]
+    own = [name for name in found if not name.startswith(JOINED)]
     return own[0] if len(own) == 1 else ""
 
 
