@@ -241,6 +241,19 @@ def test_settings_of_what_is_not_simulated_do_not_matter(monkeypatch: pytest.Mon
     assert built == ["test", "train", "val"]
 
 
+def test_a_training_set_that_is_not_asked_for_is_not_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where the validation images of a checkpoint are scored."""
+    built: list[str] = []
+    monkeypatch.setattr(simulated, "build", lambda *args: built.append(args[3]))
+    data = module(SIZES)
+    assert data.source is not None
+    data.source["train"] = None
+    data.prepare_data()
+    assert built == ["val", "test"]
+
+
 @pytest.mark.parametrize("split", PHOTOS)
 def test_the_least_numbers_make_whole_sets(tmp_path: Path, split: str) -> None:
     """Of each photograph one real and one fake, whatever simulator."""

@@ -119,7 +119,8 @@ class ImageDataModule(pl.LightningDataModule):
             simulator = dict(self.source["simulator"])
             name = simulator.pop("name")
             for split in ("train", "val"):
-                yield self.source[split], split, name, simulator
+                if self.source[split]:
+                    yield self.source[split], split, name, simulator
         for key, spec in self.generators.items():
             if spec.get("simulator"):
                 yield spec["folder"], "test", key, spec["simulator"]

@@ -160,7 +160,7 @@ def _validation_set(cfg: DictConfig) -> dict[str, Any] | None:
     if not folder or not Path(folder).is_dir():
         return None
     source: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    return source
+    return source | {"train": None}  # which would be built where it is simulated
 
 
 def _test(
