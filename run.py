@@ -5,12 +5,25 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
+
+
+def leave(number: int, _: object) -> NoReturn:
+    """The handler of a signal that comes amid the imports below, without their tracebacks."""
+    os.write(2, f"genspot: stopped by {signal.Signals(number).name}; nothing was begun\n".encode())
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, leave)
 sys.path.insert(0, str(ROOT / "src"))
 # The processes of a sweep's launcher find there what they unpickle.
 known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -29,7 +42,7 @@ from detector import signals  # noqa: E402
 from launch import slurm, sweeps  # noqa: E402
 from launch.errors import LaunchError  # noqa: E402
 from launch.folders import LOCK, alone, first  # noqa: E402
-from launch.wording import USERS_ERRORS, of_the_folder, one_line, worded  # noqa: E402
+from launch.wording import USERS_ERRORS, of_the_folder, of_the_others, one_line, worded  # noqa: E402
 
 
 def register_studies() -> None:
@@ -75,6 +88,9 @@ def work(cfg: DictConfig, folder: Path) -> None:
     except OSError as error:
         signals.INBOX.over()
         give_up(worded(error, folder))
+    except RuntimeError as error:
+        signals.INBOX.over()
+        give_up(of_the_others(error))
 
 
 def say_stopped(told: signals.Stopped, folder: Path) -> None:
@@ -143,8 +159,6 @@ def main() -> NoReturn:
         give_up(of_the_folder(error))
     except signals.Stopped as told:  # between two of run's own lines
         sys.exit(told.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
     sys.exit(0)
 
 

@@ -111,6 +111,22 @@ def test_a_rank_that_is_told_in_a_test_ends_them_all(
     assert again.returncode == 0, again.stderr
 
 
+def test_a_rank_that_is_killed_leaves_one_line(sets: Path, tmp_path: Path) -> None:
+    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
+    first = begun([*words, "schedule.max_epochs=50"], tmp_path)
+    end = time.monotonic() + 60
+    while not (tmp_path / "run" / "last.ckpt").exists():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    (other,) = subprocess.check_output(["pgrep", "-P", str(first.pid)], text=True).split()
+    os.kill(int(other), signal.SIGKILL)
+    output, _ = first.communicate(timeout=60)
+    # Lightning kills the first where it notices before gloo does.
+    assert first.returncode in (1, -signal.SIGKILL)
+    assert "Traceback" not in output
+    assert first.returncode < 0 or "genspot: another process of this run was lost" in output
+
+
 def test_slurms_notice_requeues_and_the_job_goes_on(
     run: Run, sets: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -470,6 +470,15 @@ def test_the_head_names_the_best_and_the_worst(one: Path, many: tuple[list[Path]
     assert "Of 7 runs that differ in aug and degrade" in text(many[1])
 
 
+def test_means_over_other_generators_are_not_compared(many: tuple[list[Path], Path]) -> None:
+    one, other = (read(run) for run in many[0][:2])
+    assert comparison.differences([one, other])[0].cells[0][0] != "–"
+    left_out = next(name for name in other.complete)
+    other.metrics["generators"].pop(left_out)
+    assert comparison.differences([one, other])[0].cells[0] == ("–", False)
+    assert story.reading([one, other]).endswith("their means do not compare.")
+
+
 def test_why_accuracy_falls_short_of_ap_is_told(one: Path) -> None:
     run = read(one)
     for figures in run.metrics["generators"].values():

@@ -161,6 +161,7 @@ def test_a_run_is_finished_when_its_last_file_is_there(trained: Path, tmp_path: 
         assert finished(tmp_path, cfg) is None
         shutil.copy(trained / name, tmp_path)
     assert finished(tmp_path, cfg) == json.loads((trained / "metrics.json").read_text())
+    assert finished(tmp_path, OmegaConf.merge(cfg, {"resume": "never"})) is None
 
 
 @pytest.mark.parametrize("left", ["metrics.json", "last.ckpt", "previous.ckpt"])

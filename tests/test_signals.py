@@ -22,7 +22,7 @@ CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGUSR1": 143, "SIGUSR2"
 START = """
 import os, signal, sys, time
 from detector import signals
-signals.ECHO_S, signals.STUCK_S = 0.3, 1.0
+signals.ECHO_S, signals.STUCK_S, signals.URGENT_S = 0.3, 1.0, 1.0
 inbox = signals.INBOX
 inbox.listen(lambda told: print("last words:", told, flush=True))
 def ready(): print("ready", flush=True)
@@ -206,6 +206,19 @@ def test_another_rank_passes_on_what_it_is_told(start: Start) -> None:
     output = parent.communicate(timeout=30)[0]
     assert sorted(output.splitlines()) == ["last words: stopped by SIGTERM", "stopped by SIGTERM"]
     assert parent.returncode == 143
+
+
+def test_amid_the_imports_of_run_py_there_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "hydra.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)")
+    result = subprocess.run(
+        [sys.executable, str(ROOT / "run.py")],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert result.stderr == "genspot: stopped by SIGINT; nothing was begun\n"
+    assert result.returncode == 130
 
 
 def told(task: str, name: str, folder: Path, rank: int = 0) -> list[str]:

@@ -120,8 +120,9 @@ def test_a_sweep_told_to_end_lets_its_jobs_save_and_starts_no_others(
         sweep.send_signal(number)
     if launcher is JOBLIB:  # it shares out the cores; more threads would wait for one another
         assert began[0].read_text().split()[2] == str(max(1, cpu_count() // 2))
-    sweep.communicate(timeout=60)
+    output, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == 128 + number
+    assert f"sweep stopped by {number.name}; the same command, into {tmp_path}/sweep" in output
     saved = sorted(tmp_path.glob("sweep/*/saved"))
     assert {file.parent for file in saved} >= {file.parent for file in began}
     for file in tmp_path.glob("sweep/*/began"):

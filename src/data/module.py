@@ -75,8 +75,8 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
+            ("schedule.batch_size", batch_size, 1),
+            ("schedule.eval_batch_size", eval_batch_size, 1),
             ("preprocess.crop", crop, 1),
             ("preprocess.resize", 1 if resize is None else resize, 1),
             ("workers", 0 if workers is None else workers, 0),
@@ -203,7 +203,9 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         rank, world = self._rank()
         if self.batch_size % world:
-            raise DataError(f"batch_size={self.batch_size} does not divide by {world} processes")
+            raise DataError(
+                f"schedule.batch_size={self.batch_size} does not divide by {world} processes"
+            )
         rows = self.tables["train"]
         if rows.num_rows < world:
             raise DataError(f"{rows.num_rows} training images are too few for {world} processes")
@@ -222,8 +224,8 @@ class ImageDataModule(pl.LightningDataModule):
         drop = len(sampler) >= share
         if not drop and rank == 0:
             log.warning(
-                "batch_size=%d is more than the training set of %d images: each epoch is one "
-                "step of all of them",
+                "schedule.batch_size=%d is more than the training set of %d images: each epoch is "
+                "one step of all of them",
                 self.batch_size,
                 len(sampler) * world,
             )

@@ -60,12 +60,16 @@ def finished(
 ) -> dict[str, Any] | None:
     """The metrics of a run with this very configuration, if `folder` holds all it leaves.
 
+    None where `resume` is "never": the run is wanted anew.
+
     Args:
         folder: the run's.
         cfg: its composed configuration.
         newer_than: a file that the results must be younger than, such as a checkpoint that was
             tested; None for a training, which leaves its own.
     """
+    if cfg.get("resume") == "never":
+        return None
     config, results = folder / "config.yaml", folder / "metrics.json"
     needed = ["scores.parquet", LAST_WRITTEN, *([] if newer_than else ["best.ckpt"])]
     if not all(file.is_file() for file in (config, results, *(folder / one for one in needed))):

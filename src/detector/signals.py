@@ -27,6 +27,7 @@ ENDINGS = [
 PARENT = "GENSPOT_PARENT"  # names the process that started this one, and without which it ends
 ECHO_S = 3.0  # a terminal and torchrun both pass on one Ctrl-C: a second one comes later than this
 STUCK_S = 10.0  # after which the main thread is taken to wait, in C++, for what will not come
+URGENT_S = 2.0  # the same, of a second Ctrl-C
 AGO_S = 1.0  # by which the handler may run before the watch wakes
 LOOK_S = 0.5
 SLOW_S = 600.0  # in which the first rank has ended, though it may wait for a disk or a server
@@ -189,21 +190,23 @@ class Inbox:
         C++ for another rank.
         """
         told: list[tuple[float, int]] = []  # when, and what
-        pressed: list[float] = []  # when Ctrl-C came
+        pressed: float | None = None  # when the first Ctrl-C came
         while True:
             numbers = b""
             with suppress(TimeoutError):
                 numbers = receiver.recv(64)
             now = time.monotonic()
             told += [(now, number) for number in numbers if number in ENDINGS]
-            pressed += [now] * (signal.SIGINT in numbers)
+            if signal.SIGINT in numbers:
+                pressed = pressed or now
             if self._parent is not None and os.getppid() != self._parent:
                 self._orphaned()
-            while told and now - told[0][0] > STUCK_S:
-                when, number = told.pop(0)
-                again = number == signal.SIGINT and when - pressed[0] > ECHO_S
-                if self._heard < when - AGO_S and (again or not self._holds):
-                    self._unheard(number)
+            for when, number in list(told):
+                again = bool(number == signal.SIGINT and pressed and when - pressed > ECHO_S)
+                if now - when > (URGENT_S if again else STUCK_S):
+                    told.remove((when, number))
+                    if self._heard < when - AGO_S and (again or not self._holds):
+                        self._unheard(number)
 
     def _unheard(self, number: int) -> None:
         if signal.getsignal(number) != self._hear:

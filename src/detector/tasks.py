@@ -380,6 +380,7 @@ def _quiet() -> None:
         ".*exists and is not empty.*",
         ".*treespec.*deprecated.*",
         ".*predict returned None.*",
+        ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
         ".*smaller than the logging interval.*",
         ".*your dataloader is not resumable.*",  # its sampler is: data.samplers.ShuffledShare
     ):

@@ -55,8 +55,17 @@ class Sweep:
             signal.signal(ending, signal.SIG_DFL)
         self.code = 128 + number
         if self.held_by_slurm:
-            sys.exit(self.code)
+            self.exit_if_told()
         _stop(self.folder).touch()
+
+    def exit_if_told(self) -> None:
+        if self.code:
+            name = signal.Signals(self.code - 128).name
+            sys.stderr.write(
+                f"genspot: sweep stopped by {name}; the same command, into {self.folder}, goes on "
+                "with the jobs that have no results\n"
+            )
+            sys.exit(self.code)
 
     def failures(self) -> list[str]:
         notes = _notes(self.folder).glob("*.failed")
@@ -104,14 +113,12 @@ def end_sweep(lost: Exception | None = None) -> None:
         SystemExit: the sweep was told to stop.
     """
     for sweep in CURRENT:
-        if sweep.code:
-            sys.exit(sweep.code)
+        sweep.exit_if_told()
         if any(sweep.folder.glob("*/metrics.json")):
             words = ["task=report", f"runs=['{sweep.folder}']", "hydra.mode=RUN"]
             words += [f"hydra.run.dir='{sweep.folder}'"]
             subprocess.run([sys.executable, str(RUN), *words], check=False)
-            if sweep.code:
-                sys.exit(sweep.code)
+            sweep.exit_if_told()
         failed = sweep.failures()
         if lost:
             failed.append(f"the launcher lost jobs: {' '.join(str(lost).split())}")

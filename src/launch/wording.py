@@ -94,6 +94,18 @@ def of_the_folder(error: Exception) -> BaseException:
     return worded(cause)
 
 
+def of_the_others(error: RuntimeError) -> BaseException:
+    """What a process meets when another of its run is gone; any other error is raised."""
+    text = str(error)
+    if "gloo" not in text and not any(one.__name__ == "DistError" for one in type(error).__mro__):
+        raise error
+    return LaunchError(
+        f"another process of this run was lost ({' '.join(text.split())[:200]}); if it was not "
+        "killed, its own lines say why; the same command, into the same folder, goes on from the "
+        "last checkpoint"
+    )
+
+
 def meant(start: str, settings: DictConfig) -> str:
     """The only setting whose name ends in the word that was typed, which begins with `start`."""
     typed = {word.split("=")[0] for word in sys.argv[1:]}

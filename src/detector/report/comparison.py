@@ -21,7 +21,7 @@ class Difference:
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
-    """For each run but the first: the mean, then every generator."""
+    """For each run but the first: the mean, if of the same generators, then every generator."""
     names = ["mean", *generators(runs)]
     found = []
     for run, label in zip(runs[1:], labels(runs)[1:], strict=True):
@@ -38,7 +38,8 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
 
 def _cell(run: Run, first: Run, name: str, paired: dict[str, Any] | None) -> tuple[str, bool]:
     one, other = result(run, name).get("ap"), result(first, name).get("ap")
-    if one is None or other is None:
+    other_mean = name == "mean" and set(run.complete) != set(first.complete)
+    if one is None or other is None or other_mean:
         return "–", False
     pairs = {**paired["generators"], "mean": paired["mean"]} if paired else {}
     interval = (pairs.get(name) or {}).get("interval")

@@ -39,6 +39,8 @@ def _of_many(runs: Sequence[Run]) -> str:
     ]
     if not ranked:
         return f"None of {len(runs)} runs has an AP."
+    if len({frozenset(run.complete) for _, _, run in ranked}) > 1:
+        return f"{len(runs)} runs, not all on the same generators: their means do not compare."
     best, worst = (pick(ranked, key=lambda one: one[0]) for pick in (max, min))
     keys = " and ".join(", ".join(differing(runs)).rsplit(", ", 1))
     differ = f" that differ in {keys}" if keys else ""
@@ -66,9 +68,9 @@ def disagreement(run: Run) -> str | None:
     )
     more = f" and {len(found) - len(worst)} more" if len(found) > len(worst) else ""
     low = sum(one["acc_fake"] < one["acc_real"] for one in found.values())
-    why = "high: they hug one, and reals stay above 0.5"
+    why = "high for the reals, which stay above 0.5"
     if 2 * low >= len(found):
-        why = "low: they hug zero, and fakes stay below 0.5"
+        why = "low for the fakes, which stay below 0.5"
     return (
         "AP asks for the order alone, accuracy for a threshold too. The accuracy at 0.5 falls "
         f"short of that at the best threshold on {listing}{more}, because probabilities are too "
