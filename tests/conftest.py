@@ -51,7 +51,8 @@ def run() -> Run:
     def call(*overrides: str, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
         # One thread: the bits of a sum depend on how many threads share it.
         settings = os.environ | {"OMP_NUM_THREADS": "1", **env}
-        if server and settings["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS"):
+        same = settings["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS")
+        if server and same and "-m" not in overrides:  # joblib's processes need a new interpreter
             return forked.run(server, list(overrides), cwd, settings, timeout=300)
         return subprocess.run(
             [sys.executable, str(ROOT / "run.py"), *overrides],
