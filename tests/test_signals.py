@@ -22,7 +22,7 @@ CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGUSR1": 143, "SIGUSR2"
 START = """
 import os, signal, sys, time
 from detector import signals
-signals.ECHO_S, signals.STUCK_S, signals.URGENT_S = 0.3, 1.0, 1.0
+signals.ECHO_S, signals.STUCK_S, signals.URGENT_S = 1.0, 1.0, 1.0
 inbox = signals.INBOX
 inbox.listen(lambda told: print("last words:", told, flush=True))
 def ready(): print("ready", flush=True)
@@ -90,7 +90,7 @@ def test_what_broken_files_are_caught_with_does_not_catch_it(start: Start) -> No
 HOLD = """
 inbox.hold()
 ready()
-end = time.monotonic() + 1.5
+end = time.monotonic() + 3
 while time.monotonic() < end: time.sleep(0.05)
 print("held", inbox.received)
 try: inbox.release()
@@ -101,16 +101,18 @@ except signals.Stopped as told: sys.exit(told.exit_code)
 @pytest.mark.parametrize("names", [["SIGTERM"], ["SIGTERM", "SIGINT"], ["SIGUSR1", "SIGTERM"]])
 def test_what_is_held_comes_to_its_end_first(names: list[str], start: Start) -> None:
     """Nor does a second signal of a scheduler's change that, or the same Ctrl-C passed on."""
-    code, output = ended(start(HOLD), *names)
+    code, output = ended(
+        start(HOLD), *names, pause=0.1
+    )  # at once, the lower number is heard first
     assert (code, output) == (143, f"held {int(getattr(signal, names[0]))}\n")
 
 
 def test_a_ctrl_c_that_is_passed_on_is_the_same_one_and_a_second_does_not_wait(
     start: Start,
 ) -> None:
-    code, output = ended(start(HOLD), "SIGINT", "SIGINT", pause=0.05)
+    code, output = ended(start(HOLD), "SIGINT", "SIGINT", pause=0.1)
     assert (code, output) == (130, "held 2\n")
-    code, output = ended(start(HOLD), "SIGINT", "SIGINT", pause=0.6)
+    code, output = ended(start(HOLD), "SIGINT", "SIGINT", pause=1.5)
     assert "Stopped: stopped by SIGINT" in output
     assert "held" not in output
 
