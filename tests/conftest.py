@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +68,8 @@ def run() -> Run:
 
 TINY = (
     "data=folder",
-    "model=resnet18",
-    "model.weights=null",
+    f"hydra.searchpath=[file://{ROOT}/tests/conf]",
+    "model=small",
     "preprocess.resize=null",
     "preprocess.crop=32",
     "schedule=quick",
@@ -80,6 +80,12 @@ TINY = (
     "lightning.log_every_n_steps=2",
     "bootstrap.replicates=100",
 )
+
+
+def with_model(words: Iterable[str], name: str, folder: Path) -> list[str]:
+    """`words` with the model `name`, which lies in `folder`/model, in the place of theirs."""
+    others = [word for word in words if not word.startswith(("model", "hydra.searchpath"))]
+    return [*others, f"hydra.searchpath=[file://{folder}]", f"model={name}"]
 
 
 def tiny(folder: Path) -> list[str]:

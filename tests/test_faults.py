@@ -36,7 +36,7 @@ def begun(words: list[str], folder: Path) -> subprocess.Popen[str]:
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "training resnet18" in line:
+        if "training small" in line:
             break
     return process
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from detector import calibration, metrics
+from detector import calibration, measures, metrics
 from detector.bootstrap import interval, replicate
 from detector.calibration import Fit
 
@@ -182,12 +182,12 @@ def test_a_fitted_threshold_parts_neighbouring_float32_logits() -> None:
 def test_every_measure_is_there_and_none_where_it_has_no_meaning() -> None:
     fit = Fit(0.0, 1.0, 2)
     empty = metrics.measure(np.zeros(0, np.int64), np.zeros(0, np.float32), fit)
-    assert {key: empty[key] for key in metrics.MEASURES} == dict.fromkeys(metrics.MEASURES)
+    assert {key: empty[key] for key in measures.MEASURES} == dict.fromkeys(measures.MEASURES)
     fakes = metrics.measure(np.ones(2, np.int64), np.array([-1, 2], np.float32), fit)
-    known = {key: fakes[key] for key in metrics.MEASURES if fakes[key] is not None}
+    known = {key: fakes[key] for key in measures.MEASURES if fakes[key] is not None}
     assert known == {"acc": 0.5, "acc_fake": 0.5, "acc_fitted": 0.5}
     both = metrics.measure(np.array([0, 1]), np.array([-1, 2], np.float32), fit)
-    assert all(both[key] is not None for key in metrics.MEASURES)
+    assert all(both[key] is not None for key in measures.MEASURES)
 
 
 def test_huge_and_equal_logits_are_measured() -> None:

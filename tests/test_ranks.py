@@ -17,7 +17,7 @@ import pytorch_lightning as pl
 import torch
 from sklearn.metrics import average_precision_score
 
-from conftest import ROOT, save_set, tiny
+from conftest import ROOT, Run, save_set, tiny, with_model
 from data.images import read
 from data.index import scan
 from data.samplers import ShuffledShare
@@ -73,9 +73,11 @@ def uneven(sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def alone(trained: Path, uneven: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def alone(run: Run, trained: Path, uneven: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    succeed(*test_words(trained / "best.ckpt", uneven), "trainer=cpu", folder=folder)
+    words = [*test_words(trained / "best.ckpt", uneven), "trainer=cpu", "workers=0"]
+    result = run(*words, f"hydra.run.dir={folder}/run", cwd=folder)
+    assert result.returncode == 0, result.stderr
     return folder / "run"
 
 
@@ -128,12 +130,11 @@ network:
 """
 
 
-def with_model(text: str, sets: Path, folder: Path) -> list[str]:
+def described(text: str, sets: Path, folder: Path) -> list[str]:
     """A tiny training of the model that `text` describes."""
     (folder / "model").mkdir(parents=True, exist_ok=True)
     (folder / "model" / "own.yaml").write_text(text)
-    words = [word for word in tiny(sets) if not word.startswith("model")]
-    return [*words, f"hydra.searchpath=[file://{folder}]", "model=own"]
+    return with_model(tiny(sets), "own", folder)
 
 
 def logged(folder: Path, name: str) -> list[float]:
@@ -153,7 +154,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def test_two_ranks_take_the_steps_of_one_with_twice_the_batch(sets: Path, tmp_path: Path) -> None:
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
-        words = [*with_model(CONVOLUTION, sets, folder), "schedule.max_epochs=5"]
+        words = [*described(CONVOLUTION, sets, folder), "schedule.max_epochs=5"]
         words += ["lightning.log_every_n_steps=1", "schedule.eval_batch_size=1"]
         words += [f"trainer={'cpu' if ranks == 1 else 'ddp_cpu'}"]
         succeed(*words, folder=folder)
@@ -175,7 +176,7 @@ def test_batch_norm_keeps_the_statistics_of_the_first_ranks_share(tmp_path: Path
     """One step: the running mean is a tenth of the mean over what it was taken of."""
     for split, images in (("train", 4), ("val", 2), ("test", 1)):
         save_set(tmp_path / split, images, images, seed=len(split))
-    words = [*with_model(NORMALISED, tmp_path, tmp_path), "aug=none", "preprocess.crop=40"]
+    words = [*described(NORMALISED, tmp_path, tmp_path), "aug=none", "preprocess.crop=40"]
     words += ["data.classes=null", "schedule.max_epochs=1", "trainer=ddp_cpu"]
     succeed(*words, folder=tmp_path)
     rows = scan(tmp_path / "train", "folder", None)

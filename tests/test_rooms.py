@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +36,21 @@ def test_packages_do_not_know_one_another(package: str) -> None:
 def test_every_doc_is_free_of_registry_hosts() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert not [line for line in lines if "://" in line or line.startswith("-")]
+
+
+@pytest.mark.parametrize(
+    ("module", "others"),
+    [
+        ("detector.studies", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
+        ("detector.tasks", {"wandb"}),
+    ],
+)
+def test_what_is_slow_to_import_is_imported_where_it_is_used(
+    module: str, others: set[str]
+) -> None:
+    """A report does without PyTorch, and a run that Weights & Biases does not log without it."""
+    program = f"import sys, {module}; print(*sys.modules)"
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & others

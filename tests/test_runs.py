@@ -17,7 +17,7 @@ from run import register_studies
 from sklearn.metrics import average_precision_score
 from torchvision import transforms
 
-from conftest import ROOT, Run, save_image, save_set, tiny
+from conftest import ROOT, Run, save_image, save_set, tiny, with_model
 from detector.backbones import resnet
 from detector.checkpoints import IMAGENET
 from wandb_files import begun, values
@@ -135,8 +135,8 @@ def test_a_sweep_runs_each_job_in_a_folder_of_its_own(
     assert result.returncode == 0, result.stderr
     folders = sorted(path.parent for path in (tmp_path / "sweep").rglob("metrics.json"))
     assert [folder.name for folder in folders] == [
-        "0_folder_none_resnet18",
-        "1_folder_blur_jpg_0.1_resnet18",
+        "0_folder_none_small",
+        "1_folder_blur_jpg_0.1_small",
     ]
     trained_with = [
         json.loads((folder / "metrics.json").read_text())["trained_on"]["aug"]
@@ -153,15 +153,15 @@ def test_what_a_test_keeps_describes_the_checkpoint(
     result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, **no_wandb(tmp_path))
     assert result.returncode == 0, result.stderr
     began, logged = wandb_run(tmp_path / "run")
-    name = "folder_blur_jpg_0.5_resnet18_seed0_crop32_degrade_jpeg_75"
+    name = "folder_blur_jpg_0.5_small_seed0_crop32_degrade_jpeg_75"
     assert (began.job_type, began.display_name) == ("test", name)
-    assert list(began.tags) == ["test", "folder", "blur_jpg_0.5", "resnet18"]
+    assert list(began.tags) == ["test", "folder", "blur_jpg_0.5", "small"]
     asked = {item.key: json.loads(item.value_json) for item in began.config.update}
     assert (asked["task"], asked["degrade"], asked["crop"]) == ("test", "jpeg_75", 32)
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["generators"]["folder"]
     assert logged["ap/folder"] == figures["ap"]
     config = (tmp_path / "run" / "config.yaml").read_text()
-    assert "resnet18" in config
+    assert "small" in config
     assert "resnet50" not in config
     assert "crop: 32" in config
     assert "middle 32 × 32 pixels" in result.stdout
@@ -174,12 +174,11 @@ def test_a_model_of_ones_own_without_weights_trains_and_is_tested(
     network += ", {_target_: torch.nn.Linear, in_features: 3072, out_features: 1}]}"
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "line.yaml").write_text(f"name: line\nnetwork: {network}\n")
-    found = [f"hydra.searchpath=[file://{tmp_path}]", "workers=0"]
-    words = [word for word in tiny(sets) if not word.startswith("model")]
-    words += ["model=line", *found, f"hydra.run.dir={tmp_path}/run"]
-    result = run(*words, cwd=tmp_path)
+    words = [*with_model(tiny(sets), "line", tmp_path), "workers=0"]
+    result = run(*words, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "generator=folder", *found]
+    # The checkpoint describes its network: the folder of its model need not be there.
+    words = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "generator=folder", "workers=0"]
     words += [f"folder={sets}/test", "logger=none", "name=mine", f"hydra.run.dir={tmp_path}/again"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr

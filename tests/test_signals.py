@@ -22,10 +22,14 @@ CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGUSR1": 143, "SIGUSR2"
 START = """
 import os, signal, sys, time
 from detector import signals
-signals.ECHO_S, signals.STUCK_S, signals.URGENT_S = 1.0, 1.0, 1.0
+signals.ECHO_S = signals.URGENT_S = 1.0
 inbox = signals.INBOX
 inbox.listen(lambda told: print("last words:", told, flush=True))
-def ready(): print("ready", flush=True)
+def ready():
+    print("ready", flush=True)
+    if pipe := os.environ.get("READY"): os.write(int(pipe), b".")
+def wait():  # one long sleep would not be cut short by a signal that comes just before it
+    while True: time.sleep(0.02)
 """
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -68,7 +72,7 @@ def ended(process: subprocess.Popen[str], *names: str, pause: float = 0) -> tupl
 WAIT = """
 try:
     ready()
-    time.sleep(30)
+    wait()
 except signals.Stopped as told:
     print(told)
     sys.exit(told.exit_code)
@@ -81,7 +85,7 @@ def test_a_signal_ends_what_runs_by_an_exception(name: str, code: int, start: St
 
 
 def test_what_broken_files_are_caught_with_does_not_catch_it(start: Start) -> None:
-    program = "while True:\n try: ready(); time.sleep(30)\n except Exception: pass"
+    program = "while True:\n try: ready(); wait()\n except Exception: pass"
     code, output = ended(start(program), "SIGTERM")
     assert code == 1
     assert "Stopped: stopped by SIGTERM" in output
@@ -118,7 +122,7 @@ def test_a_ctrl_c_that_is_passed_on_is_the_same_one_and_a_second_does_not_wait(
 
 
 def test_amid_imports_the_process_leaves_without_an_exception(start: Start) -> None:
-    program = "with inbox.leaving():\n try: ready(); time.sleep(30)\n finally: print('unwound')"
+    program = "with inbox.leaving():\n try: ready(); wait()\n finally: print('unwound')"
     assert ended(start(program), "SIGHUP") == (129, "last words: stopped by SIGHUP\n")
 
 
@@ -127,7 +131,7 @@ def test_what_is_ignored_stays_so(start: Start) -> None:
     assert ended(start(WAIT, before), "SIGHUP", "SIGTERM") == (143, "stopped by SIGTERM\n")
 
 
-AFTER = "inbox.over(); ready(); time.sleep(0.8); print('closed'); sys.exit(1)"
+AFTER = "inbox.over(); ready(); time.sleep(1.5); print('closed'); sys.exit(1)"
 
 
 def test_a_run_that_ends_already_may_close_its_files(start: Start) -> None:
@@ -138,6 +142,7 @@ def test_a_run_that_ends_already_may_close_its_files(start: Start) -> None:
 # A mutex that is taken twice is never had, and signals do not interrupt the wait for it.
 STUCK = """
 import ctypes
+signals.STUCK_S = 1.0
 mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
 ready()
 for _ in range(2): lock(mutex)
@@ -169,9 +174,12 @@ def test_a_handler_of_somebody_elses_is_left_alone(start: Start) -> None:
 
 def test_a_forked_process_has_none_of_it(start: Start) -> None:
     program = """
+there, here = os.pipe()
 child = os.fork()
-if not child: time.sleep(30)
-time.sleep(0.2)
+if not child:
+    os.write(here, b".")
+    wait()
+os.read(there, 1)
 os.kill(child, signal.SIGTERM)
 ready()
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), inbox.received)
@@ -182,9 +190,13 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), inbox.received)
 # The parent starts a program and ends by `how`; what the other says comes through its output.
 FAMILY = """
 import subprocess
-code = os.environ["CHILD"]
-child = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"LOCAL_RANK": "NUMBER"})
-time.sleep(1.5)
+there, here = os.pipe()
+child = subprocess.Popen(
+    [sys.executable, "-c", os.environ["CHILD"]],
+    env=os.environ | {"LOCAL_RANK": "NUMBER", "READY": str(here)},
+    pass_fds=[here],
+)
+os.read(there, 1)
 """
 
 
@@ -203,8 +215,8 @@ def test_a_process_ends_after_the_one_that_started_it(rank: str, said: str, star
 def test_another_rank_passes_on_what_it_is_told(start: Start) -> None:
     """And does nothing by itself, so that the first is told whatever it is at."""
     program = "try:\n" + FAMILY.replace("NUMBER", "1").replace("\n", "\n ")
-    program += "\n child.send_signal(signal.SIGHUP); time.sleep(9)\n" + WAIT.split("\n", 4)[-1]
-    parent = start(program, CHILD=START + "ready()\ntime.sleep(9)\nprint('survived')")
+    program += "\n child.send_signal(signal.SIGHUP); wait()\n" + WAIT.split("\n", 4)[-1]
+    parent = start(program, CHILD=START + "ready()\nwait()")
     output = parent.communicate(timeout=30)[0]
     assert sorted(output.splitlines()) == ["last words: stopped by SIGTERM", "stopped by SIGTERM"]
     assert parent.returncode == 143

@@ -284,8 +284,12 @@ def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DictConfig:
     """Job 3 of a sweep, in the process of a launcher."""
     folder = tmp_path / "sweep" / "3"
     (tmp_path / "sweep" / ".jobs").mkdir(parents=True)
-    overrides = {"task": ["task=test"]}
-    cfg = {"job": {"num": 3}, "runtime": {"output_dir": str(folder)}, "overrides": overrides}
+    told = ["hydra.mode=MULTIRUN", "hydra.sweep.dir=sweep", "+hydra.launcher.ray.init.num_cpus=2"]
+    told += ["hydra/launcher=joblib", "hydra.searchpath=[file://mine]", "hydra.verbose=true"]
+    overrides = {"task": ["task=test"], "hydra": told}
+    sources = [{"provider": "main", "path": "conf"}, {"provider": "command-line", "path": "own"}]
+    runtime = {"output_dir": str(folder), "config_sources": sources}
+    cfg = {"job": {"num": 3}, "runtime": runtime, "overrides": overrides}
     cfg |= {"sweep": {"dir": str(folder.parent)}}
     monkeypatch.setattr(sweeps.HydraConfig, "get", lambda: OmegaConf.create(cfg))
     return OmegaConf.create({"task": {"name": "test"}})
@@ -325,3 +329,15 @@ def test_a_single_task_of_slurm_is_not_told(
     sweeps.isolate(job)
     line = (tmp_path / "sweep" / ".jobs" / "3.failed").read_text()
     assert line.startswith(f"job 3 failed with exit code {5 if tasks == 1 else 7}: ")
+
+
+def test_a_job_is_told_of_its_users_configs(
+    job: DictConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And of all else that is Hydra's, but not to be a sweep itself."""
+    program(tmp_path, monkeypatch, "import sys; open('told', 'w').write(chr(10).join(sys.argv))")
+    monkeypatch.chdir(tmp_path)
+    sweeps.isolate(job)
+    told = (tmp_path / "told").read_text().splitlines()[1:]
+    words = ["hydra.searchpath=[file://mine]", "hydra.verbose=true", "task=test", "hydra.mode=RUN"]
+    assert told == ["--config-dir", "own", *words, f'hydra.run.dir="{tmp_path}/sweep/3"']

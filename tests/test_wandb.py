@@ -26,9 +26,10 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 
 from conftest import ROOT
-from detector import loggers, metrics
-from detector.loggers import PatientLogger, log_results, wandb_logger
+from detector import loggers, measures, metrics, wandb_logging
+from detector.loggers import log_results
 from detector.scores import write_parquet
+from detector.wandb_logging import PatientLogger, wandb_logger
 from wandb_files import begun, records, values
 
 pytestmark = pytest.mark.usefixtures("wandb_alone")
@@ -114,7 +115,7 @@ def test_an_offline_run_holds_the_configuration_and_every_figure(
     kept = json.loads((folder / "metrics.json").read_text())
     figures = [*kept["generators"].items(), ("mean", kept["mean"])]
     for name, one in figures:
-        for measure in metrics.MEASURES:
+        for measure in measures.MEASURES:
             assert summary.get(f"{measure}/{name}") == one[measure]
         bounds = [summary.get(f"ap_low/{name}"), summary.get(f"ap_high/{name}")]
         assert bounds == (one["ap_interval"] or [None, None])
@@ -173,9 +174,9 @@ def test_classes_are_counted(
     classes: Any, subset: int | None, counted: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: dict[str, Any] = {}
-    monkeypatch.setattr(loggers, "_begin", asked.update)
-    monkeypatch.setattr(loggers, "PatientLogger", lambda run: run)
-    monkeypatch.setattr(loggers, "_own_id", lambda folder: "id")
+    monkeypatch.setattr(wandb_logging, "_begin", asked.update)
+    monkeypatch.setattr(wandb_logging, "PatientLogger", lambda run: run)
+    monkeypatch.setattr(wandb_logging, "_own_id", lambda folder: "id")
     wandb_logger(**ARGUMENTS | {"classes": classes, "subset": subset}, save_dir="x")
     assert asked["config"]["num_classes"] == counted
 
@@ -187,7 +188,7 @@ def test_the_composed_configuration_fits_the_logger(tmp_path: Path) -> None:
         HydraConfig.instance().set_config(cfg)
         plain: Any = OmegaConf.to_container(cfg.logger, resolve=True)
     arguments = plain["logger"]["wandb"]
-    assert arguments.pop("_target_") == "detector.loggers.wandb_logger"
+    assert arguments.pop("_target_") == "detector.wandb_logging.wandb_logger"
     assert arguments.keys() == ARGUMENTS.keys() | {"save_dir", "subset"}
     assert arguments["config"].keys() == CONFIG.keys()
     assert arguments["classes"] == ["chair", "horse"]
@@ -235,7 +236,8 @@ def refusing() -> Iterator[str]:
 LOGGING = """
 import json, logging, sys
 from pathlib import Path
-from detector.loggers import log_results, wandb_logger
+from detector.loggers import log_results
+from detector.wandb_logging import wandb_logger
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 folder, arguments = Path(sys.argv[1]), json.loads(sys.argv[2])
 logger = wandb_logger(**arguments, save_dir=str(folder))
@@ -289,7 +291,7 @@ def test_a_run_that_the_server_does_not_begin_keeps_its_id_offline(
     folder, result = results
     monkeypatch.setenv("WANDB_API_KEY", 40 * "a")
     monkeypatch.setenv("WANDB_BASE_URL", silent)
-    monkeypatch.setattr(loggers, "START_LIMIT", 2.0)
+    monkeypatch.setattr(wandb_logging, "START_LIMIT", 2.0)
     monkeypatch.setattr(wandb, "login", lambda **_: True)  # it answered then
     log_results(result, folder, [wandb_logger(**ARGUMENTS, save_dir=str(folder))])
     (run,) = offline_runs(folder)
@@ -333,9 +335,9 @@ def test_a_wandb_that_hangs_does_not_slow_the_run(
             return lambda *_, **__: time.sleep(3600)
 
     folder, result = results
-    monkeypatch.setattr(loggers, "WAITING", 20)
-    monkeypatch.setattr(loggers, "FINISH_LIMIT", 0.2)
-    monkeypatch.setattr(loggers, "START_LIMIT", 0.2)
+    monkeypatch.setattr(wandb_logging, "WAITING", 20)
+    monkeypatch.setattr(wandb_logging, "FINISH_LIMIT", 0.2)
+    monkeypatch.setattr(wandb_logging, "START_LIMIT", 0.2)
     logger = PatientLogger(Hanging())
     began = time.monotonic()
     for step in range(100):

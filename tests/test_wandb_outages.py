@@ -21,8 +21,8 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 
 from conftest import ROOT, tiny
-from detector import loggers
-from detector.loggers import wandb_logger
+from detector import wandb_logging
+from detector.wandb_logging import wandb_logger
 
 pytestmark = [
     pytest.mark.usefixtures("wandb_alone"),
@@ -162,8 +162,8 @@ def test_a_slow_server_gets_everything_and_the_steps_do_not_wait_for_it(
 def test_a_service_that_dies_or_freezes_costs_one_warning(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(loggers, "FINISH_LIMIT", 0.5)
-    monkeypatch.setattr(loggers, "START_LIMIT", 2.0)
+    monkeypatch.setattr(wandb_logging, "FINISH_LIMIT", 0.5)
+    monkeypatch.setattr(wandb_logging, "START_LIMIT", 2.0)
     logger = wandb_logger(**ARGUMENTS, save_dir=str(tmp_path))
     ours = services(os.getpid())
     os.kill(ours[0], getattr(signal, name))
@@ -179,7 +179,7 @@ def test_a_service_that_is_frozen_from_the_start_is_given_up(
     key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", key)
-    monkeypatch.setattr(loggers, "START_LIMIT", 0.5)
+    monkeypatch.setattr(wandb_logging, "START_LIMIT", 0.5)
     wandb.setup()
     ours = services(os.getpid())
     os.kill(ours[0], signal.SIGSTOP)

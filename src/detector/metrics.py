@@ -12,20 +12,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 from detector import calibration
 from detector.bootstrap import interval, replicate
 from detector.calibration import Fit
-
-MEASURES = (
-    "ap",
-    "acc",
-    "acc_real",
-    "acc_fake",
-    "auroc",
-    "acc_fitted",
-    "acc_best",
-    "tpr_at_1",
-    "tpr_at_5",
-    "ece",
-    "ece_scaled",
-)
+from detector.measures import MEASURES
 
 
 def as_probabilities(logits: np.ndarray) -> torch.Tensor:
@@ -151,8 +138,3 @@ def _overall(
     together = [resampled[name] for name in complete]
     mean["ap_interval"] = interval(np.mean(together, axis=0), confidence) if together else None
     return mean
-
-
-def lines(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The generators of `evaluate`'s result with their figures, the mean last."""
-    return [*result["generators"].items(), ("mean", result["mean"])]

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
-import torch
-from torch import distributed
+
+if TYPE_CHECKING:
+    import torch  # not imported where scores are only read
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Collected:
 
 def gather(own: Collected) -> Collected:
     """What all ranks have seen together, on every rank."""
+    from torch import distributed  # here, for a report does without PyTorch
+
     if not (distributed.is_available() and distributed.is_initialized()):
         return own
     shares: list[Collected | None] = [None] * distributed.get_world_size()

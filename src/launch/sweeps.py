@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -140,7 +142,7 @@ def isolate(cfg: DictConfig) -> None:
         print(f"job {job.job.num} is already done: {folder}")
         return
     _leave_signals_to_the_sweep()
-    command = [sys.executable, str(RUN), *job.overrides.task]
+    command = [sys.executable, str(RUN), *_of_hydra_itself(job), *job.overrides.task]
     command += ["hydra.mode=RUN", f'hydra.run.dir="{folder}"']
     code = _outcome(command, _stop(sweep))
     if code in (TERMINATED, -signal.SIGTERM) and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
@@ -150,6 +152,18 @@ def isolate(cfg: DictConfig) -> None:
     if code and first() and not _stop(sweep).exists():
         line = f"job {job.job.num} failed with exit code {code}: {folder}"
         (_notes(sweep) / f"{job.job.num}.failed").write_text(line, encoding="utf-8")
+
+
+def _of_hydra_itself(job: HydraConf) -> list[str]:
+    """What the sweep was told of Hydra's own settings, but for what makes it a sweep.
+
+    Without `hydra.searchpath` or `--config-dir`, a job would not find its user's configs.
+    """
+    sources = job.runtime.config_sources
+    folders = [source.path for source in sources if source.provider == "command-line"]
+    changed = r"[+~]*hydra[./](mode|run|sweep|sweeper|launcher)\b"
+    kept = [word for word in job.overrides.hydra if not re.match(changed, word)]
+    return [*(word for folder in folders for word in ("--config-dir", folder)), *kept]
 
 
 def ignore_requests_to_requeue() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detector import metrics
+from detector import measures
 from detector.report.console import ends, percent
 from detector.report.runs import Run
 
@@ -86,7 +86,7 @@ MEASURES = tuple(
 
 def lines(run: Run) -> list[tuple[str, Result]]:
     """The generators of a run with their figures, the mean last."""
-    return metrics.lines(run.metrics)
+    return measures.lines(run.metrics)
 
 
 def shown(run: Run, columns: Sequence[Column]) -> list[Column]:

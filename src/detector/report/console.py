@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from detector.metrics import lines
+from detector.measures import lines
 
 COLUMNS = ("AP", "95% interval", "accuracy", "on reals", "on fakes", "AUROC", "images")
 NOTES = {"padded": "smaller than the crop, zero-padded", "unreadable": "unreadable, skipped"}
