@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -74,7 +76,7 @@ def run(cfg: DictConfig) -> None:
 def work(cfg: DictConfig, folder: Path) -> None:
     try:
         with signals.INBOX.leaving():
-            task = hydra.utils.get_method(cfg.task.run)
+            task = imported(cfg.task.run)
         try:
             task(cfg)
         except Exception as error:
@@ -91,6 +93,20 @@ def work(cfg: DictConfig, folder: Path) -> None:
     except RuntimeError as error:
         signals.INBOX.over()
         give_up(of_the_others(error))
+
+
+def imported(name: str) -> Callable[[DictConfig], object]:
+    """The task `name`, with PyTorch and all else that it imports.
+
+    That leaves half a million objects that live to the end. The garbage collector does not look
+    through them, which costs a fifth of the imports' time, and seconds when the process ends.
+    """
+    gc.disable()
+    try:
+        return hydra.utils.get_method(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def say_stopped(told: signals.Stopped, folder: Path) -> None:
