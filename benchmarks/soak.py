@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from conftest import ROOT, save_set, tiny
+from conftest import RESNET, ROOT, save_set, tiny
 
 KILLS = (signal.SIGKILL, signal.SIGTERM)
 FIELDS = ("round", "seconds", "kills", "same", "processes", "files", "shared", "peak_mb")
@@ -98,7 +98,7 @@ def main() -> None:
         (scratch / "tmp").mkdir()
         for kind, reals in (("train/cat", 24), ("train/dog", 24), ("val", 6), ("test", 8)):
             save_set(scratch / "sets" / kind, reals, reals, seed=reals)
-        common = [*tiny(scratch / "sets"), "schedule.max_epochs=4"]
+        common = [*tiny(scratch / "sets"), *RESNET, "schedule.max_epochs=4"]
         began = time.monotonic()
         finish(begin([*common, "workers=0", f"hydra.run.dir={scratch}/alone"], scratch), None)
         usual = time.monotonic() - began

@@ -94,6 +94,10 @@ def tiny(folder: Path) -> list[str]:
     return [*TINY, *places, "name=mine"]
 
 
+# Its steps and checkpoints last long enough for what comes from outside to come amid them.
+RESNET = ("model=resnet18", "model.weights=null")
+
+
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny training, validation and test sets; the test set has a broken file and a small one."""
@@ -108,14 +112,18 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished tiny run."""
-    folder = tmp_path_factory.mktemp("trained")
-    result = run(*tiny(sets), "workers=0", f"hydra.run.dir={folder}/run", cwd=folder)
+def finished(run: Run, words: Iterable[str], folder: Path) -> Path:
+    """The folder of a run of `words`, which has ended well; what it printed lies beside it."""
+    result = run(*words, "workers=0", f"hydra.run.dir={folder}/run", cwd=folder)
     assert result.returncode == 0, result.stderr
     (folder / "stdout.txt").write_text(result.stdout)
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished tiny run."""
+    return finished(run, tiny(sets), tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +138,7 @@ def hydra_ready() -> Iterator[None]:
 def wandb_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Weights & Biases without a key or a home, and with a service of the test's own."""
     import wandb  # here, for most tests do without it
+    from wandb.sdk.lib import module
 
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
@@ -138,3 +147,4 @@ def wandb_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     wandb.teardown()
     yield
     wandb.teardown()
+    module.unset_globals()  # a run whose service was lost is still wandb.run

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Run, tiny
+import conftest
+from conftest import RESNET, ROOT, Run, finished
 from detector import archives
 from test_resume import assert_same_results, signalled
 from test_signals import CODES, told
@@ -22,6 +23,16 @@ from test_signals import CODES, told
 pytestmark = pytest.mark.slow
 
 KILLS = 20
+
+
+def tiny(folder: Path) -> list[str]:
+    return [*conftest.tiny(folder), *RESNET]
+
+
+@pytest.fixture(scope="module")
+def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was left alone."""
+    return finished(run, tiny(sets), tmp_path_factory.mktemp("alone"))
 
 
 def begun(words: list[str], folder: Path) -> subprocess.Popen[str]:
@@ -36,7 +47,7 @@ def begun(words: list[str], folder: Path) -> subprocess.Popen[str]:
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if "training small" in line:
+        if "training resnet18" in line:
             break
     return process
 

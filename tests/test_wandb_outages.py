@@ -20,7 +20,7 @@ import pytest
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 
-from conftest import ROOT, tiny
+from conftest import RESNET, ROOT, tiny
 from detector import wandb_logging
 from detector.wandb_logging import wandb_logger
 
@@ -137,11 +137,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[StandIn]]:
 
 
 def log_steps(logger: WandbLogger) -> None:
-    """Log `STEPS` steps, which must not wait for anybody."""
+    """Log `STEPS` steps, which must not wait for anybody: that would take minutes, or for ever."""
     began = time.monotonic()
     for step in range(STEPS):
         logger.log_metrics({"train/loss": step}, step)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30
 
 
 def test_a_slow_server_gets_everything_and_the_steps_do_not_wait_for_it(
@@ -194,7 +194,7 @@ def test_a_service_that_is_frozen_from_the_start_is_given_up(
 
 def train(sets: Path, folder: Path, epochs: int = 3) -> Process:
     """A small training in its first epochs."""
-    words = [*tiny(sets), "workers=0", f"schedule.max_epochs={epochs}", "logger=wandb"]
+    words = [*tiny(sets), *RESNET, "workers=0", f"schedule.max_epochs={epochs}", "logger=wandb"]
     process = start(folder, str(ROOT / "run.py"), *words, f"hydra.run.dir={folder}/run")
     curves = folder / "run" / "metrics.csv"
     while process.poll() is None and not curves.is_file():
