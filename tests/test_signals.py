@@ -107,9 +107,8 @@ except signals.Stopped as told: sys.exit(told.exit_code)
 @pytest.mark.parametrize("names", [["SIGTERM"], ["SIGTERM", "SIGINT"], ["SIGUSR1", "SIGTERM"]])
 def test_what_is_held_comes_to_its_end_first(names: list[str], start: Start) -> None:
     """Nor does a second signal of a scheduler's change that, or the same Ctrl-C passed on."""
-    code, output = ended(
-        start(HOLD), *names, pause=0.1
-    )  # at once, the lower number is heard first
+    # Apart, for of two at once the lower number is heard first.
+    code, output = ended(start(HOLD), *names, pause=0.1)
     assert (code, output) == (143, f"held {int(getattr(signal, names[0]))}\n")
 
 
@@ -189,7 +188,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), inbox.received)
     assert start(program).communicate(timeout=30)[0] == "-15 None\n"
 
 
-# The parent starts a program and ends by `how`; what the other says comes through its output.
+# The parent starts a program and waits until it is ready; both say things by the one output.
 FAMILY = """
 import subprocess
 there, here = os.pipe()

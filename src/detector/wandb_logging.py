@@ -69,7 +69,8 @@ class PatientLogger(WandbLogger):
         self.later(partial(super().log_hyperparams, params))
 
     def log_results(self, metrics: dict[str, Any], folder: Path) -> None:
-        """What a table of figures does not hold; the last thing that the run takes."""
+        """The results beside the plain figures, and the end of the run; see
+        `detector.loggers.log_results`."""
         # One call each: what one of them cannot do is no reason to leave out the others.
         self.later(partial(_log_bounds, self.experiment, metrics))
         self.later(partial(_log_table, self.experiment, metrics))
