@@ -40,11 +40,12 @@ from hydra.core.hydra_config import HydraConfig  # noqa: E402
 from hydra.types import RunMode  # noqa: E402
 from omegaconf import DictConfig, OmegaConf  # noqa: E402
 
-from detector import signals  # noqa: E402
-from launch import slurm, sweeps  # noqa: E402
-from launch.errors import LaunchError  # noqa: E402
-from launch.folders import LOCK, alone, first  # noqa: E402
-from launch.wording import USERS_ERRORS, of_the_folder, of_the_others, one_line, worded  # noqa: E402
+from genspot.detector import signals  # noqa: E402
+from genspot.runtime import slurm
+from genspot.launch import sweeps  # noqa: E402
+from genspot.common.errors import GenspotError  # noqa: E402
+from genspot.runtime.lock import LOCK, alone, first  # noqa: E402
+from genspot.tasks.error_messages import USERS_ERRORS, of_the_folder, of_the_others, one_line, worded  # noqa: E402
 
 
 def register_studies() -> None:
@@ -65,7 +66,7 @@ def run(cfg: DictConfig) -> None:
         with alone(folder):
             work(cfg, folder)
         signals.INBOX.over()
-    except LaunchError as error:
+    except GenspotError as error:
         give_up(error)
     except signals.Stopped as told:
         say_stopped(told, folder)

@@ -30,12 +30,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.pipeline import dataset, photographs
 from benchmarks.step import batch, detector
-from data.dataset import collate
-from data.module import one_thread
-from data.packing import pack
-from data.samplers import ShuffledShare
-from data.store import open_store
-from detector.module import Batch, Detector
+from genspot.data.dataset import collate
+from genspot.data.datamodule import one_thread
+from genspot.data.packed.writer import pack
+from genspot.data.samplers import ShuffledShare
+from genspot.data.packed.reader import open_store
+from genspot.detector.module import Batch, Detector
 
 AHEAD = 2  # batches that each reading process may be ahead
 WARM_UP = 5  # steps that are not timed: cuDNN and the compiler choose their kernels

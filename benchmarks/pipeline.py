@@ -31,13 +31,13 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from augment.blur import Blur
-from augment.jpeg import JPEG
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
 from benchmarks.published import CROP, SIDE, draws_of, published, tensor
-from data.dataset import ImageDataset
-from data.packing import pack
-from data.simulated import photos, window
-from data.store import open_store
+from genspot.data.dataset import ImageDataset
+from genspot.data.packed.writer import pack
+from genspot.data.simulated.build import photos, window
+from genspot.data.packed.reader import open_store
 
 Work = Callable[[int], object]
 OVERHEAD = "seeding, Compose, crop and flip alone"

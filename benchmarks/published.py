@@ -19,9 +19,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torchvision.transforms import functional
 
-from augment.blur import Blur
-from augment.jpeg import JPEG
-from data.dataset import ImageDataset
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
+from genspot.data.dataset import ImageDataset
 
 SIDE, CROP = 256, 224
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

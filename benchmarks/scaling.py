@@ -36,11 +36,11 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from data.dataset import ImageDataset, Sample, collate
-from data.folders import LABELS
-from data.index import INDEX, Index, Section, open_index, places, write_index
-from data.module import one_thread
-from data.samplers import ShuffledShare
+from genspot.data.dataset import ImageDataset, Sample, collate
+from genspot.data.layout import LABELS
+from genspot.data.index import INDEX, Index, Section, open_index, places, write_index
+from genspot.data.datamodule import one_thread
+from genspot.data.samplers import ShuffledShare
 
 CLASSES = [f"class_{number:02d}" for number in range(20)]
 PUBLISHED = 720_000  # images of the published training set

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
-from detector.backbones import folded, resnet
-from detector.checkpoints import IMAGENET
-from detector.hardware import precision
-from detector.module import Batch, Detector
+from genspot.detector.backbones import folded, resnet
+from genspot.detector.checkpoint import IMAGENET
+from genspot.detector.precision import precision
+from genspot.detector.module import Batch, Detector
 
 CROP = 224
 

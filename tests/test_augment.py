@@ -18,10 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-import augment.blur
-import augment.jpeg
-from augment.blur import Blur, blur
-from augment.jpeg import CODECS, JPEG
+import genspot.augment.blur
+import genspot.augment.jpeg
+from genspot.augment.blur import Blur, blur
+from genspot.augment.jpeg import CODECS, JPEG
 
 CONF = Path(__file__).parents[1] / "conf"
 
@@ -140,7 +140,7 @@ def test_blur_and_jpeg_are_drawn_independently(
         seen[key].append(value)
         return image
 
-    monkeypatch.setattr(augment.blur, "blur", lambda i, sigma, _: record("sigma", i, sigma))
+    monkeypatch.setattr(genspot.augment.blur, "blur", lambda i, sigma, _: record("sigma", i, sigma))
     for codec in CODECS:
         monkeypatch.setitem(CODECS, codec, lambda i, q, key=codec: record(key, i, q))
 
@@ -244,9 +244,9 @@ def test_other_albumentations_can_join_the_list_in_yaml() -> None:
         """
         _target_: albumentations.Compose
         transforms:
-          - {_target_: augment.blur.Blur, sigma: 1.5, p: 1}
+          - {_target_: genspot.augment.blur.Blur, sigma: 1.5, p: 1}
           - {_target_: albumentations.HorizontalFlip, p: 1}
-          - {_target_: augment.jpeg.JPEG, quality: [40, 40], codecs: [cv2], p: 1}
+          - {_target_: genspot.augment.jpeg.JPEG, quality: [40, 40], codecs: [cv2], p: 1}
           - _target_: albumentations.OneOf
             p: 1
             transforms:

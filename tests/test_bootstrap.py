@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from detector import bootstrap
-from detector.errors import DetectorError
+from genspot.evaluation import bootstrap
+from genspot.common.errors import GenspotError
 
 Row = tuple[str, str, str, int, float]  # generator, class, file name, label, logit
 
@@ -209,7 +209,7 @@ def test_generators_of_one_class_or_one_image_are_left_out() -> None:
 
 def test_an_image_with_two_scores_is_refused() -> None:
     scores = generators("a", 2, 2)
-    with pytest.raises(DetectorError, match=r"/a//0_real/000\.png has two scores"):
+    with pytest.raises(GenspotError, match=r"/a//0_real/000\.png has two scores"):
         bootstrap.replicate(pa.concat_tables([scores, scores.slice(0, 1)]), {}, 5, 0)
 
 

@@ -19,17 +19,17 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from augment.jpeg import JPEG
+from genspot.augment.jpeg import JPEG
 from conftest import TINY, Run, save_set
-from data import images
-from data.dataset import LONGEST, ImageDataset
-from data.folders import table
-from data.index import open_index, scan
-from data.packing import pack
-from data.store import open_store
+from genspot.data import image_io as images
+from genspot.data.dataset import LONGEST, ImageDataset
+from genspot.data.layout import table
+from genspot.data.index import open_index, scan
+from genspot.data.packed.writer import pack
+from genspot.data.packed.reader import open_store
 from test_png import insert, truncate
 
-# pytest sets aside the filters of data.images; the whole runs below are held to silence.
+# pytest sets aside the filters of genspot.data.image_io; the whole runs below are held to silence.
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 SIZE = (24, 31)  # height, width
 MUTANTS = 500

@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, roc_curve
 
-from detector import calibration
+from genspot.evaluation import calibration
 
 
 @st.composite

@@ -26,9 +26,10 @@ from PIL import Image
 from torch import nn
 
 from conftest import ROOT, Run, save_image
-from detector import checkpoints, contracts
-from detector.backbones import antialiased_resnet50, resnet
-from detector.errors import DetectorError
+from genspot.detector import checkpoint as checkpoints
+from genspot.detector import metadata as contracts
+from genspot.detector.backbones import antialiased_resnet50, resnet
+from genspot.common.errors import GenspotError
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(
     content = {"model": Payload(tmp_path / "ran"), "optimizer": {}, "total_steps": 1}
     torch.save(content, tmp_path / "x.pth", _use_new_zipfile_serialization=archive)
     with pytest.raises(
-        DetectorError, match=r"it would call .*\.system, and so could run"
+        GenspotError, match=r"it would call .*\.system, and so could run"
     ) as error:
         checkpoints.read(tmp_path / "x.pth")
     assert "weights_only" not in str(error.value)
@@ -88,7 +89,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(
 
 @pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], torch.zeros(3), {1: 2}, {}])
 def test_other_files_of_torch_are_refused(content: object, tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match="holds no detector"):
+    with pytest.raises(GenspotError, match="holds no detector"):
         checkpoints.read(saved(content, tmp_path))
 
 
@@ -152,7 +153,7 @@ def test_other_files_are_refused(
     content, expected = FILES[name]
     (tmp_path / "file").write_bytes(content())
     recwarn.clear()
-    with pytest.raises(DetectorError, match=expected) as error:
+    with pytest.raises(GenspotError, match=expected) as error:
         checkpoints.read(tmp_path / "file")
     assert str(error.value).isprintable() and len(str(error.value)) < 400
     assert not recwarn
@@ -171,9 +172,9 @@ def test_an_archive_without_checksums_is_read(network: nn.Module, tmp_path: Path
 
 def test_no_checkpoint_is_refused(tmp_path: Path) -> None:
     for path in (None, tmp_path / "none.ckpt"):
-        with pytest.raises(DetectorError, match="checkpoint="):
+        with pytest.raises(GenspotError, match="checkpoint="):
             checkpoints.read(path)
-    with pytest.raises(DetectorError, match="is a folder"):
+    with pytest.raises(GenspotError, match="is a folder"):
         checkpoints.read(tmp_path)
 
 
@@ -223,7 +224,7 @@ def test_the_first_difference_is_named(name: str, small: nn.Module, tmp_path: Pa
     }
     before = small.state_dict()["conv1.weight"].clone()
     state["conv1.weight"] = before + 1
-    with pytest.raises(DetectorError, match=expected) as error:
+    with pytest.raises(GenspotError, match=expected) as error:
         checkpoints.read(saved(state, tmp_path)).load_into(small, "resnet18")
     assert str(error.value).isprintable()
     assert torch.equal(small.state_dict()["conv1.weight"], before)
@@ -234,7 +235,7 @@ def test_another_architecture_names_its_first_layer_that_differs(
 ) -> None:
     content = {"model": resnet("resnet18").state_dict(), "optimizer": {}, "total_steps": 1}
     with pytest.raises(
-        DetectorError, match=r"layer1\.0\.conv1\.weight has shape \(64, 64, 3, 3\)"
+        GenspotError, match=r"layer1\.0\.conv1\.weight has shape \(64, 64, 3, 3\)"
     ):
         checkpoints.read(saved(content, tmp_path)).load_into(network, "resnet50")
 
@@ -247,7 +248,7 @@ def test_another_architecture_names_its_first_layer_that_differs(
 )
 def test_what_is_no_tensor_is_no_weight(value: object, tmp_path: Path) -> None:
     state = {"conv1.weight": torch.ones(3), "fc.weight": value}
-    with pytest.raises(DetectorError, match=r"has fc\.weight, which is no plain tensor"):
+    with pytest.raises(GenspotError, match=r"has fc\.weight, which is no plain tensor"):
         checkpoints.read(saved(state, tmp_path))
 
 
@@ -341,7 +342,7 @@ def test_a_contract_of_another_form_is_refused(
     for key in way:
         node = node[key]
     node[last] = value
-    with pytest.raises(DetectorError, match="does not say what it expects") as error:
+    with pytest.raises(GenspotError, match="does not say what it expects") as error:
         checkpoints.read(saved(content, tmp_path))
     assert re.search(expected, str(error.value))
     assert str(error.value).isprintable() and len(str(error.value)) < 600
@@ -351,7 +352,7 @@ def test_a_contract_of_another_form_is_refused(
 def test_what_is_missing_is_named(key: str, tmp_path: Path) -> None:
     content = own(LINE)
     del (content if key == "state_dict" else content["genspot"])[key]
-    with pytest.raises(DetectorError, match=f"{key} is missing"):
+    with pytest.raises(GenspotError, match=f"{key} is missing"):
         checkpoints.read(saved(content, tmp_path))
 
 
@@ -371,9 +372,9 @@ STRANGE = [
     {"_target_": "torch.nn.Sequential", "x": [{"y": {"_target_": "os.mkdir", "path": "RAN"}}]},
     {"_target_": "torch.nn.Sequential", "_recursive_": False, "x": {"_target_": "os.mkdir"}},
     {"_target_": "os.mkdir", "path": "RAN", "_partial_": True},
-    {"_target_": "detector.backbones.resnet", "arch": "resnet18", "weights": "RAN"},
-    {"_target_": "detector.backbones.resnet", "_args_": ["resnet18", "RAN"]},
-    {"_target_": "detector.backbones.torch.load", "f": "RAN"},
+    {"_target_": "genspot.detector.backbones.resnet", "arch": "resnet18", "weights": "RAN"},
+    {"_target_": "genspot.detector.backbones.resnet", "_args_": ["resnet18", "RAN"]},
+    {"_target_": "genspot.detector.backbones.torch.load", "f": "RAN"},
     {"_target_": "torchvision.models.resnet18", "weights": "DEFAULT"},
     {"_target_": "torchvision.models.resnet18", "pretrained": True},
     {"_target_": "torchvision.models.resnet18", "_args_": [True]},
@@ -396,7 +397,7 @@ def test_a_network_that_is_more_than_layers_is_refused_and_not_built(
 ) -> None:
     network = json.loads(json.dumps(network).replace("RAN", str(tmp_path / "ran")))
     with pytest.raises(
-        DetectorError, match=r"file\.pth is refused: .*could run any.*model=…"
+        GenspotError, match=r"file\.pth is refused: .*could run any.*model=…"
     ) as why:
         settled(network, tmp_path)
     assert str(why.value).isprintable()
@@ -407,7 +408,7 @@ def test_asking_about_a_module_does_not_import_it(tmp_path: Path) -> None:
     assert "torch.nn.backends.thnn" not in sys.modules  # it exists; nothing imports it
     assert importlib.util.find_spec("torch.nn.backends.thnn")
     before = set(sys.modules)
-    with pytest.raises(DetectorError, match="is refused"):
+    with pytest.raises(GenspotError, match="is refused"):
         settled({"_target_": "torch.nn.backends.thnn.backend"}, tmp_path)
     assert not {name for name in set(sys.modules) - before if name.startswith("torch.nn.backends")}
 
@@ -415,8 +416,8 @@ def test_asking_about_a_module_does_not_import_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "arguments"),
     [
-        ("detector.backbones.resnet", {"arch": "resnet18", "weights": None}),
-        ("detector.backbones.antialiased_resnet50", {"weights": None}),
+        ("genspot.detector.backbones.resnet", {"arch": "resnet18", "weights": None}),
+        ("genspot.detector.backbones.antialiased_resnet50", {"weights": None}),
         ("torchvision.models.resnet18", {"num_classes": 1}),
     ],
 )
@@ -455,7 +456,7 @@ def test_the_network_that_the_command_names_may_be_anything(tmp_path: Path) -> N
     checkpoint = checkpoints.read(saved(own(network), tmp_path))
     wanted = {"model": checkpoint.contract["model"], "preprocess": WANTED["preprocess"]}
     checkpoints.settle(checkpoint, deepcopy(wanted), ["model=mine"], False)
-    with pytest.raises(DetectorError, match="cannot build it"):  # it was tried, and is no network
+    with pytest.raises(GenspotError, match="cannot build it"):  # it was tried, and is no network
         checkpoint.build(checkpoint.contract["model"])
 
 
@@ -470,7 +471,7 @@ def linear(inputs: int, outputs: int) -> dict[str, Any]:
         (linear(32, 1), r"no two logits of shape \(2, 1\) but \(2, 3, 32, 1\)"),
         ({"_target_": "torch.nn.Linear", "size": 3}, "no two logits .* but TypeError"),
         ({**linear(32, 1), "_partial_": True}, "no two logits"),
-        ({"_target_": "detector.backbones.resnet", "arch": "resnet1"}, "no two logits .*resnet1"),
+        ({"_target_": "genspot.detector.backbones.resnet", "arch": "resnet1"}, "no two logits .*resnet1"),
     ],
     ids=["of a size that no memory holds", "no detector", "other arguments", "half", "unknown"],
 )
@@ -478,7 +479,7 @@ def test_layers_that_do_not_fit_are_refused_at_no_cost(
     network: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:
     state = {"weight": torch.ones(1, 32), "bias": torch.ones(1)}
-    with pytest.raises(DetectorError, match=expected) as error:
+    with pytest.raises(GenspotError, match=expected) as error:
         settled(network, tmp_path, state=state)
     assert str(error.value).isprintable() and "file.pth" in str(error.value)
 
@@ -486,7 +487,7 @@ def test_layers_that_do_not_fit_are_refused_at_no_cost(
 @pytest.mark.parametrize("name", ["../../../x", "a,b", "x'y", "[a]", "a=b", "${seed}", "", "/x"])
 def test_a_checkpoint_names_data_and_study_by_no_path(name: str) -> None:
     for key, group in (("data", "data"), ("study", "experiments")):
-        with pytest.raises(DetectorError, match=f"which is no file of {group}"):
+        with pytest.raises(GenspotError, match=f"which is no file of {group}"):
             contracts.choice({key: name}, key)
         assert contracts.choice({key: "my set_1.0"}, key) == f"{group}='my set_1.0'"
 
@@ -541,7 +542,7 @@ def test_what_was_typed_must_agree_unless_the_user_insists() -> None:
     other = deepcopy(WANTED)
     other["preprocess"]["mean"] = [0.5, 0.5, 0.5]
     for typed in (["preprocess.mean=[0.5,0.5,0.5]"], ["++preprocess.mean=[0.5,0.5,0.5]"]):
-        with pytest.raises(DetectorError, match=r"preprocess\.mean=\[0\.485.*contract=override"):
+        with pytest.raises(GenspotError, match=r"preprocess\.mean=\[0\.485.*contract=override"):
             checkpoints.settle(a_checkpoint(), other, typed, False)
     insisted = checkpoints.settle(a_checkpoint(), other, typed, True)
     assert insisted["preprocess"]["mean"] == [0.5, 0.5, 0.5]
@@ -551,7 +552,7 @@ def test_what_was_typed_must_agree_unless_the_user_insists() -> None:
 def test_another_model_is_refused_unless_the_user_insists() -> None:
     other = deepcopy(WANTED)
     other["model"] = {"name": "resnet18", "network": {"_target_": "mine", "arch": "resnet18"}}
-    with pytest.raises(DetectorError, match=r"model\.name=resnet50, not resnet18.*override"):
+    with pytest.raises(GenspotError, match=r"model\.name=resnet50, not resnet18.*override"):
         checkpoints.settle(a_checkpoint(), other, ["model=resnet18"], False)
     insisted = checkpoints.settle(a_checkpoint(), other, ["model=resnet18"], True)
     assert insisted["model"] == other["model"]
@@ -570,9 +571,9 @@ def test_local_weights_fill_all_but_the_last_layer(tmp_path: Path) -> None:
     filled = resnet("resnet18", str(tmp_path / "w.pth"))
     assert torch.equal(filled.conv1.weight, source.conv1.weight)  # type: ignore[arg-type]
     assert not torch.equal(filled.fc.weight, source.fc.weight)  # type: ignore[arg-type]
-    with pytest.raises(DetectorError, match=r"resnet50: .* differs"):
+    with pytest.raises(GenspotError, match=r"resnet50: .* differs"):
         resnet("resnet50", str(tmp_path / "w.pth"))
-    with pytest.raises(DetectorError, match=r"model.weights=null"):
+    with pytest.raises(GenspotError, match=r"model.weights=null"):
         resnet("resnet18", str(tmp_path / "missing.pth"))
 
 

@@ -118,12 +118,12 @@ MISTAKES = {
     ),
     "a store of no kind": (
         ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
-        + ["data.store=zip"],
-        ["data.store=zip", "files or packed"],
+        + ["genspot.data.packed.reader=zip"],
+        ["genspot.data.packed.reader=zip", "files or packed"],
     ),
     "a store that was never packed": (
         ["data=folder", "data.train=whole", "data.val=whole", "generator=folder", "folder=whole"]
-        + ["model.weights=null", "data.store=packed"],
+        + ["model.weights=null", "genspot.data.packed.reader=packed"],
         ["whole.packed", "task=pack data=folder"],
     ),
     "nothing to pack": (["task=pack", "data=folder"], ["data.train=PATH"]),

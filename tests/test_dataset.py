@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from augment.blur import Blur
-from augment.jpeg import JPEG
-from data.dataset import STAND_INS, ImageDataset, collate
-from data.folders import table
-from data.module import ImageDataModule
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
+from genspot.data.dataset import STAND_INS, ImageDataset, collate
+from genspot.data.layout import table
+from genspot.data.datamodule import ImageDataModule
 
 ROWS = 7
 DRAWS = [(epoch, row) for epoch in (0, 1) for row in range(ROWS)]

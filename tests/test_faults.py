@@ -16,7 +16,7 @@ import pytest
 
 import conftest
 from conftest import RESNET, ROOT, Run, finished
-from detector import archives
+from genspot.detector import safe_load as archives
 from test_resume import assert_same_results, signalled
 from test_signals import CODES, told
 

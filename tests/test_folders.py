@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from data.errors import DataError
-from data.folders import SCHEMA, find, images_in, table
-from data.index import scan
+from genspot.common.errors import GenspotError
+from genspot.data.layout import SCHEMA, find, images_in, table
+from genspot.data.index import scan
 
 
 def touch(*paths: Path) -> None:
@@ -32,7 +32,7 @@ def rows(found: pa.Table, root: Path) -> list[tuple[str, str, int]]:
 
 
 def refused(folder: Path, classes: list[str] | str | None) -> str:
-    with pytest.raises(DataError) as error:
+    with pytest.raises(GenspotError) as error:
         scan(folder, "gan", classes)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -141,7 +141,7 @@ def test_find_every_image_below_a_folder(tmp_path: Path) -> None:
 def test_find_nothing(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     for inputs in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(DataError) as error:
+        with pytest.raises(GenspotError) as error:
             find(inputs)
         assert str(inputs) in str(error.value) and "\n" not in str(error.value)
 
@@ -172,7 +172,7 @@ def test_a_class_whose_name_is_not_utf8(tmp_path: Path, monkeypatch: pytest.Monk
         if name == "moved":
             for file in (tmp_path / ".set.index.arrow", tmp_path / "set"):
                 file.rename(file.with_name(file.name.replace("set", name)))
-            monkeypatch.setattr("data.index.images_in", None)
+            monkeypatch.setattr("genspot.data.index.images_in", None)
         found = rows(scan(tmp_path / name, "gan", "any"), tmp_path / name)
         kind = r"caf\xe9"
         assert found == [
@@ -199,6 +199,6 @@ def test_a_folder_that_cannot_be_listed_is_one_line(
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr("os.listdir", refuse)
-    with pytest.raises(DataError, match=r"cannot be listed: Permission denied$") as error:
+    with pytest.raises(GenspotError, match=r"cannot be listed: Permission denied$") as error:
         images_in(tmp_path)
     assert str(tmp_path) in str(error.value)

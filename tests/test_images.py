@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.transforms import functional
 
-from data.images import centre_crop, pad, random_crop, read, resize
+from genspot.data.image_io import centre_crop, pad, random_crop, read, resize
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 40)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-import data.index
+import genspot.data.index
 from conftest import save_image, save_set
-from data.folders import EXTENSIONS, LABELS, SCHEMA
-from data.index import INDEX, Index, Section, open_index, places, read_index, scan, write_index
+from genspot.data.layout import EXTENSIONS, LABELS, SCHEMA
+from genspot.data.index import INDEX, Index, Section, open_index, places, read_index, scan, write_index
 
 Classes = list[str] | str | None
 UNKNOWN = (None, None, None)
@@ -82,13 +82,13 @@ def classes(tmp_path: Path) -> Path:
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The halves that are listed from now on."""
     seen: list[str] = []
-    images_in = data.index.images_in
+    images_in = genspot.data.index.images_in
 
     def spy(folder: str) -> list[str]:
         seen.append(folder)
         return images_in(folder)
 
-    monkeypatch.setattr(data.index, "images_in", spy)
+    monkeypatch.setattr(genspot.data.index, "images_in", spy)
     return seen
 
 
@@ -99,7 +99,7 @@ def nothing_listed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def refuse(folder: str) -> list[str]:
         raise AssertionError(f"listed {folder}")
 
-    return lambda: monkeypatch.setattr(data.index, "images_in", refuse)
+    return lambda: monkeypatch.setattr(genspot.data.index, "images_in", refuse)
 
 
 def test_an_index_equals_a_walk(folder: Path) -> None:
@@ -298,7 +298,7 @@ def test_where_nothing_can_be_written_beside_the_index_lies_elsewhere(
 ) -> None:
     (tmp_path / "file").touch()
     candidates = [tmp_path / "file" / "index.arrow", tmp_path / "elsewhere" / "index.arrow"]
-    monkeypatch.setattr(data.index, "places", lambda root: candidates)
+    monkeypatch.setattr(genspot.data.index, "places", lambda root: candidates)
     assert holds(folder)
     assert candidates[1].is_file()
     nothing_listed()
@@ -311,7 +311,7 @@ def test_where_nothing_can_be_written_at_all_the_table_is_right(
     def refuse(place: Path, index: Index) -> None:
         raise PermissionError(13, "Permission denied", str(place))
 
-    monkeypatch.setattr(data.index, "write_index", refuse)
+    monkeypatch.setattr(genspot.data.index, "write_index", refuse)
     for _ in range(2):
         assert holds(folder)
     assert not places(str(folder))[0].exists()
@@ -322,7 +322,7 @@ def test_an_old_index_that_cannot_be_replaced_is_not_believed(
 ) -> None:
     assert holds(folder)
     add(folder / "0_real")
-    write = data.index.write_index
+    write = genspot.data.index.write_index
     beside = places(str(folder))[0]
 
     def refuse(place: Path, index: Index) -> None:
@@ -330,9 +330,9 @@ def test_an_old_index_that_cannot_be_replaced_is_not_believed(
             raise OSError(30, "Read-only file system", str(place))
         write(place, index)
 
-    monkeypatch.setattr(data.index, "write_index", refuse)
+    monkeypatch.setattr(genspot.data.index, "write_index", refuse)
     monkeypatch.setattr(
-        data.index, "places", lambda root: [beside, folder.with_name("other.arrow")]
+        genspot.data.index, "places", lambda root: [beside, folder.with_name("other.arrow")]
     )
     for _ in range(2):
         assert holds(folder)

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from detector import calibration, measures, metrics
-from detector.bootstrap import interval, replicate
-from detector.calibration import Fit
+from genspot.evaluation import calibration
+from genspot.evaluation import measures
+from genspot.evaluation import metrics
+from genspot.evaluation.bootstrap import interval, replicate
+from genspot.evaluation.calibration import Fit
 
 
 @st.composite

@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
-from detector.backbones import BlurPool, antialiased_resnet50, folded, resnet
-from detector.checkpoints import IMAGENET
-from detector.errors import DetectorError
-from detector.hardware import precision
-from detector.module import Detector
+from genspot.detector.backbones import BlurPool, antialiased_resnet50, folded, resnet
+from genspot.detector.checkpoint import IMAGENET
+from genspot.common.errors import GenspotError
+from genspot.detector.precision import precision
+from genspot.detector.module import Detector
 
 
 def detector(channels_last: bool = False) -> Detector:
@@ -185,7 +185,7 @@ def test_weights_that_are_none_are_refused_in_one_line(
     content: object, expected: str, tmp_path: Path
 ) -> None:
     torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(DetectorError, match=expected) as error:
+    with pytest.raises(GenspotError, match=expected) as error:
         resnet("resnet18", str(tmp_path / "weights.pth"))
     assert "weights_only" not in str(error.value)
     assert "\n" not in str(error.value)
@@ -205,7 +205,7 @@ def test_validation_without_a_readable_image_is_refused() -> None:
     batch["unreadable"] = [(0, "torn"), (1, "torn")]
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
-    with pytest.raises(DetectorError, match=r"no validation image could be read \(torn\)"):
+    with pytest.raises(GenspotError, match=r"no validation image could be read \(torn\)"):
         trainer.validate(detector(), DataLoader([batch], batch_size=None), verbose=False)
 
 
@@ -241,7 +241,7 @@ def fit(folder: Path, batches: list[dict[str, object]], epochs: int = 1) -> Dete
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_an_epoch_without_a_readable_training_image_is_refused(tmp_path: Path) -> None:
     expected = r"\(torn at 3, and 2 more files\)"
-    with pytest.raises(DetectorError, match=expected) as error:
+    with pytest.raises(GenspotError, match=expected) as error:
         fit(tmp_path, [unreadable(3, 4), unreadable(3), unreadable(9)])
     assert "\n" not in str(error.value)
     assert not (tmp_path / "best.ckpt").exists()

@@ -23,17 +23,17 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
-import augment.blur
-import augment.jpeg
-from augment.blur import Blur, blur
-from augment.fast import probe_images, proven
-from augment.jpeg import CODECS, JPEG
-from data.dataset import ImageDataset
-from data.folders import table
-from data.index import scan
-from data.packing import pack
-from data.simulated import photos, window
-from data.store import open_store
+import genspot.augment.blur
+import genspot.augment.jpeg
+from genspot.augment.blur import Blur, blur
+from genspot.augment.verified import probe_images, proven
+from genspot.augment.jpeg import CODECS, JPEG
+from genspot.data.dataset import ImageDataset
+from genspot.data.layout import table
+from genspot.data.index import scan
+from genspot.data.packed.writer import pack
+from genspot.data.simulated.build import photos, window
+from genspot.data.packed.reader import open_store
 
 CONF = Path(__file__).parents[1] / "conf"
 WINDOWS = 40
@@ -187,8 +187,8 @@ def test_any_view_of_an_image_is_degraded_alike(seen: str, sigma: float) -> None
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other builds may fall back, rightly")
 def test_this_build_takes_the_fast_ways() -> None:
-    assert augment.blur._exact is augment.blur._compiled
-    assert set(CODECS.values()) == {augment.jpeg._fastest}
+    assert genspot.augment.blur._exact is genspot.augment.blur._compiled
+    assert set(CODECS.values()) == {genspot.augment.jpeg._fastest}
 
 
 def test_draws_of_finds_what_the_streams_say(tmp_path: Path) -> None:

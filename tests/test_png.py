@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data import images, png
+from genspot.data import image_io as images
+from genspot.data import png
 
 Chunks = list[tuple[bytes, bytes]]
 HEAD = b"\x89PNG\r\n\x1a\n"

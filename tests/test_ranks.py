@@ -18,12 +18,14 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from conftest import ROOT, Run, save_set, tiny, with_model
-from data.images import read
-from data.index import scan
-from data.samplers import ShuffledShare
-from detector import calibration, hardware, metrics
-from detector.checkpoints import IMAGENET
-from detector.errors import DetectorError
+from genspot.data.image_io import read
+from genspot.data.index import scan
+from genspot.data.samplers import ShuffledShare
+from genspot.evaluation import calibration
+from genspot.detector import precision as hardware
+from genspot.evaluation import metrics
+from genspot.detector.checkpoint import IMAGENET
+from genspot.common.errors import GenspotError
 
 LIMIT = 240  # seconds that any run here may take; a hang would take for ever
 
@@ -252,7 +254,7 @@ def test_processes_that_the_trainer_does_not_know_of_are_refused(
     for name, value in started.items():
         monkeypatch.setenv(name, value)
     plain = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
-    with pytest.raises(DetectorError, match=r"trainer\.devices"):
+    with pytest.raises(GenspotError, match=r"trainer\.devices"):
         hardware.refuse_misfits(pl.Trainer(devices=1, **plain), sync_batchnorm=False)
     fitting = pl.Trainer(devices=2, strategy="ddp", **plain)
     hardware.refuse_misfits(fitting, sync_batchnorm=False)
@@ -261,7 +263,7 @@ def test_processes_that_the_trainer_does_not_know_of_are_refused(
 def test_synchronised_batch_norm_is_refused_on_cpus() -> None:
     plain = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
     hardware.refuse_misfits(pl.Trainer(devices=1, **plain), sync_batchnorm=True)
-    with pytest.raises(DetectorError, match="needs GPUs"):
+    with pytest.raises(GenspotError, match="needs GPUs"):
         hardware.refuse_misfits(
             pl.Trainer(devices=2, strategy="ddp", **plain), sync_batchnorm=True
         )

@@ -18,13 +18,18 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from detector import measures, metrics, report
-from detector.errors import DetectorError
-from detector.report import comparison, gallery, robustness, story
-from detector.report.columns import DECIDING, MEASURES, RANKING
-from detector.report.console import terminal
-from detector.report.runs import labels, read
-from detector.scores import write_parquet
+from genspot.evaluation import measures
+from genspot.evaluation import metrics
+from genspot import report
+from genspot.common.errors import GenspotError
+from genspot.report import comparison
+from genspot.report import gallery
+from genspot.report import robustness
+from genspot.report import summary as story
+from genspot.report.columns import DECIDING, MEASURES, RANKING
+from genspot.report.console import terminal
+from genspot.report.runs import labels, read
+from genspot.evaluation.scores import write_parquet
 from test_broken import DEEPER
 
 GENERATORS = ("sim_nearest", "a<b&c", "größe_$5%", "|pipe|*x*", "leer", "only_fakes")
@@ -519,11 +524,11 @@ def test_a_run_without_any_figure_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DetectorError, match=r"metrics\.json is missing"):
+    with pytest.raises(GenspotError, match=r"metrics\.json is missing"):
         report.write([tmp_path], tmp_path, "x")
     (tmp_path / "metrics.json").write_text("{")
     (tmp_path / "config.yaml").write_text("")
-    with pytest.raises(DetectorError, match="cannot be reported"):
+    with pytest.raises(GenspotError, match="cannot be reported"):
         report.write([tmp_path], tmp_path, "x")
 
 
@@ -531,7 +536,7 @@ def test_a_folder_without_a_finished_run_is_named(tmp_path: Path) -> None:
 def test_metrics_of_another_form_are_refused_in_one_line(told: str, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     (folder / "metrics.json").write_text(told)
-    with pytest.raises(DetectorError, match="cannot be reported: no bootstrap there"):
+    with pytest.raises(GenspotError, match="cannot be reported: no bootstrap there"):
         report.write([folder], folder, "x")
 
 

@@ -18,13 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from conftest import ROOT, Run, tiny
-from data.index import scan
-from data.samplers import ShuffledShare
-from detector import archives, guards, resume
-from detector.errors import DetectorError
-from detector.resume import RenamedCheckpointIO, find
-from detector.reuse import LAST_WRITTEN, finished, keep_config
-from detector.scores import replacing
+from genspot.data.index import scan
+from genspot.data.samplers import ShuffledShare
+from genspot.detector import safe_load as archives
+from genspot.detector import callbacks as guards
+from genspot.detector import resume
+from genspot.common.errors import GenspotError
+from genspot.detector.resume import RenamedCheckpointIO, find
+from genspot.runtime.run_folder import LAST_WRITTEN, finished, keep_config
+from genspot.evaluation.scores import replacing
 
 # Of a finished run; the report also names the folder.
 SAME = ("scores.parquet", "validation.parquet", "unreadable.csv", "metrics.csv")
@@ -109,7 +111,7 @@ def test_in_float16_the_loss_is_watched_and_gradients_are_left_to_the_scaler(
     guard.on_before_backward(trainer, module, torch.tensor(0.7 * 65536))
     guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters()))
     guard.on_before_backward(trainer, module, torch.tensor(torch.nan))
-    with pytest.raises(DetectorError, match="not finite at step 7"):
+    with pytest.raises(GenspotError, match="not finite at step 7"):
         guard.on_before_optimizer_step(trainer, module, torch.optim.SGD(module.parameters()))
     rows = list(csv.DictReader((tmp_path / "not_finite.csv").open()))
     assert [row["path"] for row in rows] == ["c", "a"]
@@ -171,7 +173,7 @@ def test_a_folder_with_other_settings_is_not_gone_on_with(left: str, tmp_path: P
 
     keep_config(tmp_path, cfg(1))
     (tmp_path / left).touch()
-    with pytest.raises(DetectorError, match="with other settings; remove it"):
+    with pytest.raises(GenspotError, match="with other settings; remove it"):
         keep_config(tmp_path, cfg(2))
     assert (tmp_path / left).is_file()
     keep_config(tmp_path, cfg(1))
@@ -210,7 +212,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     damage(tmp_path / "previous.ckpt", how)
     assert find(tmp_path, "auto") is None
     assert "beginning anew" in caplog.text
-    with pytest.raises(DetectorError, match="choose auto or never"):
+    with pytest.raises(GenspotError, match="choose auto or never"):
         find(tmp_path, "sometimes")
 
 

@@ -41,8 +41,8 @@ def test_every_doc_is_free_of_registry_hosts() -> None:
 @pytest.mark.parametrize(
     ("module", "others"),
     [
-        ("detector.studies", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
-        ("detector.tasks", {"wandb"}),
+        ("genspot.tasks.report", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
+        ("genspot.tasks.train", {"wandb"}),
     ],
 )
 def test_what_is_slow_to_import_is_imported_where_it_is_used(

@@ -18,8 +18,8 @@ from sklearn.metrics import average_precision_score
 from torchvision import transforms
 
 from conftest import ROOT, Run, save_image, save_set, tiny, with_model
-from detector.backbones import resnet
-from detector.checkpoints import IMAGENET
+from genspot.detector.backbones import resnet
+from genspot.detector.checkpoint import IMAGENET
 from wandb_files import begun, values
 
 
@@ -94,7 +94,7 @@ def test_a_packed_store_gives_the_same_bits(
     assert "34 of 34 images to pack" in packed.stdout
     again = run("task=pack", *tiny(sets), cwd=tmp_path)
     assert "0 of 34 images to pack" in again.stdout
-    words = [*tiny(sets), "data.store=packed", "workers=2", f"hydra.run.dir={tmp_path}/run"]
+    words = [*tiny(sets), "genspot.data.packed.reader=packed", "workers=2", f"hydra.run.dir={tmp_path}/run"]
     result = run(*words, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert scores(tmp_path / "run") == scores(trained)

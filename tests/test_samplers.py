@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.samplers import PlainShare, ShuffledShare
+from genspot.data.samplers import PlainShare, ShuffledShare
 
 some_rows = st.integers(0, 60)
 seeds = st.integers(0, 2**32 - 1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from detector.schedules import Plateau
+from genspot.detector.plateau import Plateau
 
 
 def rule(**changes: object) -> Plateau:

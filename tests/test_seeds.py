@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from detector import bootstrap, report
-from detector.report import seeds
-from detector.report.columns import MEASURES
-from detector.report.runs import Run, read
+from genspot.evaluation import bootstrap
+from genspot import report
+from genspot.report import seeds
+from genspot.report.columns import MEASURES
+from genspot.report.runs import Run, read
 from test_report import GENERATORS, Page, make_run, percent, show_in_a_browser, text
 
 AUGS = ("none", "größer & <besser>")

@@ -21,7 +21,7 @@ CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGUSR1": 143, "SIGUSR2"
 
 START = """
 import os, signal, sys, time
-from detector import signals
+from genspot.runtime import shutdown as signals
 signals.ECHO_S = signals.URGENT_S = 1.0
 inbox = signals.INBOX
 inbox.listen(lambda told: print("last words:", told, flush=True))

@@ -18,13 +18,14 @@ from omegaconf import OmegaConf
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from data import simulated, trivial
-from data.errors import DataError
-from data.folders import table
-from data.index import scan
-from data.module import ImageDataModule
-from data.simulated import BATCH, GUARD, OFFSETS, PHOTOS, build, photos, window
-from data.simulators import UPSAMPLERS, WEIGHTS, Simulator, load, simulate
+from genspot.data.simulated import build as simulated
+from genspot.data import shortcut_baseline as trivial
+from genspot.common.errors import GenspotError
+from genspot.data.layout import table
+from genspot.data.index import scan
+from genspot.data.datamodule import ImageDataModule
+from genspot.data.simulated.build import BATCH, GUARD, OFFSETS, PHOTOS, build, photos, window
+from genspot.data.simulated.generators import UPSAMPLERS, WEIGHTS, Simulator, load, simulate
 
 CONF = Path(__file__).parents[1] / "conf" / "generator"
 SIMULATORS = {
@@ -148,7 +149,7 @@ def test_a_set_by_another_recipe_is_refused_and_kept(
 
 def refused(folder: Path, **changes: Any) -> None:
     """One line that names `folder` and the mend."""
-    with pytest.raises(DataError, match=r"remove it.*paths\.datasets=PATH") as error:
+    with pytest.raises(GenspotError, match=r"remove it.*paths\.datasets=PATH") as error:
         make(folder, **changes)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
@@ -226,7 +227,7 @@ def test_a_setting_that_makes_no_set_is_refused_before_any_is_built(
 ) -> None:
     monkeypatch.setattr(simulated, "build", lambda *_: pytest.fail("built"))
     wrong = simulated.LEAST[name] - 1 if value == "least" else value
-    with pytest.raises(DataError) as error:
+    with pytest.raises(GenspotError) as error:
         module(SIZES | {name: wrong}).prepare_data()
     least = simulated.LEAST[name]
     assert str(error.value) == f"simulation.{name}={wrong}: give a whole number from {least} on"
@@ -308,7 +309,7 @@ def test_a_fake_does_not_depend_on_its_batch(windows: np.ndarray) -> None:
     [("sim_magic", "nearest", 2), ("sim_nearest", "magic", 2), ("sim_nearest", "nearest", 4)],
 )
 def test_unknown_simulators_are_one_line(name: str, upsampling: str, stages: int) -> None:
-    with pytest.raises(DataError) as error:
+    with pytest.raises(GenspotError) as error:
         load(name, upsampling, stages)
     assert "\n" not in str(error.value)
 

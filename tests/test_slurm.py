@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import slurm
+from genspot.runtime import slurm
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.ndimage import median_filter
 
 from conftest import save_image, save_set
-from data.index import scan
-from data.spectra import mean_spectrum, spectrum, write_spectra
+from genspot.data.index import scan
+from genspot.data.spectra import mean_spectrum, spectrum, write_spectra
 
 
 def test_a_spectrum_is_the_log_magnitude_of_what_the_median_leaves() -> None:

@@ -17,25 +17,25 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-import data.packing
-import data.store
-from augment.blur import Blur
-from augment.jpeg import JPEG
+import genspot.data.packed.writer
+import genspot.data.packed.reader
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
 from conftest import save_set
-from data import images
-from data.dataset import ImageDataset, Sample, collate
-from data.errors import DataError
-from data.folders import LABELS
-from data.index import scan
-from data.packing import pack
-from data.store import Packed, open_store, store_of
+from genspot.data import image_io as images
+from genspot.data.dataset import ImageDataset, Sample, collate
+from genspot.common.errors import GenspotError
+from genspot.data.layout import LABELS
+from genspot.data.index import scan
+from genspot.data.packed.writer import pack
+from genspot.data.packed.reader import Packed, open_store, store_of
 
 SHARD, BATCH = 6, 4
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (data.store, data.packing):
+    for module in (genspot.data.packed.reader, genspot.data.packed.writer):
         monkeypatch.setattr(module, "SHARD", SHARD)
         monkeypatch.setattr(module, "BATCH", BATCH)
 
@@ -89,7 +89,7 @@ class Written(NamedTuple):
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Written:
     found = Written([], [1000])
-    write = data.packing._write
+    write = genspot.data.packed.writer._write
 
     def spy(file: Path, *arguments: Any) -> None:
         if len(found.names) == found.limit[0]:
@@ -97,7 +97,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Written:
         found.names.append("/".join(file.parts[-2:]))
         write(file, *arguments)
 
-    monkeypatch.setattr(data.packing, "_write", spy)
+    monkeypatch.setattr(genspot.data.packed.writer, "_write", spy)
     return found
 
 
@@ -134,7 +134,7 @@ def stores_what_the_files_hold(folder: Path, classes: list[str] | str | None = N
 
 
 def refused(call: Callable[..., object], *arguments: Any) -> str:
-    with pytest.raises(DataError) as error:
+    with pytest.raises(GenspotError) as error:
         call(*arguments)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -223,7 +223,7 @@ def test_a_killed_pack_goes_on_where_it_was(plain: Path, written: Written, done:
 def test_a_pack_killed_within_a_shard_writes_that_shard_anew(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch, count = data.packing._batch, iter(range(1000))
+    batch, count = genspot.data.packed.writer._batch, iter(range(1000))
 
     def dying(*arguments: Any) -> pa.RecordBatch:
         if next(count) == 3:
@@ -231,7 +231,7 @@ def test_a_pack_killed_within_a_shard_writes_that_shard_anew(
         return batch(*arguments)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(data.packing, "_batch", dying)
+        patch.setattr(genspot.data.packed.writer, "_batch", dying)
         pack(plain, "gan", None)
     assert list(store_of(plain).rglob("*.partial"))
     pack(plain, "gan", None)
@@ -273,7 +273,7 @@ def test_a_broken_file_that_was_mended_is_packed_again(folder: Path) -> None:
 def test_a_byte_flipped_on_the_disk_is_found_before_the_shard_is_kept(
     plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verify = data.packing._verify
+    verify = genspot.data.packed.writer._verify
 
     def flip(file: Path, *arguments: Any) -> None:
         content = bytearray(file.read_bytes())
@@ -282,7 +282,7 @@ def test_a_byte_flipped_on_the_disk_is_found_before_the_shard_is_kept(
         verify(file, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(data.packing, "_verify", flip)
+        patch.setattr(genspot.data.packed.writer, "_verify", flip)
         assert "differs from the source" in refused(pack, plain, "gan", None)
     assert not (store_of(plain) / "0_real" / "00000.arrow").exists()
     pack(plain, "gan", None)
@@ -418,7 +418,7 @@ def test_a_pack_killed_after_a_removal_is_never_read_wrongly(
     away = plain.rename(tmp_path / "away")
     try:
         table, read = open_store(plain, "gan", None)
-    except DataError:
+    except GenspotError:
         return
     for row, path in enumerate(table["path"].to_pylist()):
         source = away / Path(path).relative_to(plain)

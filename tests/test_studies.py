@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from conftest import Run, tiny
-from detector import calibration
-from detector.errors import DetectorError
-from detector.report.gallery import SIDE
-from detector.scores import read_validation
-from detector.studies import find_runs
+from genspot.evaluation import calibration
+from genspot.common.errors import GenspotError
+from genspot.report.gallery import SIDE
+from genspot.evaluation.scores import read_validation
+from genspot.tasks.report import find_runs
 
 
 def metrics(folder: Path) -> dict:
@@ -131,5 +131,5 @@ def test_runs_are_found_directly_or_one_level_below(tmp_path: Path) -> None:
     found = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
     assert found == [tmp_path / name for name in ("sweep/a", "sweep/b", "single")]
     for wrong in ([], [str(tmp_path / "empty")], [str(tmp_path / "nowhere")]):
-        with pytest.raises(DetectorError, match="runs="):
+        with pytest.raises(GenspotError, match="runs="):
             find_runs(wrong)

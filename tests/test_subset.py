@@ -12,8 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from conftest import Run, tiny
-from detector import checkpoints, evaluation, tasks
-from detector.report.runs import training_set
+from genspot.detector import checkpoint as checkpoints
+from genspot.tasks import results as evaluation
+from genspot.tasks import train as tasks
+from genspot.report.runs import training_set
 
 pytestmark = pytest.mark.usefixtures("hydra_ready")
 

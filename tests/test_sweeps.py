@@ -18,8 +18,9 @@ from joblib import cpu_count
 from omegaconf import DictConfig, OmegaConf
 
 from conftest import ROOT, Run, tiny
-from launch import folders, sweeps
-from launch.errors import LaunchError
+from genspot.runtime import lock as folders
+from genspot.runtime import sweeps
+from genspot.common.errors import GenspotError
 
 CHORE = ["-m", "task=test"]
 CHORES = {"PYTHONPATH": str(ROOT / "tests")}
@@ -234,7 +235,7 @@ def test_only_the_first_process_of_a_run_locks_its_folder(
             with folders.alone(tmp_path):
                 pass
             monkeypatch.setenv(name, "0")
-            with pytest.raises(LaunchError, match="another run"), folders.alone(tmp_path):
+            with pytest.raises(GenspotError, match="another run"), folders.alone(tmp_path):
                 pass
 
 

@@ -26,10 +26,13 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 
 from conftest import ROOT
-from detector import loggers, measures, metrics, wandb_logging
-from detector.loggers import log_results
-from detector.scores import write_parquet
-from detector.wandb_logging import PatientLogger, wandb_logger
+from genspot.report import dashboard as loggers
+from genspot.evaluation import measures
+from genspot.evaluation import metrics
+from genspot.runtime import wandb_logger as wandb_logging
+from genspot.report.dashboard import log_results
+from genspot.evaluation.scores import write_parquet
+from genspot.runtime.wandb_logger import PatientLogger, wandb_logger
 from wandb_files import begun, records, values
 
 pytestmark = pytest.mark.usefixtures("wandb_alone")
@@ -188,7 +191,7 @@ def test_the_composed_configuration_fits_the_logger(tmp_path: Path) -> None:
         HydraConfig.instance().set_config(cfg)
         plain: Any = OmegaConf.to_container(cfg.logger, resolve=True)
     arguments = plain["logger"]["wandb"]
-    assert arguments.pop("_target_") == "detector.wandb_logging.wandb_logger"
+    assert arguments.pop("_target_") == "genspot.runtime.wandb_logger.wandb_logger"
     assert arguments.keys() == ARGUMENTS.keys() | {"save_dir", "subset"}
     assert arguments["config"].keys() == CONFIG.keys()
     assert arguments["classes"] == ["chair", "horse"]
@@ -236,8 +239,8 @@ def refusing() -> Iterator[str]:
 LOGGING = """
 import json, logging, sys
 from pathlib import Path
-from detector.loggers import log_results
-from detector.wandb_logging import wandb_logger
+from genspot.report.dashboard import log_results
+from genspot.runtime.wandb_logger import wandb_logger
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 folder, arguments = Path(sys.argv[1]), json.loads(sys.argv[2])
 logger = wandb_logger(**arguments, save_dir=str(folder))

@@ -21,8 +21,8 @@ import wandb
 from pytorch_lightning.loggers import WandbLogger
 
 from conftest import RESNET, ROOT, tiny
-from detector import wandb_logging
-from detector.wandb_logging import wandb_logger
+from genspot.runtime import wandb_logger as wandb_logging
+from genspot.runtime.wandb_logger import wandb_logger
 
 pytestmark = [
     pytest.mark.usefixtures("wandb_alone"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from augment.words import Resize, degradations
+from genspot.augment.degradations import Resize, degradations
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 31, 3), dtype=np.uint8)
 

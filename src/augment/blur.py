@@ -10,8 +10,8 @@ import numpy as np
 from albumentations import ImageOnlyTransform
 from scipy.ndimage import gaussian_filter
 
-from augment.fast import probe_images, proven
-from augment.ranges import as_range
+from genspot.augment.verified import probe_images, proven
+from genspot.augment.ranges import as_range
 
 SIGMA_LIMIT = 100.0  # pixels; a wider kernel than any image here is a slip of the keyboard
 STILL = 1e-15  # SciPy leaves an image alone below this sigma
@@ -63,7 +63,7 @@ def scipy_blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 def _compiled(image: np.ndarray, sigma: float) -> np.ndarray:
     """The same bits, about four times as fast."""
-    from augment.kernels import truncating_blur, weights
+    from genspot.augment.blur_kernels import truncating_blur, weights
 
     blurred = np.empty(image.shape, np.uint8)
     # numba's signature asks for a writable array, though it only reads.

@@ -11,8 +11,8 @@ import numpy as np
 from albumentations import ImageOnlyTransform
 from PIL import Image
 
-from augment.fast import probe_images, proven
-from augment.ranges import as_range
+from genspot.augment.verified import probe_images, proven
+from genspot.augment.ranges import as_range
 
 
 def opencv_jpeg(image: np.ndarray, quality: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch.utils.data import Dataset
 
-from data import images
+from genspot.data import image_io as images
 
 Draw = tuple[int, int]  # (epoch, row): what a sampler yields
 LONGEST = 65_500  # pixels of a side; the JPEG of a degradation holds no longer ones
@@ -36,7 +36,7 @@ class ImageDataset(Dataset[Sample]):
     size, or where a run was resumed.
 
     Args:
-        table: of `data.folders.SCHEMA`.
+        table: of `genspot.data.layout.SCHEMA`.
         augment: degrades the whole image, before the crop, so that the phase of JPEG's grid in
             the crop stays random; None leaves it as it is.
         resize: pixels of the shorter side before all else; None keeps the size.
@@ -99,7 +99,7 @@ class ImageDataset(Dataset[Sample]):
         """The image of `row`, resized.
 
         Raises:
-            UnreadableError: it is too long to be degraded, or another reason of `data.images`.
+            UnreadableError: it is too long to be degraded, or another reason of `genspot.data.image_io`.
             Exception: whatever PIL raises.
         """
         image = images.resize(self.read(row), self.resize)

@@ -24,8 +24,8 @@ import pyarrow.compute
 from filelock import FileLock
 from tqdm import tqdm
 
-from data import images
-from data.folders import SCHEMA, Half, halves, images_in, utf8
+from genspot.data import image_io as images
+from genspot.data.layout import SCHEMA, Half, halves, images_in, utf8
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Index:
         return Index(self.root, [one for one, _ in parts.values()], pa.concat_tables(tables))
 
     def samples(self, generator: str) -> pa.Table:
-        """The table of samples (`data.folders.SCHEMA`) under the name `generator`."""
+        """The table of samples (`genspot.data.layout.SCHEMA`) under the name `generator`."""
         codes = np.zeros(self.table.num_rows, np.int32)
         column = pa.DictionaryArray.from_arrays(codes, pa.array([generator]))
         place = SCHEMA.get_field_index("generator")
@@ -107,7 +107,7 @@ class Index:
 
 
 def scan(folder: str | Path, generator: str, classes: list[str] | str | None) -> pa.Table:
-    """The table of samples below `folder`, by way of its index; see `data.folders.halves`."""
+    """The table of samples below `folder`, by way of its index; see `genspot.data.layout.halves`."""
     return open_index(folder, generator, classes).samples(generator)
 
 
@@ -115,7 +115,7 @@ def open_index(folder: str | Path, generator: str, classes: list[str] | str | No
     """The index of the images below `folder`, made or brought up to date where it must be.
 
     Raises:
-        DataError: see `data.folders.halves`.
+        GenspotError: see `genspot.data.layout.halves`.
     """
     wanted = halves(folder, generator, classes)
     root = os.path.abspath(folder)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from data.dataset import Draw
+from genspot.data.dataset import Draw
 
 
 class ShuffledShare(Sampler[Draw]):

@@ -17,8 +17,8 @@ import pyarrow as pa
 from PIL import Image
 from tqdm import tqdm
 
-from data import images
-from data.folders import LABELS
+from genspot.data import image_io as images
+from genspot.data.layout import LABELS
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
-from detector.errors import DetectorError
-from detector.scores import Collected, gather
+from genspot.common.errors import GenspotError
+from genspot.evaluation.scores import Collected, gather
 
 Batch = dict[str, Any]
 
@@ -98,7 +98,7 @@ class Detector(pl.LightningModule):
     def _pass_over(self, unreadable: list[tuple[int, str]]) -> None:
         """Pass over a batch without a readable image; where others wait for its gradient, stop."""
         if self._trainer is not None and self.trainer.world_size > 1:
-            raise DetectorError(
+            raise GenspotError(
                 f"process {self.global_rank} found no readable image in a whole batch "
                 f"({unreadable[0][1]}, and {len(unreadable) - 1} more); mend the training set"
             )
@@ -107,13 +107,13 @@ class Detector(pl.LightningModule):
         """Refuse an epoch that has taught nothing, before its validation makes a checkpoint of it.
 
         Raises:
-            DetectorError: no training image of the whole epoch could be read.
+            GenspotError: no training image of the whole epoch could be read.
         """
         if not self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         if not self.learned:
             reasons = self.refused["train"].unreadable
-            raise DetectorError(
+            raise GenspotError(
                 f"no training image of a whole epoch could be read ({next(iter(reasons.values()))}"
                 f", and {len(reasons) - 1} more files); mend the training set"
             )
@@ -138,7 +138,7 @@ class Detector(pl.LightningModule):
         seen = self.trainer.strategy.reduce(self.val_loss.weight.clone(), reduce_op="sum")
         if not seen:
             reason = next(iter(gather(self.refused["val"]).unreadable.values()), "it is empty")
-            raise DetectorError(f"no validation image could be read ({reason}); mend data.val")
+            raise GenspotError(f"no validation image could be read ({reason}); mend data.val")
         # Every process takes part here, also one that had no images; its log would not.
         self.log("val/loss", self.val_loss.compute())
         self.log_dict(self.val_metrics.compute(), prog_bar=True)

@@ -12,9 +12,9 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.loggers import CSVLogger, Logger
 
-from detector import archives
-from detector.errors import DetectorError
-from detector.scores import replacing
+from genspot.detector import safe_load as archives
+from genspot.common.errors import GenspotError
+from genspot.evaluation.scores import replacing
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ def find(folder: Path, choice: str) -> Path | None:
         choice: "auto" takes the last one, or where that is damaged the one before; "never" none.
 
     Raises:
-        DetectorError: `choice` is something else.
+        GenspotError: `choice` is something else.
     """
     if choice not in ("auto", "never"):
-        raise DetectorError(f"resume={choice}: choose auto or never")
+        raise GenspotError(f"resume={choice}: choose auto or never")
     damaged = []
     for name in (LAST, PREVIOUS) if choice == "auto" else ():
         path = folder / name

@@ -1,0 +1,10 @@
+"""The error for what a user can correct."""
+
+from __future__ import annotations
+
+
+class GenspotError(ValueError):
+    """A mistake that the user can correct.
+
+    The message is one line: what is wrong, where, and what to do.
+    """

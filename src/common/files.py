@@ -1,0 +1,43 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that is renamed to `path` when the block ends.
+
+    The content is flushed to the disk before the rename, so no reader meets half a file. If the
+    block raises, the temporary file is removed and `path` keeps its former content.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write `text` to `path` in UTF-8."""
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write `content` to `path` as JSON.
+
+    Raises:
+        ValueError: `content` holds NaN or infinity, which JSON has no form for.
+    """
+    write_text(json.dumps(content, indent=2, allow_nan=False), path)

@@ -1,0 +1,114 @@
+"""Simulated generators: small autoencoders whose decoders upsample as real generators do.
+
+A detector of generated images learns what upsampling leaves behind, so an autoencoder that
+reconstructs a real photograph through such a decoder makes fakes to learn from, without any GAN
+(Zhang, Karaman & Chang, "Detecting and simulating artifacts in GAN fake images", WIFS 2019).
+Theirs is trained against a discriminator; these match the photograph's pixels and its
+high-frequency energy instead, which keeps them small and stops sharpness from betraying them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.nn import functional
+
+from genspot.common.errors import GenspotError
+
+WEIGHTS = Path(__file__).with_name("simulators.safetensors")
+
+# The decoder's way of doubling height and width; each is one family of real generators.
+UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
+
+
+def _up(kind: str, inputs: int, outputs: int) -> nn.Module:
+    """One doubling of height and width, `inputs` to `outputs` channels."""
+    if kind in ("nearest", "bilinear"):  # ProGAN; StyleGAN
+        return nn.Sequential(
+            nn.Upsample(scale_factor=2, mode=kind), nn.Conv2d(inputs, outputs, 3, padding=1)
+        )
+    if kind == "deconv4":  # DCGAN: the kernel is a multiple of the stride
+        return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+    if kind == "deconv3":  # CycleGAN: it is not, so neighbours overlap unevenly
+        return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+    if kind == "shuffle":  # super-resolution
+        return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
+    raise GenspotError(f"unknown upsampling {kind!r}; choose one of {', '.join(UPSAMPLERS)}")
+
+
+class Simulator(nn.Module):
+    """Autoencoder of RGB images in [0, 1], shape N×3×H×W; H and W multiples of 2**stages.
+
+    A third stage sits inside the two others, so that a trained simulator of two can grow by one,
+    as ProGAN does; three at once hardly train.
+
+    Args:
+        upsampling: one of `UPSAMPLERS`.
+        stages: how often the encoder halves and the decoder doubles the size (2 or 3).
+    """
+
+    def __init__(self, upsampling: str, stages: int = 2) -> None:
+        super().__init__()
+        if stages not in (2, 3):
+            raise GenspotError(f"a simulator has 2 or 3 upsampling stages, not {stages}")
+        self.encode = nn.Sequential(
+            nn.Conv2d(3, 32, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 64, 3, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(64, 64, 3, padding=1),
+        )
+        self.inner = nn.Sequential()
+        if stages == 3:
+            down = nn.Conv2d(64, 192, 3, stride=2, padding=1)
+            self.inner = nn.Sequential(down, nn.LeakyReLU(0.2), _up(upsampling, 192, 64))
+        self.decode = nn.Sequential(
+            _up(upsampling, 64, 32),
+            nn.LeakyReLU(0.2),
+            _up(upsampling, 32, 16),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(16, 3, 1),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        decoded: torch.Tensor = self.decode(self.inner(self.encode(images)))
+        return decoded
+
+
+def load(name: str, upsampling: str, stages: int) -> Simulator:
+    """The shipped simulator `name`, ready to run on the CPU in float32."""
+    prefix = f"{name}."
+    weights = {
+        key.removeprefix(prefix): value.float()
+        for key, value in load_file(WEIGHTS).items()
+        if key.startswith(prefix)
+    }
+    if not weights:
+        raise GenspotError(f"no weights for simulator {name!r} in {WEIGHTS.name}")
+    simulator = Simulator(upsampling, stages)
+    if {key: value.shape for key, value in weights.items()} != {
+        key: value.shape for key, value in simulator.state_dict().items()
+    }:
+        raise GenspotError(f"{name} is not a simulator of {stages} stages of {upsampling!r}")
+    simulator.load_state_dict(weights)
+    return simulator.eval()
+
+
+@torch.inference_mode()
+def simulate(simulator: Simulator, images: np.ndarray) -> np.ndarray:
+    """The fakes of real images, `uint8` N×H×W×3 to the same."""
+    batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    fakes = simulator(batch).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return fakes.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def sharpness(images: torch.Tensor) -> torch.Tensor:
+    """Log energy of the Laplacian of each image, shape N."""
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=images.device)
+    high = functional.conv2d(images.flatten(0, 1).unsqueeze(1), kernel[None, None])
+    energy = high.square().mean((1, 2, 3)).add(1e-6).log()
+    return energy.view(images.shape[:2]).mean(1)

@@ -1,1 +1,0 @@
-"""Runs beside one another: their folders, and the jobs of a sweep."""
