@@ -1,0 +1,1 @@
+"""Figures from tables of scores: average precision, accuracy, calibration and their intervals."""

@@ -1,6 +1,6 @@
-"""Where to put the threshold, and how far probabilities are to be believed.
+"""Decision thresholds and the calibration of probabilities.
 
-Labels are 0 for real and 1 for fake; a logit above the threshold calls an image fake.
+Labels are 0 for real and 1 for fake; a logit above the threshold classifies an image as fake.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ import pyarrow as pa
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-TEMPERATURES = (0.01, 100.0)  # where a temperature is sought
+TEMPERATURE_RANGE = (0.01, 100.0)  # in which a temperature is sought
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What a validation set says of a detector's logits.
+    """Threshold and temperature, fitted on a validation set."""
 
-    Attributes:
-        threshold: see `fit_threshold`.
-        temperature: see `fit_temperature`.
-        images: how many it was fitted on.
-    """
-
-    threshold: float
-    temperature: float
-    images: int
+    threshold: float  # a logit; see `fit_threshold`
+    temperature: float  # see `fit_temperature`
+    images: int  # number of validation images
 
 
 def fit(validation: pa.Table) -> Fit | None:
-    """The fit on a table with `label` and `logit`; None where it lacks one of the classes."""
+    """Return the fit on a table with `label` and `logit`; None without images of both classes."""
     labels = validation["label"].to_numpy().astype(np.int64)
     logits = validation["logit"].to_numpy()
     if not {0, 1} <= set(labels.tolist()):
@@ -40,65 +34,70 @@ def fit(validation: pa.Table) -> Fit | None:
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """P(fake) in [0, 1], float64, of logits (N) divided by `temperature`."""
+    """Return P(fake) in [0, 1], float64, of N logits divided by `temperature`."""
     return np.asarray(expit(logits.astype(np.float64) / temperature))
 
 
 def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The logit threshold of the highest accuracy, averaged over reals and fakes.
+    """Return the threshold of the highest balanced accuracy, the mean of both classes' accuracies.
 
-    Midway between neighbouring logits; the one nearest 0 among equals. Where nothing is better
-    than to call all images alike, it lies at the end of the logits.
+    It lies midway between neighbouring logits; among equally good thresholds it is the one
+    nearest to 0. Where one decision for all images is best, it is at the end of the logits.
 
     Args:
         labels: N of them, of both classes.
         logits: N of them, finite.
     """
-    thresholds, reals, fakes = _cuts(labels, logits)
-    right = reals * fakes.max() + fakes * reals.max()  # whole numbers, so that equals are equal
-    best = thresholds[right == right.max()]
+    thresholds, reals, fakes = _candidate_thresholds(labels, logits)
+    correct = reals * fakes.max() + fakes * reals.max()  # whole numbers: ties are exact
+    best = thresholds[correct == correct.max()]
     return float(best[np.argmin(np.abs(best))])
 
 
-def best_accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The highest plain accuracy in [0, 1] that any threshold reaches on these very images.
+def oracle_accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
+    """Return the highest accuracy in [0, 1] that any threshold reaches on these very images.
 
-    An oracle: it is chosen by the labels it is judged on, and no detector can be run at it.
+    It is an upper bound: the threshold is chosen with the labels that it is judged by.
     """
-    _, reals, fakes = _cuts(labels, logits)
+    _, reals, fakes = _candidate_thresholds(labels, logits)
     return float((reals + fakes).max() / len(labels))
 
 
 def tpr_at_fpr(labels: np.ndarray, logits: np.ndarray, fpr: float) -> float:
-    """The highest share of fakes found while at most `fpr` of the reals are called fake.
+    """Return the highest true-positive rate at a false-positive rate of at most `fpr`.
 
-    All in [0, 1]; of fewer than 1 / `fpr` reals none may be. Both classes must be there.
+    All rates lie in [0, 1]. With fewer than 1 / `fpr` real images, no real image may be
+    classified as fake. Both classes must be present.
     """
-    _, reals, fakes = _cuts(labels, logits)
-    false_positives = (reals.max() - reals) / reals.max()
-    return float(fakes[false_positives <= fpr].max() / fakes.max())
+    _, reals, fakes = _candidate_thresholds(labels, logits)
+    false_positive_rates = (reals.max() - reals) / reals.max()
+    return float(fakes[false_positive_rates <= fpr].max() / fakes.max())
 
 
-def _cuts(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All thresholds that differ, ascending, with the reals and the fakes that each has right.
+def _candidate_thresholds(
+    labels: np.ndarray, logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return all distinct thresholds, ascending, with the correct reals and fakes at each.
 
-    The first has all fakes right and no real, the last all reals and no fake.
+    At the first all fakes and no reals are correct, at the last all reals and no fakes.
     """
     levels, ranks = np.unique(logits.astype(np.float64), return_inverse=True)
-    below = np.nextafter(levels, -np.inf)  # midway of neighbours without room is the upper
-    middles = np.minimum(levels[:-1] / 2 + levels[1:] / 2, below[1:])
-    thresholds = np.concatenate([below[:1], middles, levels[-1:]])
+    below = np.nextafter(levels, -np.inf)
+    # Without a float between two neighbours, their midpoint would round to the upper one.
+    midpoints = np.minimum(levels[:-1] / 2 + levels[1:] / 2, below[1:])
+    thresholds = np.concatenate([below[:1], midpoints, levels[-1:]])
     reals = np.bincount(ranks[labels == 0], minlength=len(levels))
     fakes = np.bincount(ranks[labels == 1], minlength=len(levels))
-    passed = np.cumsum(np.append(0, fakes))
-    return thresholds, np.cumsum(np.append(0, reals)), passed[-1] - passed
+    missed_fakes = np.cumsum(np.append(0, fakes))
+    return thresholds, np.cumsum(np.append(0, reals)), missed_fakes[-1] - missed_fakes
 
 
 def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature T in [0.01, 100] of the least negative log likelihood of sigmoid(logit / T).
+    """Return the temperature T that minimises the negative log likelihood of sigmoid(logit / T).
 
-    Guo et al., ICML 2017, section 4.2. Logits that part the classes have none and get 0.01, and
-    logits that say nothing 100; 1 where every T is as good in float64.
+    Guo et al., ICML 2017, section 4.2, with T in [0.01, 100]. Logits that separate the classes
+    perfectly have no minimum and give 0.01; uninformative logits give 100. If every T is equally
+    good in float64, the result is 1.
 
     Args:
         labels: N of them.
@@ -106,27 +105,28 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """
     margins = np.where(labels == 1, 1.0, -1.0) * logits.astype(np.float64)
 
-    def loss(log: float) -> float:
-        return float(np.logaddexp(0, -margins / np.exp(log)).mean())
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0, -margins / np.exp(log_temperature)).mean())
 
-    low, high = np.log(TEMPERATURES)
-    # The loss falls, then rises: it is convex in 1 / T. The search nears a bound, never meets it.
+    low, high = np.log(TEMPERATURE_RANGE)
+    # The loss is convex in 1 / T, so it has one minimum. The search approaches a bound without
+    # reaching it, hence the bounds are candidates of their own.
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
     best = min((0.0, low, high, float(found.x)), key=loss)
-    return float(np.clip(np.exp(best), *TEMPERATURES))
+    return float(np.clip(np.exp(best), *TEMPERATURE_RANGE))
 
 
 def expected_calibration_error(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = 15
 ) -> float:
-    """The mean distance in [0, 1] of P(fake) from the share of fakes, over equal-width bins.
+    """Return the mean distance in [0, 1] between P(fake) and the fraction of fakes.
 
-    Guo et al., ICML 2017, section 2, for two classes by P(fake): Naeini et al., AAAI 2015. Each
-    bin weighs by its images; see `reliability`.
+    Guo et al., ICML 2017, section 2, for two classes by P(fake) as in Naeini et al., AAAI 2015.
+    Bins have equal width and are weighted by their number of images; see `reliability`.
     """
     distances = [
-        one["count"] * abs(one["confidence"] - one["frequency"])
-        for one in reliability(labels, probabilities, bins)
+        row["count"] * abs(row["confidence"] - row["frequency"])
+        for row in reliability(labels, probabilities, bins)
     ]
     return sum(distances) / len(labels)
 
@@ -134,29 +134,30 @@ def expected_calibration_error(
 def reliability(
     labels: np.ndarray, probabilities: np.ndarray, bins: int = 15
 ) -> list[dict[str, float]]:
-    """The reliability diagram: every bin of P(fake) that has images, from low to high.
+    """Return the reliability diagram: each bin of P(fake) with images, in ascending order.
 
     Args:
         labels: N of them, at least one.
         probabilities: N values of P(fake) in [0, 1].
-        bins: of equal width; each holds its upper edge, the first its lower one, too.
+        bins: number of bins of equal width. A bin includes its upper edge, the first bin also its
+            lower edge.
 
     Returns:
-        "low" and "high" (its edges), "count" (of images), "confidence" (their mean P(fake)) and
-        "frequency" (the share of fakes among them) of each bin.
+        For each bin "low" and "high" (its edges), "count" (number of images), "confidence" (mean
+        P(fake)) and "frequency" (fraction of fakes).
     """
     edges = np.linspace(0, 1, bins + 1)
-    places = np.searchsorted(edges[1:-1], probabilities)
+    bin_of_image = np.searchsorted(edges[1:-1], probabilities)
     result: list[dict[str, float]] = []
-    for place in np.unique(places).tolist():
-        mine = places == place
+    for index in np.unique(bin_of_image).tolist():
+        mask = bin_of_image == index
         result.append(
             {
-                "low": float(edges[place]),
-                "high": float(edges[place + 1]),
-                "count": int(mine.sum()),
-                "confidence": float(probabilities[mine].mean()),
-                "frequency": float(labels[mine].mean()),
+                "low": float(edges[index]),
+                "high": float(edges[index + 1]),
+                "count": int(mask.sum()),
+                "confidence": float(probabilities[mask].mean()),
+                "frequency": float(labels[mask].mean()),
             }
         )
     return result

@@ -1,144 +1,100 @@
-"""The one table of scores, from the batches of all ranks to `scores.parquet`."""
+"""The table of scores: one row per image, from the test loop to scores.parquet and back."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
+import pyarrow.compute
 import pyarrow.parquet
+from genspot.common.errors import GenspotError
+from genspot.common.tables import decode_dictionaries, write_parquet
+from genspot.evaluation.results import SCORE_COLUMNS
 
-if TYPE_CHECKING:
-    import torch  # not imported where scores are only read
-
-
-@dataclass
-class Collected:
-    """What a test loop has seen: rows of the table of samples, and their logits."""
-
-    rows: list[int] = field(default_factory=list)
-    logits: list[float] = field(default_factory=list)
-    padded: list[bool] = field(default_factory=list)
-    unreadable: dict[int, str] = field(default_factory=dict)  # row → reason
-
-    def add(self, rows: torch.Tensor, logits: torch.Tensor, padded: torch.Tensor) -> None:
-        self.rows += rows.tolist()
-        self.logits += logits.tolist()
-        self.padded += padded.tolist()
-
-    def refuse(self, unreadable: list[tuple[int, str]]) -> None:
-        self.unreadable.update(unreadable)
+SCORES_FILE = "scores.parquet"
+VALIDATION_FILE = "validation.parquet"
 
 
-def gather(own: Collected) -> Collected:
-    """What all ranks have seen together, on every rank."""
-    from torch import distributed  # here, for a report does without PyTorch
+def score_table(
+    samples: pa.Table, rows: list[int], logits: list[float], padded: list[bool]
+) -> pa.Table:
+    """Return the scored rows of `samples` in their order, with the columns of `SCORE_COLUMNS`.
 
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return own
-    shares: list[Collected | None] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(shares, own)
-    everything = Collected()
-    for share in shares:
-        assert share is not None
-        everything.rows += share.rows
-        everything.logits += share.logits
-        everything.padded += share.padded
-        everything.unreadable.update(share.unreadable)
-    return everything
-
-
-def score_table(samples: pa.Table, collected: Collected) -> pa.Table:
-    """The scored rows of `samples` in their order, with the columns `logit` and `padded`."""
-    order = np.argsort(collected.rows)
-    scored = samples.take(np.asarray(collected.rows, dtype=np.int64)[order])
-    logits = np.asarray(collected.logits, dtype=np.float32)[order]
-    padded = np.asarray(collected.padded, dtype=bool)[order]
-    return scored.append_column("logit", pa.array(logits)).append_column(
-        "padded", pa.array(padded)
-    )
+    Args:
+        samples: the table of samples, with the columns path, generator, class and label.
+        rows: the row in `samples` of each of N scored images, in any order.
+        logits: N logits.
+        padded: N flags: the image was smaller than the crop.
+    """
+    order = np.argsort(rows)
+    columns = {
+        "logit": np.asarray(logits, dtype=np.float32)[order],
+        "padded": np.asarray(padded, dtype=bool)[order],
+    }
+    table = samples.take(np.asarray(rows, dtype=np.int64)[order])
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    return table
 
 
-def unreadable_table(samples: pa.Table, collected: Collected) -> pa.Table:
-    """The rows of `samples` that could not be read, with the column `reason`."""
-    rows = sorted(collected.unreadable)
-    reasons = pa.array([collected.unreadable[row] for row in rows], pa.string())
+def unreadable_table(samples: pa.Table, unreadable: dict[int, str]) -> pa.Table:
+    """Return the rows of `samples` that could not be read, with the column `reason`.
+
+    Args:
+        samples: the table of samples.
+        unreadable: row in `samples` → why the image could not be read.
+    """
+    rows = sorted(unreadable)
+    reasons = pa.array([unreadable[row] for row in rows], pa.string())
     return samples.take(np.asarray(rows, dtype=np.int64)).append_column("reason", reasons)
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which then takes its name: no reader meets half a file.
+def read_scores(path: str | Path) -> pa.Table:
+    """Return the scores in a Parquet file, or in the scores.parquet of the run folder `path`.
 
-    It is on the disk before it is renamed. What could not be written leaves nothing behind.
+    Raises:
+        GenspotError: The file is missing or damaged, or is not a table of scores.
     """
-    partial = path.with_name(path.name + ".partial")
+    file = Path(path)
+    if file.is_dir():
+        file = file / SCORES_FILE
     try:
-        yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        table = pyarrow.parquet.read_table(file)
+    except FileNotFoundError as error:
+        raise GenspotError(f"{file} does not exist; a finished test writes it") from error
+    except (OSError, pa.ArrowException) as error:
+        raise GenspotError(f"{file} cannot be read: {error}; repeat the test") from error
+    check_scores(table, str(file))
+    return table
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """`table` as Parquet."""
-    with replacing(path) as partial:
-        pyarrow.parquet.write_table(table, partial)
+def check_scores(table: pa.Table, name: str) -> None:
+    """Check that `table`, called `name` in the message, can be evaluated; `padded` is optional.
+
+    Raises:
+        GenspotError: A column is missing, or a label is neither 0 nor 1.
+    """
+    for column in SCORE_COLUMNS:
+        if column != "padded" and column not in table.column_names:
+            raise GenspotError(f"{name} has no column {column}; give a table of scores")
+    labels = pyarrow.compute.unique(table["label"]).to_pylist()
+    if wrong := [label for label in labels if label not in (0, 1)]:
+        raise GenspotError(f"{name} has the label {wrong[0]}; write 0 for real and 1 for fake")
 
 
 def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
-    """The scores of validation images, and the crop that they were seen in."""
-    about = {"crop": str(crop)}
-    write_parquet(plain(table).replace_schema_metadata(about), folder / "validation.parquet")
+    """Write the scores of the validation images to `folder`, with the test crop in pixels."""
+    metadata = {"crop": str(crop)}
+    table = decode_dictionaries(table).replace_schema_metadata(metadata)
+    write_parquet(table, folder / VALIDATION_FILE)
 
 
 def read_validation(folder: Path, crop: int | None) -> pa.Table | None:
-    """What `write_validation` left in `folder` for the same crop, if it did."""
+    """Return what `write_validation` wrote for the same crop; None if there is no such file."""
     try:
-        table = pyarrow.parquet.read_table(folder / "validation.parquet")
+        table = pyarrow.parquet.read_table(folder / VALIDATION_FILE)
     except (OSError, pa.ArrowException):
         return None
-    about = table.schema.metadata or {}
-    return table if about.get(b"crop") == str(crop).encode() else None
-
-
-def plain(table: pa.Table) -> pa.Table:
-    """`table` with its dictionary columns as plain text."""
-    return pa.table(
-        {
-            name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
-    )
-
-
-def listing(tables: list[pa.Table]) -> pa.Table:
-    """Tables of unreadable images, one below the other."""
-    return pa.concat_tables([plain(table) for table in tables])
-
-
-def write_csv(table: pa.Table, path: Path) -> None:
-    """`table` as CSV."""
-    with replacing(path) as partial:
-        pyarrow.csv.write_csv(plain(table), partial)
-
-
-def write_json(content: dict[str, Any], path: Path) -> None:
-    """`content` as JSON; no NaN, which is none."""
-    write_text(json.dumps(content, indent=2, allow_nan=False), path)
-
-
-def write_text(text: str, path: Path) -> None:
-    """`text` in UTF-8."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    metadata = table.schema.metadata or {}
+    return table if metadata.get(b"crop") == str(crop).encode() else None

@@ -1,0 +1,100 @@
+"""What was published for the detector and the test sets of a run, beside the run's own figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from genspot.evaluation.results import PublishedReference
+
+
+def published_reference(
+    spec: Mapping[str, Any], trained_on: Mapping[str, Any], crop: int | None
+) -> PublishedReference | None:
+    """Return the published figures of one generator for a detector of this training, if any.
+
+    All are of a ResNet-50. The augmentations were compared on 20 classes, and the numbers of
+    classes with blur and JPEG at 0.5, both on the central 224 × 224 pixels or on whole images.
+    Nothing was published for classes drawn at random.
+
+    Args:
+        spec: settings of the generator (conf/generator/), with its `published` percentages.
+        trained_on: what the checkpoint was trained on (`results.TrainedOn`).
+        crop: side in pixels of the central crop; None: whole images.
+    """
+    data, aug = trained_on["data"], trained_on["aug"]
+    if trained_on["model"]["name"] != "resnet50" or crop not in (224, None):
+        return None
+    if trained_on.get("num_classes") is not None:
+        return None
+    key = aug if data == "progan_20cls" else data if aug == "blur_jpg_0.5" else None
+    figures = spec["published"].get(key, {})
+    suffix = "_uncropped" if crop is None else ""
+    if f"ap{suffix}" not in figures:
+        return None
+    accuracy = figures.get(f"acc{suffix}")
+    return {
+        "ap": figures[f"ap{suffix}"] / 100,
+        "acc": None if accuracy is None else accuracy / 100,
+        "unconfirmed": figures.get("unconfirmed", False),
+    }
+
+
+def annotate(
+    metrics: dict[str, Any],
+    specs: Mapping[str, Mapping[str, Any]],
+    scores: pa.Table,
+    unreadable: pa.Table,
+    trained_on: Mapping[str, Any],
+    crop: int | None,
+    degradations: Sequence[str] = (),
+) -> None:
+    """Add title, published figures and numbers of images to each generator of `metrics`.
+
+    Args:
+        metrics: the result of `metrics.evaluate`, changed in place.
+        specs: generator → its settings (conf/generator/).
+        scores: the table of scores.
+        unreadable: the images that could not be read.
+        trained_on: what the checkpoint was trained on (`results.TrainedOn`).
+        crop: side in pixels of the central crop; None: whole images.
+        degradations: of the test images; nothing was published for degraded images.
+    """
+    padded = _count_generators(scores.filter(scores["padded"]))
+    not_read = _count_generators(unreadable)
+    for name, spec in specs.items():
+        reference = None if degradations else published_reference(spec, trained_on, crop)
+        metrics["generators"][name] |= {
+            "title": spec["title"],
+            "published": reference,
+            "expected": spec["images"],
+            "padded": padded[name],
+            "unreadable": not_read[name],
+        }
+    references = [
+        figures["published"]
+        for figures in metrics["generators"].values()
+        if figures["status"] == "ok"
+    ]
+    complete = references and None not in references
+    metrics["mean"]["published"] = _mean_reference(references) if complete else None
+
+
+def _count_generators(table: pa.Table) -> Counter[str]:
+    return Counter(table["generator"].cast(pa.string()).to_pylist())
+
+
+def _mean_reference(references: list[PublishedReference]) -> PublishedReference:
+    accuracies = [reference["acc"] for reference in references]
+    return {
+        "ap": float(np.mean([reference["ap"] for reference in references])),
+        "acc": (
+            None
+            if None in accuracies
+            else float(np.mean([accuracy for accuracy in accuracies if accuracy is not None]))
+        ),
+        "unconfirmed": any(reference["unconfirmed"] for reference in references),
+    }

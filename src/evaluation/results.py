@@ -1,0 +1,185 @@
+"""The schema of a test's results: the columns of scores.parquet and the keys of metrics.json.
+
+Every figure is a fraction in [0, 1] unless its description says otherwise. Labels are 0 for real
+and 1 for fake; a higher logit means more likely fake.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import (
+    Annotated,
+    Any,
+    NamedTuple,
+    NotRequired,
+    Required,
+    TypedDict,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+
+class ScoreColumn(NamedTuple):
+    """A column of scores.parquet."""
+
+    type: str  # in Arrow's terms
+    values: str
+    meaning: str
+
+
+SCORE_COLUMNS = {
+    "path": ScoreColumn("large_string", "UTF-8", "path of the image file"),
+    "generator": ScoreColumn("string", "a name", "the test set: the generator of its fakes"),
+    "class": ScoreColumn("string", "a name or empty", "class of the image, such as a category"),
+    "label": ScoreColumn("int8", "0 or 1", "0 real, 1 fake"),
+    "logit": ScoreColumn("float32", "finite", "the detector's output; above 0 means fake"),
+    "padded": ScoreColumn(
+        "bool", "", "whether the image was smaller than the crop and was padded with zeros"
+    ),
+}
+
+Figure = float | None
+Interval = list[float]  # [lowest, highest]
+
+# None where a figure is not defined, such as `ap` of images of one class only.
+Measures = TypedDict(
+    "Measures",
+    {
+        "ap": Annotated[Figure, "average precision, of all classes of the generator pooled"],
+        "acc": Annotated[Figure, "accuracy at probability 0.5, that is at logit 0"],
+        "acc_real": Annotated[Figure, "accuracy at probability 0.5 on the real images"],
+        "acc_fake": Annotated[Figure, "accuracy at probability 0.5 on the fake images"],
+        "auroc": Annotated[Figure, "area under the ROC curve"],
+        "acc_val_threshold": Annotated[
+            Figure, "accuracy at the threshold fitted on the validation images (`fit`)"
+        ],
+        "acc_oracle": Annotated[
+            Figure, "accuracy at the best threshold for these very images: an upper bound"
+        ],
+        "tpr_at_fpr_0.01": Annotated[
+            Figure, "highest true-positive rate (fakes found) at a false-positive rate ≤ 0.01"
+        ],
+        "tpr_at_fpr_0.05": Annotated[
+            Figure, "highest true-positive rate at a false-positive rate ≤ 0.05"
+        ],
+        "ece": Annotated[Figure, "expected calibration error of P(fake), 15 bins"],
+        "ece_calibrated": Annotated[
+            Figure, "expected calibration error at the temperature fitted on validation (`fit`)"
+        ],
+    },
+)
+MEASURES = tuple(Measures.__annotations__)
+
+
+class PublishedReference(TypedDict):
+    """What was published for the same training set, augmentation and crop."""
+
+    ap: Annotated[float, "average precision"]
+    acc: Annotated[Figure, "accuracy at probability 0.5; null where it was not published"]
+    unconfirmed: Annotated[bool, "whether the figure was found in one source only"]
+
+
+class GeneratorMetrics(Measures):
+    """The figures of one generator: `Measures`, and these."""
+
+    status: Annotated[str, '"ok", "one class only" or "empty"']
+    images: Annotated[int, "number of scored images"]
+    real: Annotated[int, "number of scored real images"]
+    fake: Annotated[int, "number of scored fake images"]
+    ap_interval: Annotated[Interval | None, "confidence interval [lowest, highest] of `ap`"]
+    title: NotRequired[Annotated[str, "the generator's name in full"]]
+    published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
+    expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
+    padded: NotRequired[Annotated[int, "number of scored images smaller than the crop"]]
+    unreadable: NotRequired[Annotated[int, "number of images that could not be read"]]
+    shortcut_baseline_ap: NotRequired[
+        Annotated[Figure, "AP of a random forest on file size, colour, sharpness and JPEG grid"]
+    ]
+
+
+class MeanMetrics(Measures):
+    """Means over the generators with images of both classes, each generator counting once."""
+
+    generators: Annotated[int, "number of generators with images of both classes"]
+    images: Annotated[int, "number of their scored images"]
+    ap_interval: Annotated[Interval | None, "confidence interval [lowest, highest] of the mean AP"]
+    published: NotRequired[
+        Annotated[PublishedReference | None, "mean; null unless published for every generator"]
+    ]
+    shortcut_baseline_ap: NotRequired[Annotated[Figure, "mean of the generators' figures"]]
+
+
+class Evaluation(TypedDict):
+    """What is computed from a table of scores alone (`genspot.evaluate`)."""
+
+    generators: Annotated[dict[str, GeneratorMetrics], "figures by generator"]
+    mean: Annotated[MeanMetrics, "their means"]
+
+
+class CalibrationFit(TypedDict):
+    """What was fitted on the scores of the validation images."""
+
+    threshold: Annotated[float, "logit of the highest balanced accuracy"]
+    temperature: Annotated[float, "divisor of the logits in [0.01, 100] of the highest likelihood"]
+    images: Annotated[int, "number of validation images"]
+
+
+class BootstrapSettings(TypedDict):
+    """How the confidence intervals were computed."""
+
+    replicates: Annotated[int, "number of resamples"]
+    confidence: Annotated[float, "fraction of the resamples that an interval covers"]
+
+
+class TrainedOn(TypedDict, total=False):
+    """What the checkpoint was trained on, as the checkpoint states it."""
+
+    data: Required[Annotated[str, "name of the training set"]]
+    num_classes: Annotated[int | None, "number of classes drawn from it; null: all"]
+    aug: Required[Annotated[str | None, "name of the augmentation; null: unknown"]]
+    study: Annotated[str | None, "name of the study (experiments/)"]
+    seed: Annotated[int | None, "seed of the training; null: unknown"]
+    model: Required[
+        Annotated[dict[str, Any], "settings of the model: name, input, backbone, train, test"]
+    ]
+
+
+class Results(Evaluation):
+    """The content of metrics.json."""
+
+    title: Annotated[str, "heading of the report"]
+    checkpoint: Annotated[str, "path of the tested checkpoint"]
+    trained_on: Annotated[TrainedOn, "what the checkpoint was trained on"]
+    crop: Annotated[int | None, "side in pixels of the central crop; null: whole images"]
+    degradations: Annotated[list[str], "applied to the test images, in this order"]
+    seed: Annotated[int, "seed of this run and of the resamples"]
+    bootstrap: Annotated[BootstrapSettings, "settings of the confidence intervals"]
+    versions: Annotated[dict[str, str], "versions of Python and of the packages used"]
+    commit: Annotated[str | None, "git commit; + marks local changes; null: unknown"]
+    unreadable_in_training: Annotated[
+        int, "number of training and validation images that could not be read"
+    ]
+    fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
+    real_sets: Annotated[
+        dict[str, str], "generator → the set of real images it shares with other generators"
+    ]
+
+
+def result_rows(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Return (name, figures) of each generator of an `Evaluation`, then ("mean", …)."""
+    return [*results["generators"].items(), ("mean", results["mean"])]
+
+
+def describe_keys(schema: type) -> dict[str, tuple[str, str]]:
+    """Return key → (type, meaning) of one of the dictionaries above, for the documentation."""
+    described = {}
+    for key, hint in get_type_hints(schema, include_extras=True).items():
+        while get_origin(hint) in (Required, NotRequired):
+            (hint,) = get_args(hint)
+        value_type, meaning = get_args(hint)
+        type_name = re.sub(r"[\w.]+\.", "", inspect.formatannotation(value_type))
+        described[key] = (type_name.replace("None", "null"), meaning)
+    return described
