@@ -1,82 +1,145 @@
-"""Whether a run's folder already holds its results."""
+"""A run's folder: its name, its lock, its configuration, and whether it holds the results."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from filelock import FileLock, Timeout
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import write_text
+from genspot.common.ranks import is_rank_zero
+from genspot.common.run_files import (
+    BEST_CHECKPOINT,
+    CONFIG,
+    LAST_CHECKPOINT,
+    METRICS,
+    PREDICTIONS,
+    PREVIOUS_CHECKPOINT,
+    REPORT,
+    SCORES,
+    VALIDATION_SCORES,
+)
 
-LAST_WRITTEN = "report.html"  # of all that a run leaves: without it, the run was interrupted
-RESULTS = ("results.csv", "results.md", "results.tex")
+LOCK = ".lock"
+EXPORTS = ("results.csv", "results.md", "results.tex")
 
 
-def keep_config(folder: Path, cfg: DictConfig) -> None:
-    """Save the composed configuration as config.yaml, on rank 0.
+@functools.cache
+def run_id() -> str:
+    """Return the beginning of a run folder's name, the same on all processes of the run.
+
+    In a batch job of SLURM it stays the same when the job is requeued. Several runs in one job
+    differ in their command lines, of which six digits of a hash are kept.
 
     Raises:
-        GenspotError: the folder holds the results, a prediction, or the begun training of
-            another configuration.
+        GenspotError: this is one process of several, and they have no common name.
     """
-    # Imported here, for run.py only asks what is finished, and must not wait for Lightning.
-    from pytorch_lightning.utilities import rank_zero_only
-
-    from genspot.detector.resume import LAST, PREVIOUS
-    from genspot.evaluation.scores import write_text
-
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    config, text = folder / "config.yaml", _text(cfg)
-    known = config.read_text(encoding="utf-8") if config.is_file() else text
-    states = {"metrics.json": "a finished run", "predictions.csv": "a prediction"}
-    if cfg.resume == "auto":
-        states |= {LAST: "a begun training", PREVIOUS: "a begun training"}
-    for left, state in states.items():
-        if (folder / left).is_file() and known != text:
-            raise GenspotError(
-                f"{folder} holds {state} with other settings; remove it, or name another "
-                "folder: hydra.run.dir=PATH"
-            )
-    stale = [LAST_WRITTEN, "metrics.json", "scores.parquet", "validation.parquet", *RESULTS]
-    if cfg.resume == "never":
-        stale += [LAST, PREVIOUS, "best.ckpt"]
-    for name in stale:
-        (folder / name).unlink(missing_ok=True)
-    write_text(text, config)
+    command_line = "\0".join(sys.argv[1:]).encode(errors="surrogateescape")
+    digits, env = hashlib.sha256(command_line).hexdigest()[:6], os.environ
+    # In a shell on a node of SLURM, the same command may well mean another run.
+    if "SLURM_JOB_ID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        job = env["SLURM_JOB_ID"]
+        if "SLURM_ARRAY_JOB_ID" in env:
+            job = f"{env['SLURM_ARRAY_JOB_ID']}_{env['SLURM_ARRAY_TASK_ID']}"
+        return f"slurm-{job}-{digits}"
+    rendezvous = env.get("TORCHELASTIC_RUN_ID", "none")  # none: torchrun without --rdzv-id
+    if rendezvous != "none":
+        return f"torchrun-{rendezvous}-{digits}"
+    if int(env.get("WORLD_SIZE", "1")) > 1:
+        raise GenspotError(
+            "the processes of this run have no common name for its folder; give one: "
+            "torchrun --rdzv-id=NAME, or hydra.run.dir=PATH"
+        )
+    return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
 
 
-def _text(cfg: DictConfig) -> str:
-    """`cfg` as YAML, without `resume`, which is no part of what is run."""
-    kept = [str(key) for key in cfg if key != "resume"]
-    return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, kept), resolve=True)
+@contextlib.contextmanager
+def lock_run_folder(folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder`; the first process of a run locks it for all.
+
+    Raises:
+        GenspotError: another run has locked it.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_rank_zero():
+            try:
+                stack.enter_context(FileLock(folder / LOCK).acquire(timeout=0))
+            except Timeout:
+                raise GenspotError(
+                    f"another run is at work in {folder}; wait for it, or name another folder"
+                ) from None
+            except OSError:
+                pass  # the folder of a finished run may be read-only
+        yield
 
 
-def finished(
-    folder: Path, cfg: DictConfig, newer_than: Path | None = None
-) -> dict[str, Any] | None:
-    """The metrics of a run with this very configuration, if `folder` holds all it leaves.
-
-    None where `resume` is "never": the run is wanted anew.
+def save_config(folder: Path, config_text: str, resume: str) -> None:
+    """Save the configuration as config.yaml and remove stale results, on the first process.
 
     Args:
-        folder: the run's.
-        cfg: its composed configuration.
-        newer_than: a file that the results must be younger than, such as a checkpoint that was
-            tested; None for a training, which leaves its own.
+        folder: the run's folder; it is made if it does not exist.
+        config_text: the composed configuration as YAML, without the setting `resume`.
+        resume: "auto" keeps the checkpoints of an interrupted training, "never" removes them.
+
+    Raises:
+        GenspotError: `folder` holds results, a prediction or an interrupted training of another
+            configuration.
     """
-    if cfg.get("resume") == "never":
+    if not is_rank_zero():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / CONFIG
+    existing = config.read_text(encoding="utf-8") if config.is_file() else config_text
+    contents = {METRICS: "a finished run", PREDICTIONS: "a prediction"}
+    checkpoints = (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)
+    if resume == "auto":
+        contents |= dict.fromkeys(checkpoints, "an interrupted training")
+    for name, content in contents.items():
+        if (folder / name).is_file() and existing != config_text:
+            raise GenspotError(
+                f"{folder} holds {content} with other settings; remove it, or name another "
+                "folder: hydra.run.dir=PATH"
+            )
+    stale = [REPORT, METRICS, SCORES, VALIDATION_SCORES, *EXPORTS]
+    if resume == "never":
+        stale += [*checkpoints, BEST_CHECKPOINT]
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)
+    write_text(config_text, config)
+
+
+def load_if_complete(
+    folder: Path, config_text: str, resume: str, newer_than: Path | None = None
+) -> dict[str, Any] | None:
+    """Return the content of metrics.json if `folder` holds a complete run of this configuration.
+
+    Args:
+        folder: the run's folder.
+        config_text: the composed configuration as YAML, without the setting `resume`.
+        resume: with "never" the result is None, because the run is to be repeated.
+        newer_than: the checkpoint of a test, which its results must be newer than; None for a
+            training, which writes its own.
+    """
+    config, metrics = folder / CONFIG, folder / METRICS
+    required = [config, metrics, folder / SCORES, folder / REPORT]
+    if newer_than is None:
+        required.append(folder / BEST_CHECKPOINT)
+    if resume == "never" or not all(file.is_file() for file in required):
         return None
-    config, results = folder / "config.yaml", folder / "metrics.json"
-    needed = ["scores.parquet", LAST_WRITTEN, *([] if newer_than else ["best.ckpt"])]
-    if not all(file.is_file() for file in (config, results, *(folder / one for one in needed))):
+    if newer_than and newer_than.stat().st_mtime_ns > metrics.stat().st_mtime_ns:
         return None
-    if newer_than and newer_than.stat().st_mtime_ns > results.stat().st_mtime_ns:
+    if config.read_text(encoding="utf-8") != config_text:
         return None
-    if config.read_text(encoding="utf-8") != _text(cfg):
-        return None
-    metrics: dict[str, Any] = json.loads(results.read_text(encoding="utf-8"))
-    return metrics
+    content: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
+    return content

@@ -1,0 +1,108 @@
+"""The jobs of a sweep as processes of their own, with any launcher of Hydra's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.common.run_files import METRICS
+from genspot.runtime.sweeps import Sweep, run_job
+from genspot.tasks.overrides import parse_overrides
+
+COMMAND = [sys.executable, "-m", "genspot.tasks.main"]
+# What makes a command a sweep; below these nothing is passed on to a job.
+SWEEP_SETTINGS = ("hydra.mode", "hydra.run", "hydra.sweep", "hydra.sweeper", "hydra.launcher")
+
+current_sweep: Sweep | None = None  # Hydra makes the callback, and hands nothing back
+
+
+class SweepCallback(Callback):
+    """Starts a `Sweep`. Hydra does not call back at its end if a launcher failed."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        global current_sweep
+        folder = Path(config.hydra.sweep.dir).absolute()
+        launcher = config.hydra.launcher._target_
+        sweep = Sweep(folder, jobs_outlive_sweep=launcher.endswith(".SlurmLauncher"))
+        try:
+            sweep.start()
+        except GenspotError:
+            # Hydra makes a warning of any Exception raised here.
+            sys.exit(
+                f"genspot: another sweep is at work in {folder}; wait for it, or name another "
+                "folder: hydra.sweep.dir=PATH"
+            )
+        current_sweep = sweep
+
+
+def run_job_in_subprocess(cfg: DictConfig) -> None:
+    """Run this job of a sweep as a plain run in a process and a folder of its own.
+
+    In the sweep's process, a strategy that starts the command again for each device would start
+    the whole sweep again, and what one job changes in the process would reach the next.
+    """
+    job = HydraConfig.get()
+    folder = Path(job.runtime.output_dir)
+    command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]
+    command += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
+    run_job(command, job.job.num, folder, Path(job.sweep.dir).absolute())
+
+
+def finish_sweep(launcher_error: Exception | None = None) -> None:
+    """Report on all jobs with results, then name the failed ones; nothing without a sweep.
+
+    Args:
+        launcher_error: what the launcher raised, if anything; jobs may have finished all the same.
+
+    Raises:
+        GenspotError: jobs failed, or `launcher_error`.
+        SystemExit: a signal stopped the sweep.
+    """
+    if (sweep := current_sweep) is None:
+        return
+    _exit_if_stopped(sweep)
+    if any(sweep.folder.glob(f"*/{METRICS}")):
+        folder = _quoted(sweep.folder)
+        settings = ["task=report", f"runs=[{folder}]", "hydra.mode=RUN", f"hydra.run.dir={folder}"]
+        subprocess.run([*COMMAND, *settings], check=False)
+        _exit_if_stopped(sweep)
+    failures = sweep.failures()
+    if launcher_error:
+        failures.append(f"the launcher lost jobs: {' '.join(str(launcher_error).split())}")
+    if failures:
+        raise GenspotError("; ".join(failures)) from launcher_error
+
+
+def _exit_if_stopped(sweep: Sweep) -> None:
+    if number := sweep.stop_signal:
+        sys.stderr.write(
+            f"genspot: sweep stopped by {number.name}; the same command, into {sweep.folder}, "
+            "continues with the jobs that have no results\n"
+        )
+        sys.exit(128 + number)
+
+
+def _hydra_arguments(job: HydraConf) -> list[str]:
+    """Return the sweep's --config-dir and overrides of hydra.*, except what makes it a sweep."""
+    arguments = []
+    for source in job.runtime.config_sources:
+        if source.provider == "command-line":
+            arguments += ["--config-dir", source.path]
+    for override in parse_overrides(list(job.overrides.hydra)):
+        key = override.key_or_group.replace("/", ".")
+        if not any(key == name or key.startswith(f"{name}.") for name in SWEEP_SETTINGS):
+            arguments.append(override.input_line)
+    return arguments
+
+
+def _quoted(path: Path) -> str:
+    return QuotedString(str(path), Quote.double).with_quotes()
