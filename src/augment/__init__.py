@@ -1,1 +1,1 @@
-"""The published degradations as albumentations transforms: blur and JPEG."""
+"""Image degradations as albumentations transforms: blur, JPEG compression and resizing."""

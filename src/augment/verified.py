@@ -1,4 +1,4 @@
-"""A fast way that must equal a slow one to the bit, or is not taken."""
+"""Fast implementations that are used only where they equal a reference to the bit."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ import numpy as np
 
 log = logging.getLogger(__name__)
 
-Filter = Callable[..., np.ndarray]
+ImageFunction = Callable[..., np.ndarray]
 
 
-def proven(fast: Filter, slow: Filter, probes: Iterable[tuple[Any, ...]], what: str) -> Filter:
-    """`fast` if it equals `slow` on all `probes` in this build; else `slow`, with one warning.
+def verified_or_fallback(
+    fast: ImageFunction, reference: ImageFunction, samples: Iterable[tuple[Any, ...]], name: str
+) -> ImageFunction:
+    """Return `fast` if it equals `reference` on all `samples`; else log a warning and `reference`.
 
     Args:
-        fast, slow: functions of the same arguments that return arrays.
-        probes: arguments to try.
-        what: `fast` and `slow` are ways of, in words, for the warning.
+        fast: function of the same arguments as `reference`.
+        reference: function that returns an array.
+        samples: tuples of arguments.
+        name: what both functions compute, for the warning.
     """
     try:
-        if all(np.array_equal(fast(*probe), slow(*probe)) for probe in probes):
+        if all(np.array_equal(fast(*sample), reference(*sample)) for sample in samples):
             return fast
-        reason = "gives other bits"
+        reason = "gives different bits"
     except Exception as error:  # a library built for another machine can fail in any way
         reason = f"fails ({type(error).__name__}: {' '.join(str(error).split())})"
-    log.warning("the fast %s %s in this build: taking the slow one, same results", what, reason)
-    return slow
+    log.warning("the fast %s %s on this machine: using the slower equivalent", name, reason)
+    return reference
 
 
-def probe_images() -> list[np.ndarray]:
-    """Small images that differ in shape and contrast: noise, a gradient, black beside white."""
-    draws = np.random.default_rng(0)
+def sample_images() -> list[np.ndarray]:
+    """Return small `uint8` H×W×3 images of several shapes: noise, a gradient, a sharp edge."""
+    rng = np.random.default_rng(0)
     noise = [
-        draws.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         for height, width in ((40, 33), (5, 61), (1, 1))
     ]
     gradient = np.linspace(0, 255, 48 * 40 * 3).astype(np.uint8).reshape(48, 40, 3)
