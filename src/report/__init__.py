@@ -1,11 +1,5 @@
-"""The results of runs for their reader: the terminal's table, one page, and tables as files.
+"""Numbers to readers: the HTML page, exports, console tables, contact sheets and dashboards.
 
-Everything here reads what the runs left in their folders (metrics.json, config.yaml,
-scores.parquet, spectra/) and computes no figure anew that stands there.
+Every module renders: it returns text or bytes, or prints, and writes no file. Figures that
+metrics.json holds are shown as they are and not recomputed.
 """
-
-from genspot.report.console import remarks, rows, show, terminal
-from genspot.report.page import write
-from genspot.report.contact_sheets import write_sheets
-
-__all__ = ["remarks", "rows", "show", "terminal", "write", "write_sheets"]

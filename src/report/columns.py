@@ -1,95 +1,113 @@
-"""What the tables show of each generator, the same on the page and in the files."""
+"""The columns of result tables, shared by the page, the exports and the console."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from genspot.evaluation import measures
-from genspot.report.console import ends, percent
-from genspot.report.runs import Run
+from genspot.evaluation.results import MEASURES
+from genspot.report.formats import (
+    ABSENT,
+    Figures,
+    format_interval,
+    format_percent,
+    format_signed,
+)
 
-Result = dict[str, Any]
+EXPORTED_MEASURES = (*MEASURES, "shortcut_baseline_ap")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its key, its heading, and the text of its cell for one generator's figures."""
+    """A column of a result table.
+
+    Attributes:
+        key: the name of the figure.
+        heading: what readers see.
+        cell: the text of the cell, from the figures of one generator.
+    """
 
     key: str
     heading: str
-    cell: Callable[[Result], str]
+    cell: Callable[[Figures], str]
 
 
-def share(key: str, heading: str) -> Column:
-    """A fraction as a percentage."""
-    return Column(key, heading, lambda one: percent(one.get(key)))
+def percent_column(key: str, heading: str) -> Column:
+    """Return a column that shows the fraction `key` in percent."""
+    return Column(key, heading, lambda figures: format_percent(figures.get(key)))
 
 
-def signed(value: float | None) -> str:
-    """A difference of fractions in percentage points, with its sign."""
-    return "–" if value is None else f"{100 * value:+.1f}".replace("-", "−")
+def difference_to_published(figures: Figures) -> float | None:
+    """Return the AP minus the published AP, as a fraction."""
+    published = figures.get("published")
+    if not published or figures.get("ap") is None:
+        return None
+    return figures["ap"] - published["ap"]
 
 
-def difference(one: Result) -> float | None:
-    """AP minus the published AP, as a fraction."""
-    figure = one.get("published")
-    return None if not figure or one.get("ap") is None else one["ap"] - figure["ap"]
+def _published_column(key: str, heading: str, published_key: str) -> Column:
+    def cell(figures: Figures) -> str:
+        published = figures.get("published")
+        if not published or published.get(published_key) is None:
+            return ABSENT
+        note = " (unconfirmed)" if published["unconfirmed"] else ""
+        return format_percent(published[published_key]) + note
+
+    return Column(key, heading, cell)
 
 
-def published(key: str) -> Callable[[Result], str]:
-    """The published figure, marked where it is unconfirmed."""
-
-    def cell(one: Result) -> str:
-        figure = one.get("published")
-        if not figure or figure.get(key) is None:
-            return "–"
-        return percent(figure[key]) + (" (unconfirmed)" if figure.get("unconfirmed") else "")
-
-    return cell
+def _image_counts(figures: Figures) -> str:
+    total = f"{figures.get('images', 0)}"
+    return f"{total} ({figures['real']} + {figures['fake']})" if "real" in figures else total
 
 
-def images(one: Result) -> str:
-    """How many images, and how many of them real and fake."""
-    total = f"{one.get('images', 0)}"
-    return total if "real" not in one else f"{total} ({one['real']} + {one['fake']})"
+AP = percent_column("ap", "AP")
+INTERVAL = Column("ap_interval", "interval", format_interval)
+AUROC = percent_column("auroc", "AUROC")
+SHORTCUT_BASELINE = percent_column("shortcut_baseline_ap", "shortcut baseline AP")
+ACC_REAL = percent_column("acc_real", "on real")
+ACC_FAKE = percent_column("acc_fake", "on fake")
+PUBLISHED_AP = _published_column("published", "published AP", "ap")
+PUBLISHED_ACC = _published_column("published_acc", "published accuracy", "acc")
 
-
-RANKING = (
-    share("ap", "AP"),
-    Column("ap_interval", "interval", ends),
-    Column("published", "published AP", published("ap")),
-    Column("difference", "difference", lambda one: signed(difference(one))),
-    share("auroc", "AUROC"),
-    share("tpr_at_1", "TPR at 1% FPR"),
-    share("tpr_at_5", "TPR at 5% FPR"),
-    share("trivial_ap", "trivial AP"),
-    Column("images", "images (real + fake)", images),
+RANKING_COLUMNS = (
+    AP,
+    INTERVAL,
+    PUBLISHED_AP,
+    Column("difference", "difference", lambda one: format_signed(difference_to_published(one))),
+    AUROC,
+    percent_column("tpr_at_fpr_0.01", "TPR at 1% FPR"),
+    percent_column("tpr_at_fpr_0.05", "TPR at 5% FPR"),
+    SHORTCUT_BASELINE,
+    Column("images", "images (real + fake)", _image_counts),
 )
-DECIDING = (
-    share("acc", "accuracy at 0.5"),
-    share("acc_real", "on reals"),
-    share("acc_fake", "on fakes"),
-    Column("published_acc", "published accuracy", published("acc")),
-    share("acc_fitted", "at the fitted threshold"),
-    share("acc_best", "at the best threshold (oracle)"),
-    share("ece", "ECE before temperature"),
-    share("ece_scaled", "ECE after temperature"),
+THRESHOLD_COLUMNS = (
+    percent_column("acc", "accuracy at 0.5"),
+    ACC_REAL,
+    ACC_FAKE,
+    PUBLISHED_ACC,
+    percent_column("acc_val_threshold", "accuracy at the validation threshold"),
+    percent_column("acc_oracle", "accuracy at the best threshold (oracle)"),
+    percent_column("ece", "ECE"),
+    percent_column("ece_calibrated", "ECE after temperature scaling"),
 )
-MEASURES = tuple(
-    column.key
-    for column in (*RANKING, *DECIDING)
-    if column.key not in ("ap_interval", "published", "difference", "published_acc", "images")
+CONSOLE_COLUMNS = (
+    AP,
+    INTERVAL,
+    percent_column("acc", "accuracy"),
+    ACC_REAL,
+    ACC_FAKE,
+    AUROC,
+    Column("images", "images", lambda figures: str(figures["images"])),
+    SHORTCUT_BASELINE,
+    PUBLISHED_AP,
+    PUBLISHED_ACC,
 )
 
 
-def lines(run: Run) -> list[tuple[str, Result]]:
-    """The generators of a run with their figures, the mean last."""
-    return measures.lines(run.metrics)
-
-
-def shown(run: Run, columns: Sequence[Column]) -> list[Column]:
-    """Those of `columns` that do not stay empty."""
-    results = [one for _, one in lines(run)]
-    return [column for column in columns if any(column.cell(one) != "–" for one in results)]
+def visible_columns(columns: Sequence[Column], results: Iterable[Figures]) -> list[Column]:
+    """Return those of `columns` that have a figure in at least one of `results`."""
+    results = list(results)
+    return [
+        column for column in columns if any(column.cell(figures) != ABSENT for figures in results)
+    ]

@@ -1,35 +1,34 @@
-"""The ranking as one picture a generator, for dashboards that show pictures."""
+"""The ranking as one picture per generator, for trackers that show pictures."""
 
 from __future__ import annotations
 
-import base64
 from io import BytesIO
-from pathlib import Path
 
 from PIL import Image
 
-from genspot.report.gallery import SIDE, Shelf, shelves
-from genspot.report.runs import read
-from genspot.evaluation.scores import replacing
+from genspot.report.gallery import SIDE, GalleryRow, gallery_rows
+from genspot.report.runs import Run
 
 
-def write_sheets(folder: Path) -> None:
-    """ranking/GENERATOR.png of the finished run in `folder`: the gallery's pictures as a sheet.
+def contact_sheets(run: Run) -> dict[str, bytes]:
+    """Return the gallery of each generator as a PNG sheet.
 
-    A row of reals above a row of fakes, each from the least to the most fake; what cannot be
-    shown is grey.
+    A row of reals is above a row of fakes, each from the least to the most fake. A picture that
+    cannot be shown is grey.
     """
-    rows: dict[str, list[Shelf]] = {}
-    for shelf in shelves(read(folder)):
-        rows.setdefault(shelf.generator, []).append(shelf)
-    (folder / "ranking").mkdir(exist_ok=True)
-    for generator, pair in rows.items():
-        width = max(len(shelf.pictures) for shelf in pair)
-        sheet = Image.new("RGB", (width * SIDE, len(pair) * SIDE), "grey")
-        for down, shelf in enumerate(pair):
-            for across, picture in enumerate(shelf.pictures):
-                if picture.uri is not None:
-                    content = base64.b64decode(picture.uri.partition(",")[2])
-                    sheet.paste(Image.open(BytesIO(content)), (across * SIDE, down * SIDE))
-        with replacing(folder / "ranking" / f"{generator}.png") as partial:
-            sheet.save(partial, "PNG")
+    by_generator: dict[str, list[GalleryRow]] = {}
+    for row in gallery_rows(run):
+        by_generator.setdefault(row.generator, []).append(row)
+    return {generator: _sheet(rows) for generator, rows in by_generator.items()}
+
+
+def _sheet(rows: list[GalleryRow]) -> bytes:
+    width = max(len(row.pictures) for row in rows)
+    sheet = Image.new("RGB", (width * SIDE, len(rows) * SIDE), "grey")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row.pictures):
+            if picture.jpeg is not None:
+                sheet.paste(Image.open(BytesIO(picture.jpeg)), (x * SIDE, y * SIDE))
+    content = BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()

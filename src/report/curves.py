@@ -1,142 +1,140 @@
-"""Precision-recall and reliability, as figures with their data beside them."""
+"""Panels of precision-recall, reliability and robustness curves, with their data as tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from sklearn.metrics import precision_recall_curve
 
 from genspot.evaluation import calibration
 from genspot.report import figures
-from genspot.report.console import percent
-from genspot.report.robustness import Curve
-from genspot.report.runs import Images, Run, generators, labels, result
+from genspot.report.formats import Figures, format_percent
+from genspot.report.precision_recall import precision_at, precision_recall, thin
+from genspot.report.robustness import DegradationCurve
+from genspot.report.runs import Run, figures_of, generator_names, run_labels
 
-POINTS = 160  # of a drawn line
-RECALLS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the table
-TOGETHER = len(figures.STYLES)  # runs in one panel
+MAX_POINTS = 160  # of a drawn line
+TABLE_RECALLS = (0.1, 0.3, 0.5, 0.7, 0.9)
+MAX_RUNS = len(figures.STYLES)  # in one panel
 BINS = 15
 
 
 @dataclass(frozen=True)
 class Panels:
-    """Small figures of one kind: their captions, what the lines are, and the data as a table."""
+    """Small figures of one kind.
+
+    Attributes:
+        figures: caption and SVG of each.
+        legend: colour and meaning of each line.
+        heading: of the table of the same data.
+        rows: of that table.
+    """
 
     figures: list[tuple[str, Markup]]
-    legend: list[tuple[str, str]]  # colour, meaning
+    legend: list[tuple[str, str]]
     heading: list[str]
     rows: list[list[str]]
 
 
-def precision_recall(runs: Sequence[Run]) -> Panels:
-    """A panel for each generator that the first `TOGETHER` runs all have, with a line for each."""
-    runs, names = runs[:TOGETHER], labels(runs)[:TOGETHER]
-    drawn, rows = [], []
-    for number, generator in enumerate(generators(runs)):
-        if any(generator not in run.complete for run in runs):
+def precision_recall_panels(runs: Sequence[Run]) -> Panels:
+    """Return a panel per generator, with a line for each of the first `MAX_RUNS` runs.
+
+    Generators that one of these runs does not have completely are left out.
+    """
+    labels, runs = run_labels(runs)[:MAX_RUNS], runs[:MAX_RUNS]
+    several = len(runs) > 1
+    panels, rows = [], []
+    for number, generator in enumerate(generator_names(runs)):
+        if any(generator not in run.complete_generators for run in runs):
             continue
-        lines = [_precision_recall(run.images[generator]) for run in runs]
-        gist = []
-        for name, run, line in zip(names, runs, lines, strict=True):
-            cells = [percent(_precision_at(line, recall)) for recall in RECALLS]
-            ap = percent(result(run, generator)["ap"])
-            rows.append([generator, *([name] if len(runs) > 1 else []), ap, *cells])
-            gist.append(f"{name}: AP {ap}, precision {cells[2]} at half of all fakes found")
-        label = f"Precision against recall on {generator}, in percent. {'; '.join(gist)}."
+        lines = [precision_recall(run.images[generator]) for run in runs]
+        descriptions = []
+        for label, run, line in zip(labels, runs, lines, strict=True):
+            cells = [format_percent(precision_at(line, recall)) for recall in TABLE_RECALLS]
+            ap = format_percent(figures_of(run, generator)["ap"])
+            rows.append([generator, *([label] if several else []), ap, *cells])
+            descriptions.append(f"{label}: AP {ap}, precision {cells[2]} at recall 50")
+        alt = f"Precision against recall on {generator}, in percent. {'; '.join(descriptions)}."
         chance = float(runs[0].images[generator].labels.mean())
-        thin = [_thinned(line) for line in lines]
-        drawn.append((generator, figures.precision_recall(thin, chance, f"recall{number}", label)))
-    heading = ["generator", *(["run"] if len(runs) > 1 else []), "AP"]
-    heading += [f"at recall {percent(recall)}" for recall in RECALLS]
-    return Panels(drawn, _legend(names if len(runs) > 1 else []), heading, rows)
+        thinned = [thin(line, MAX_POINTS) for line in lines]
+        figure = figures.precision_recall(thinned, chance, f"recall{number}", alt)
+        panels.append((generator, figure))
+    heading = ["generator", *(["run"] if several else []), "AP"]
+    heading += [f"at recall {format_percent(recall)}" for recall in TABLE_RECALLS]
+    return Panels(panels, _legend(labels if several else []), heading, rows)
 
 
-def _precision_recall(images: Images) -> tuple[np.ndarray, np.ndarray]:
-    """Recall, ascending, and precision."""
-    precision, recall, _ = precision_recall_curve(images.labels, images.logits)
-    return recall[::-1], precision[::-1]
+def reliability_panels(runs: Sequence[Run]) -> Panels:
+    """Return reliability before and, if a temperature was fitted, after temperature scaling.
 
-
-def _precision_at(line: tuple[np.ndarray, np.ndarray], recall: float) -> float:
-    """Precision at the highest threshold that finds at least the share `recall` of the fakes."""
-    return float(line[1][np.searchsorted(line[0], recall - 1e-12)])
-
-
-def _thinned(line: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    count = len(line[0])
-    kept = np.unique(np.linspace(0, count - 1, min(count, POINTS)).round().astype(int))
-    return line[0][kept], line[1][kept]
-
-
-def reliability(runs: Sequence[Run]) -> Panels:
-    """Before and, where a temperature was fitted, after scaling.
-
-    A panel for each generator of a single run; for each of several runs, its generators pooled.
+    A single run has a panel per generator; of several runs each has one panel, with its
+    generators pooled.
     """
     if len(runs) == 1:
-        drawn = [(name, runs[0], [name]) for name in runs[0].complete]
+        pools = [(name, runs[0], [name]) for name in runs[0].complete_generators]
     else:
-        drawn = [(name, run, run.complete) for name, run in zip(labels(runs), runs, strict=True)]
+        labels = run_labels(runs)
+        pools = [
+            (label, run, run.complete_generators) for label, run in zip(labels, runs, strict=True)
+        ]
     panels, rows = [], []
-    for number, (caption, run, pooled) in enumerate(drawn):
-        lines = _calibrated(run, pooled) if pooled else {}
-        rows += [_bin(caption, word, one) for word, bins in lines.items() for one in bins]
-        label = f"Share of fakes against their probability, {caption}. {_gist(run, pooled)}"
-        figure = figures.reliability(list(lines.values()), f"reliability{number}", label)
+    for number, (caption, run, generators) in enumerate(pools):
+        lines = _reliability(run, generators) if generators else {}
+        rows += [_bin_row(caption, when, one) for when, bins in lines.items() for one in bins]
+        error = _describe_ece(figures_of(run, generators[0] if len(generators) == 1 else "mean"))
+        alt = f"Fraction of fakes against probability, {caption}. {error}"
+        figure = figures.reliability(list(lines.values()), f"reliability{number}", alt)
         panels.append((caption, figure))
-    words = ("before", "after") if any(run.metrics.get("fit") for run in runs) else ("before",)
-    legend = [f"{word} temperature scaling" for word in words]
-    heading = ["generator" if len(runs) == 1 else "run", "temperature", "probabilities"]
-    return Panels(panels, _legend(legend), [*heading, "images", "mean probability", "fakes"], rows)
+    stages = ("before", "after") if any(run.metrics.get("fit") for run in runs) else ("before",)
+    legend = _legend([f"{stage} temperature scaling" for stage in stages])
+    heading = ["generator" if len(runs) == 1 else "run", "temperature scaling", "probabilities"]
+    return Panels(panels, legend, [*heading, "images", "mean probability", "fakes"], rows)
 
 
-def _calibrated(run: Run, pooled: list[str]) -> dict[str, list[dict[str, float]]]:
-    """The bins before and after scaling, of the images of some generators together."""
+def _reliability(run: Run, generators: list[str]) -> dict[str, list[dict[str, float]]]:
+    """Return the bins of the pooled images before and after temperature scaling."""
     temperature = (run.metrics.get("fit") or {}).get("temperature")
-    scales = {"before": 1.0} | ({"after": temperature} if temperature else {})
-    truth = np.concatenate([run.images[name].labels for name in pooled])
-    logits = np.concatenate([run.images[name].logits for name in pooled])
+    temperatures = {"before": 1.0} | ({"after": temperature} if temperature else {})
+    labels = np.concatenate([run.images[name].labels for name in generators])
+    logits = np.concatenate([run.images[name].logits for name in generators])
     return {
-        word: calibration.reliability(truth, calibration.probabilities(logits, scale), BINS)
-        for word, scale in scales.items()
+        stage: calibration.reliability(labels, calibration.probabilities(logits, scale), BINS)
+        for stage, scale in temperatures.items()
     }
 
 
-def _gist(run: Run, pooled: list[str]) -> str:
-    one = result(run, pooled[0] if len(pooled) == 1 else "mean")
-    ece = f"ECE in percent: {percent(one.get('ece'))} before temperature scaling"
-    after = one.get("ece_scaled")
-    return f"{ece}, {percent(after)} after." if after is not None else f"{ece}."
+def _describe_ece(one: Figures) -> str:
+    text = f"ECE in percent: {format_percent(one.get('ece'))} before temperature scaling"
+    after = one.get("ece_calibrated")
+    return f"{text}, {format_percent(after)} after." if after is not None else f"{text}."
 
 
-def _bin(caption: str, word: str, one: dict[str, Any]) -> list[str]:
-    ends = f"{percent(one['low'])} – {percent(one['high'])}"
-    shares = [percent(one[key]) for key in ("confidence", "frequency")]
-    return [caption, word, ends, f"{one['count']:.0f}", *shares]
+def _bin_row(caption: str, stage: str, one: dict[str, float]) -> list[str]:
+    edges = f"{format_percent(one['low'])} – {format_percent(one['high'])}"
+    fractions = [format_percent(one[key]) for key in ("confidence", "frequency")]
+    return [caption, stage, edges, f"{one['count']:.0f}", *fractions]
 
 
-def robustness(curve: Curve, prefix: str) -> Panels:
-    """A panel for each generator that has figures: its AP, and the mean's."""
-    drawn, rows = [], []
-    known = [value for line in curve.ap.values() for value in line if value is not None]
-    bottom = min(50, int(10 * min(known, default=0)) * 10)
+def robustness_panels(curve: DegradationCurve, prefix: str) -> Panels:
+    """Return a panel per generator with figures, and one of the mean; ids begin with `prefix`."""
+    panels, rows = [], []
+    values = [ap for line in curve.ap.values() for ap in line if ap is not None]
+    bottom = min(50, int(10 * min(values, default=0)) * 10)
     for number, (name, line) in enumerate(curve.ap.items()):
-        if all(value is None for value in line):
+        if all(ap is None for ap in line):
             continue
-        cells = [percent(value) for value in line]
+        cells = [format_percent(ap) for ap in line]
         rows.append([name, *cells])
-        gist = ", ".join(f"{step} {cell}" for step, cell in zip(curve.steps, cells, strict=True))
-        label = f"AP in percent on {name} against {curve.axis}: {gist}."
+        points = ", ".join(f"{step} {cell}" for step, cell in zip(curve.steps, cells, strict=True))
+        alt = f"AP in percent on {name} against {curve.axis}: {points}."
         lines = [line] if name == "mean" else [line, curve.ap["mean"]]
-        figure = figures.steps(curve.steps, lines, bottom, curve.axis, f"{prefix}{number}", label)
-        drawn.append((name, figure))
+        figure = figures.steps(curve.steps, lines, bottom, curve.axis, f"{prefix}{number}", alt)
+        panels.append((name, figure))
     legend = [(figures.STYLES[0][0], "this generator"), (figures.GREY, "mean of the generators")]
-    return Panels(drawn, legend, ["generator", *curve.steps], rows)
+    return Panels(panels, legend, ["generator", *curve.steps], rows)
 
 
-def _legend(names: Sequence[str]) -> list[tuple[str, str]]:
-    return [(style[0], name) for style, name in zip(figures.STYLES, names, strict=False)]
+def _legend(meanings: Sequence[str]) -> list[tuple[str, str]]:
+    return [(style[0], meaning) for style, meaning in zip(figures.STYLES, meanings, strict=False)]

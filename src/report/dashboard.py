@@ -1,75 +1,98 @@
-"""What loggers get of a run's results."""
+"""The results of a run in the form in which experiment trackers take them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
-from pytorch_lightning.loggers import Logger
-from sklearn.metrics import precision_recall_curve
+from genspot.evaluation.results import MEASURES, result_rows
+from genspot.report.columns import difference_to_published
+from genspot.report.formats import Figures
+from genspot.report.precision_recall import precision_recall, thin
+from genspot.report.runs import Run
 
-from genspot.evaluation.measures import MEASURES, lines
-from genspot.report.columns import difference
+CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
+PICTURE_FOLDERS = ("spectra", "ranking")
+AP_COLUMNS = (
+    "generator",
+    "ap",
+    "ap_low",
+    "ap_high",
+    "published_ap",
+    "difference",
+    "acc",
+    "images",
+)
+PR_COLUMNS = ("generator", "recall", "precision")
 
-POINTS = 100  # of each generator's precision-recall curve
-COLUMNS = ("generator", "ap", "low", "high", "published", "difference", "acc", "images")
-MEDIA = ("spectra", "ranking")  # folders of a run whose pictures are shown
 
-Row = list[Any]
+@dataclass(frozen=True)
+class Dashboard:
+    """What a tracker shows of one run. All figures are fractions.
 
-
-def log_results(metrics: dict[str, Any], folder: Path, loggers: list[Logger]) -> None:
-    """The figures as ap/GENERATOR, acc/GENERATOR and so on, their means as ap/mean.
-
-    Weights & Biases also gets the bounds ap_low/… and ap_high/…, the table of the APs, the
-    precision-recall curves and the pictures; it is the last thing that its run takes.
-
-    Args:
-        metrics: as in metrics.json.
-        folder: of the run, with scores.parquet.
-        loggers: of the run.
+    Attributes:
+        figures: "MEASURE/GENERATOR" and "MEASURE/mean" → value, such as "ap/biggan"; absent
+            figures are left out. Every tracker takes these.
+        bounds: "ap_low/GENERATOR" and "ap_high/GENERATOR" → end of the AP's interval.
+        ap_table: rows of `AP_COLUMNS`, the mean last; None where a figure is absent.
+        pr_points: rows of `PR_COLUMNS`, at most `CURVE_POINTS` per generator that has an AP.
+        pictures: "FOLDER/NAME" → PNG file of the run, such as "spectra/biggan_real".
     """
-    figures = {
-        f"{measure}/{name}": one[measure]
-        for name, one in lines(metrics)
-        for measure in MEASURES
-        if one[measure] is not None
-    }
-    for logger in loggers:
-        logger.log_metrics(figures)
-        if more := getattr(logger, "log_results", None):
-            more(metrics, folder)
+
+    ap_columns: ClassVar[tuple[str, ...]] = AP_COLUMNS
+    pr_columns: ClassVar[tuple[str, ...]] = PR_COLUMNS
+
+    figures: dict[str, float]
+    bounds: dict[str, float]
+    ap_table: list[list[Any]]
+    pr_points: list[list[Any]]
+    pictures: dict[str, Path]
 
 
-def table(metrics: dict[str, Any]) -> list[Row]:
-    """The rows of `COLUMNS`, as fractions, the mean last; None where there is no figure."""
-    rows = []
-    for name, one in lines(metrics):
-        low, high = one["ap_interval"] or (None, None)
-        published = (one.get("published") or {}).get("ap")
-        figures = [one["ap"], low, high, published, difference(one), one["acc"], one.get("images")]
-        rows.append([name, *figures])
-    return rows
+def dashboard(run: Run) -> Dashboard:
+    """Return what a tracker shows of `run`; its pictures must be in its folder."""
+    results = result_rows(run.metrics)
+    intervals = {name: one["ap_interval"] for name, one in results if one["ap_interval"]}
+    return Dashboard(
+        figures={
+            f"{measure}/{name}": figures[measure]
+            for name, figures in results
+            for measure in MEASURES
+            if figures[measure] is not None
+        },
+        bounds={
+            f"{key}/{name}": bound
+            for name, interval in intervals.items()
+            for key, bound in zip(("ap_low", "ap_high"), interval, strict=True)
+        },
+        ap_table=[_ap_row(name, figures) for name, figures in results],
+        pr_points=[
+            [name, float(recall), float(precision)]
+            for name in run.complete_generators
+            for recall, precision in zip(
+                *thin(precision_recall(run.images[name]), CURVE_POINTS), strict=True
+            )
+        ],
+        pictures={
+            f"{folder}/{file.stem}": file
+            for folder in PICTURE_FOLDERS
+            for file in sorted((run.folder / folder).glob("*.png"))
+        },
+    )
 
 
-def curves(metrics: dict[str, Any], folder: Path) -> Iterator[Row]:
-    """Points [generator, recall, precision], about `POINTS` of each generator with an AP."""
-    scores = pyarrow.parquet.read_table(folder / "scores.parquet")
-    names = np.asarray(scores["generator"].cast(pa.string()).to_pylist(), dtype=object)
-    labels, logits = scores["label"].to_numpy(), scores["logit"].to_numpy()
-    for name, one in metrics["generators"].items():
-        if one["ap"] is not None:
-            mine = names == name
-            precision, recall, _ = precision_recall_curve(labels[mine], logits[mine])
-            steps = np.linspace(0, len(recall) - 1, min(POINTS, len(recall))).round().astype(int)
-            for point in steps:
-                yield [name, float(recall[point]), float(precision[point])]
-
-
-def pictures(folder: Path) -> list[Path]:
-    """The run's PNG files for Weights & Biases, shown as FOLDER/STEM."""
-    return [file for name in MEDIA for file in sorted((folder / name).glob("*.png"))]
+def _ap_row(name: str, figures: Figures) -> list[Any]:
+    low, high = figures["ap_interval"] or (None, None)
+    published = (figures.get("published") or {}).get("ap")
+    difference = difference_to_published(figures)
+    return [
+        name,
+        figures["ap"],
+        low,
+        high,
+        published,
+        difference,
+        figures["acc"],
+        figures["images"],
+    ]

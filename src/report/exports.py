@@ -5,19 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genspot.report.columns import DECIDING, MEASURES, RANKING, lines, shown
-from genspot.report.console import ends, named, percent, with_interval
-from genspot.report.runs import CHOICES, Run, generators, labels, result
-from genspot.report.seeds import CAPTION, OverSeeds
+from genspot.evaluation.results import result_rows
+from genspot.report.columns import (
+    EXPORTED_MEASURES,
+    RANKING_COLUMNS,
+    THRESHOLD_COLUMNS,
+    Column,
+    visible_columns,
+)
+from genspot.report.formats import (
+    Figures,
+    display_name,
+    format_ap,
+    format_interval,
+    format_percent,
+)
+from genspot.report.runs import CHOICES, Run, figures_of, generator_names, run_labels
+from genspot.report.seeds import CAPTION, SeedGroup
 
-Results = dict[str, dict[str, Any]]  # by generator and "mean"
 COUNTS = ("images", "real", "fake", "padded", "unreadable")
-FORMULA = tuple("=+-@\t\r")  # what a cell that spreadsheets calculate begins with
-WIDE = 5  # runs beside one another in a LaTeX table
-TEX = {
+FORMULA_STARTS = tuple("=+-@\t\r")  # a spreadsheet calculates a cell that begins with one
+MAX_LATEX_COLUMNS = 5  # runs side by side in one LaTeX table
+SHORT_LATEX_KEYS = ("ap", "ap_interval", "published", "difference", "auroc", "acc", "images")
+LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
@@ -29,155 +42,165 @@ TEX = {
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
-def comma_separated(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
-    """One row a run and generator (and the mean) with every measure, fractions in full.
+def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
+    """Return one row per run and generator (and mean), with every measure as an exact fraction.
 
-    Below them those over seeds, which have no folder, no checkpoint and the AP alone. Text that a
-    spreadsheet would run as a formula has an apostrophe before it.
+    Rows over seeds follow; they have no folder, no checkpoint, and no measure but the AP. Text
+    that a spreadsheet would calculate as a formula gets an apostrophe in front.
     """
     text = io.StringIO()
-    heading = ["run", "folder", *CHOICES, "checkpoint", "generator", "status", *MEASURES]
-    heading += ["ap_low", "ap_high", "published_ap", "published_acc", "published_unconfirmed"]
+    heading = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
+    heading += [*EXPORTED_MEASURES, "ap_low", "ap_high"]
+    heading += ["published_ap", "published_acc", "published_unconfirmed", *COUNTS]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*heading, *COUNTS])
-    for run, label in zip(runs, labels(runs), strict=True):
+    writer.writerow(heading)
+    for run, label in zip(runs, run_labels(runs), strict=True):
         about = [label, run.folder.name, *run.choices.values(), run.metrics["checkpoint"]]
-        writer.writerows(_inert([*about, *_row(name, one)]) for name, one in lines(run))
-    for group in seeds:
+        for name, figures in result_rows(run.metrics):
+            writer.writerow(_without_formulas([*about, *_csv_cells(name, figures)]))
+    for group in seed_groups:
         choices = group.runs[0].choices | {"seed": group.seeds}
         about = [group.label, "", *choices.values(), ""]
-        names = [name for name in [*generators(runs), "mean"] if name in group.results]
-        writer.writerows(_inert([*about, *_row(name, group.results[name])]) for name in names)
+        for name in [*generator_names(runs), "mean"]:
+            if name in group.results:
+                cells = _csv_cells(name, group.results[name])
+                writer.writerow(_without_formulas([*about, *cells]))
     return text.getvalue()
 
 
-def _inert(cells: list[Any]) -> list[Any]:
-    """`cells`, of which no text is a formula; numbers stay as they are."""
-    return [f"'{one}" if isinstance(one, str) and one[:1] in FORMULA else one for one in cells]
+def _without_formulas(cells: list[Any]) -> list[Any]:
+    return [
+        f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+        for cell in cells
+    ]
 
 
-def _row(name: str, one: dict[str, Any]) -> list[Any]:
-    """The cells of one generator's figures, from its name on."""
-    interval, figure = one.get("ap_interval") or (None, None), one.get("published") or {}
-    row = [name, one.get("status", "ok"), *(one.get(key) for key in MEASURES), *interval]
-    row += [figure.get(key) for key in ("ap", "acc", "unconfirmed")]
-    return [*row, *(one.get(key) for key in COUNTS)]
+def _csv_cells(generator: str, figures: Figures) -> list[Any]:
+    """Return the cells of one generator, from its name on."""
+    published = figures.get("published") or {}
+    return [
+        generator,
+        figures.get("status", "ok"),
+        *(figures.get(key) for key in EXPORTED_MEASURES),
+        *(figures.get("ap_interval") or (None, None)),
+        *(published.get(key) for key in ("ap", "acc", "unconfirmed")),
+        *(figures.get(key) for key in COUNTS),
+    ]
 
 
-def markdown(runs: Sequence[Run], seeds: Sequence[OverSeeds], title: str) -> str:
-    """GitHub tables, in percent: AP of all runs and over seeds, then each run's figures."""
-    parts = [f"# {_md(title)}"]
+def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title: str) -> str:
+    """Return GitHub tables in percent: AP of all runs and over seeds, then each run's figures."""
+    names = [*generator_names(runs), "mean"]
+    labels = run_labels(runs)
+    parts = [f"# {_escape_markdown(title)}"]
     if len(runs) > 1:
-        parts += ["AP and its interval, in percent.", _md_table(*matrix(runs))]
-    if seeds:
-        names = [*generators(runs), "mean"]
-        heading = ["generator", *(one.label for one in seeds)]
-        body = [
-            [name, *(with_interval(one.results.get(name, {})) for one in seeds)] for name in names
-        ]
-        parts += ["## Over seeds", CAPTION, _md_table(heading, body)]
-    for run, label in zip(runs, labels(runs), strict=True):
-        columns = [*shown(run, RANKING), *shown(run, DECIDING)]
-        heading = ["generator", *(column.heading for column in columns)]
-        body = [[named(name, one), *(c.cell(one) for c in columns)] for name, one in lines(run)]
-        parts += [f"## {_md(label)}", "In percent.", _md_table(heading, body)]
+        results = [{name: figures_of(run, name) for name in names} for run in runs]
+        parts += ["AP and its interval, in percent.", _ap_table(labels, results, names)]
+    if seed_groups:
+        group_labels = [group.label for group in seed_groups]
+        results = [group.results for group in seed_groups]
+        parts += ["## Over seeds", CAPTION, _ap_table(group_labels, results, names)]
+    for run, label in zip(runs, labels, strict=True):
+        table = _markdown_table(*_run_table(run, _all_columns(run)))
+        parts += [f"## {_escape_markdown(label)}", "In percent.", table]
     return "\n\n".join(parts) + "\n"
 
 
-def matrix(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
-    """Heading and lines of AP with interval: generators and the mean against runs."""
-    names = [*generators(runs), "mean"]
-    cells = [[name, *(with_interval(result(run, name)) for run in runs)] for name in names]
-    return ["generator", *labels(runs)], cells
+def _all_columns(run: Run) -> list[Column]:
+    results = [figures for _, figures in result_rows(run.metrics)]
+    return visible_columns((*RANKING_COLUMNS, *THRESHOLD_COLUMNS), results)
 
 
-def _md(text: str) -> str:
-    """`text` with what Markdown or HTML would read escaped."""
+def _run_table(run: Run, columns: Sequence[Column]) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows of one run."""
+    rows = [
+        [display_name(name, figures), *(column.cell(figures) for column in columns)]
+        for name, figures in result_rows(run.metrics)
+    ]
+    return ["generator", *(column.heading for column in columns)], rows
+
+
+def _ap_table(
+    labels: Sequence[str], results: Sequence[Mapping[str, Figures]], names: Sequence[str]
+) -> str:
+    """Return a Markdown table of AP with interval: a row per name, a column per label."""
+    rows = [[name, *(format_ap(result.get(name, {})) for result in results)] for name in names]
+    return _markdown_table(["generator", *labels], rows)
+
+
+def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#&~])", r"\\\1", " ".join(text.split()))
 
 
-def _md_table(heading: list[str], body: list[list[str]]) -> str:
+def _markdown_table(heading: list[str], rows: list[list[str]]) -> str:
     rule = ["---", *["---:"] * (len(heading) - 1)]
-    rows = [[_md(cell) for cell in heading], rule, *([_md(cell) for cell in row] for row in body)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    escaped = [[_escape_markdown(cell) for cell in row] for row in [heading, *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [escaped[0], rule, *escaped[1:]])
 
 
-def latex(runs: Sequence[Run], seeds: Sequence[OverSeeds]) -> str:
-    """A booktabs table of AP in percent with intervals, a row a generator, the mean last.
+def render_latex(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
+    """Return booktabs tables in percent, a row per generator, the mean last.
 
-    With several runs a column is a run and the best of each row is bold; more than `WIDE` runs
-    go into several tables. What is over seeds goes into tables of its own.
+    One run has its main figures as columns. Several runs have one column each with AP and
+    interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table; so have the groups
+    over seeds, in tables of their own.
     """
     if len(runs) == 1:
-        return _tabular(*_single(runs[0]))
-    names = [*generators(runs), "mean"]
-    columns = [
-        (label, {name: result(run, name) for name in names})
-        for run, label in zip(runs, labels(runs), strict=True)
-    ]
-    tables = _beside(columns, names)
-    tables += _beside([(one.label, one.results) for one in seeds], names)
+        columns = [column for column in _all_columns(runs[0]) if column.key in SHORT_LATEX_KEYS]
+        heading, rows = _run_table(runs[0], columns)
+        return _tabular(heading, [[_escape_latex(cell) for cell in row] for row in rows])
+    names = [*generator_names(runs), "mean"]
+    results = [{name: figures_of(run, name) for name in names} for run in runs]
+    tables = _latex_ap_tables(run_labels(runs), results, names)
+    tables += _latex_ap_tables(
+        [group.label for group in seed_groups], [group.results for group in seed_groups], names
+    )
     return "\n".join(tables)
 
 
-def _beside(columns: Sequence[tuple[str, Results]], names: Sequence[str]) -> list[str]:
-    """Tables of titled columns beside one another, at most `WIDE` in each.
-
-    The best of each row is bold, where there is more than one column.
-    """
-    rows = {name: [results.get(name, {}) for _, results in columns] for name in names}
-    best = {name: max(map(_shown, row)) if len(row) > 1 else None for name, row in rows.items()}
-    return [
-        _tabular(
-            ["generator", *(_tex(title) for title, _ in columns[start : start + WIDE])],
-            [
-                [_tex(name), *(_bold(one, best[name]) for one in row[start : start + WIDE])]
-                for name, row in rows.items()
-            ],
-        )
-        for start in range(0, len(columns), WIDE)
-    ]
+def _latex_ap_tables(
+    labels: Sequence[str], results: Sequence[Mapping[str, Figures]], names: Sequence[str]
+) -> list[str]:
+    rows = {name: [result.get(name, {}) for result in results] for name in names}
+    best = {name: max(map(_shown_ap, row)) if len(row) > 1 else None for name, row in rows.items()}
+    tables = []
+    for start in range(0, len(labels), MAX_LATEX_COLUMNS):
+        part = slice(start, start + MAX_LATEX_COLUMNS)
+        body = [
+            [_escape_latex(name), *(_latex_ap(figures, best[name]) for figures in row[part])]
+            for name, row in rows.items()
+        ]
+        tables.append(_tabular(["generator", *labels[part]], body))
+    return tables
 
 
-def _shown(one: dict[str, Any]) -> float:
-    """AP in percent as it is shown, so that what reads as equal is equally bold."""
-    value = one.get("ap")
-    return -1.0 if value is None else round(100 * value, 1)
+def _shown_ap(figures: Figures) -> float:
+    """Return the AP in percent as rounded for display, so that equal texts are equally bold."""
+    ap = figures.get("ap")
+    return -1.0 if ap is None else round(100 * ap, 1)
 
 
-def _bold(one: dict[str, Any], best: float | None) -> str:
-    text = _tex(percent(one.get("ap")))
-    if one.get("ap") is not None and _shown(one) == best:
+def _latex_ap(figures: Figures, best: float | None) -> str:
+    text = _escape_latex(format_percent(figures.get("ap")))
+    if figures.get("ap") is not None and _shown_ap(figures) == best:
         text = rf"\textbf{{{text}}}"
-    return f"{text} {_small(one)}".rstrip()
+    if figures.get("ap_interval"):
+        text += rf" {{\scriptsize [{_escape_latex(format_interval(figures))}]}}"
+    return text
 
 
-def _small(one: dict[str, Any]) -> str:
-    return rf"{{\scriptsize [{_tex(ends(one))}]}}" if one.get("ap_interval") else ""
-
-
-def _single(run: Run) -> tuple[list[str], list[list[str]]]:
-    """Heading and lines for one run: the ranking's figures and the accuracy."""
-    wanted = ("ap", "ap_interval", "published", "difference", "auroc", "acc", "images")
-    columns = [c for c in (*shown(run, RANKING), *shown(run, DECIDING)) if c.key in wanted]
-    body = [
-        [_tex(named(name, one)), *(_tex(column.cell(one)) for column in columns)]
-        for name, one in lines(run)
-    ]
-    return ["generator", *(_tex(column.heading) for column in columns)], body
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(sign, sign) for sign in " ".join(text.split()))
+def _escape_latex(text: str) -> str:
+    return "".join(LATEX_ESCAPES.get(sign, sign) for sign in " ".join(text.split()))
 
 
 def _tabular(heading: list[str], body: list[list[str]]) -> str:
+    """Return a table; the cells of `body` are LaTeX, those of `heading` plain text."""
     rows = [" & ".join(row) + r" \\" for row in body]
     return "\n".join(
         [
             rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}",
             r"\toprule",
-            " & ".join(heading) + r" \\",
+            " & ".join(map(_escape_latex, heading)) + r" \\",
             r"\midrule",
             *rows[:-1],
             r"\midrule",

@@ -1,4 +1,7 @@
-"""Figures as inline SVG: text stays text, black follows the page, bytes follow the input."""
+"""Figures as inline SVG.
+
+Text stays text, black takes the text colour of the page, and equal input gives equal bytes.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe & Ito's blue, vermilion, green and purple, which colour-blind readers tell apart, light
-# enough for a dark page; each has a dash and a marker of its own besides.
+# Colour, dash and marker of each line: Okabe & Ito's blue, vermilion, green and purple, which
+# colour-blind readers can distinguish, light enough for a dark page.
 STYLES: tuple[tuple[str, str, str], ...] = (
     ("#2b83c6", "-", "o"),
     ("#d55e00", "--", "s"),
@@ -40,42 +43,44 @@ SETTINGS: dict[str, Any] = {
     "figure.dpi": 72,
     "text.parse_math": False,  # a name may hold dollar signs
 }
-PANEL = (2.25, 2.0)  # inches; many stand beside one another
-HUNDRED = (0, 50, 100)
+PANEL_SIZE = (2.25, 2.0)  # inches; several fit side by side
+PERCENT_TICKS = (0, 50, 100)
 
 
-def svg(figure: Figure, name: str, label: str) -> Markup:
-    """`figure` as an element of a page.
+def svg(figure: Figure, name: str, alt: str) -> Markup:
+    """Return `figure` as an element of a page.
 
     Args:
-        figure: drawn within `settings()`.
-        name: unique in the page; its ids begin with it.
-        label: what it says, for who cannot see it.
+        figure: drawn within `drawing_context()`.
+        name: unique in the page; the ids in the element begin with it.
+        alt: the content in words, for screen readers.
     """
     text = io.StringIO()
-    with settings(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a glyph that matplotlib's font lacks, browsers have
+    with drawing_context(), warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of glyphs that matplotlib's font lacks; browsers have them
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    drawn = text.getvalue()
-    body = drawn[drawn.index("<svg") :]
+    body = text.getvalue()
+    body = body[body.index("<svg") :]
     for part in (r"<metadata>.*?</metadata>", r"<style.*?</style>", r"<!--.*?-->", r"\n\s*"):
         body = re.sub(part, " " if part == r"\n\s*" else "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
     body = body.replace("xlink:href", "href").replace("#000000", "currentColor")
     width, height = (72 * side for side in figure.get_size_inches())
-    head = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:g} {height:g}">'
+    head = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}">'
     return Markup(re.sub(r"<svg.*?>", lambda _: head, body, count=1, flags=re.DOTALL).strip())
 
 
-def settings() -> AbstractContextManager[None]:
-    """A context in which figures are drawn alike, whatever the user's matplotlibrc."""
+def drawing_context() -> AbstractContextManager[None]:
+    """Return a context in which figures do not depend on the user's matplotlibrc."""
     defaults: dict[Any, Any] = dict(matplotlib.rcParamsDefault)
-    defaults.pop("backend")  # which is the user's for other figures
+    defaults.pop("backend")  # the user's choice for other figures stays
     return matplotlib.rc_context(defaults | SETTINGS)
 
 
-def _panel(size: tuple[float, float] = PANEL) -> tuple[Figure, Axes]:
+def _panel(size: tuple[float, float] = PANEL_SIZE) -> tuple[Figure, Axes]:
     figure = Figure(size, layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
@@ -83,35 +88,36 @@ def _panel(size: tuple[float, float] = PANEL) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _square(axes: Axes, horizontal: str, vertical: str) -> None:
-    axes.set(xlim=(-2, 102), ylim=(-2, 102), xticks=HUNDRED, yticks=HUNDRED)
+def _percent_axes(axes: Axes, horizontal: str, vertical: str) -> None:
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xticks=PERCENT_TICKS, yticks=PERCENT_TICKS)
     axes.set(xlabel=horizontal, ylabel=vertical)
 
 
 def precision_recall(
-    lines: Sequence[tuple[np.ndarray, np.ndarray]], chance: float, name: str, label: str
+    lines: Sequence[tuple[np.ndarray, np.ndarray]], chance: float, name: str, alt: str
 ) -> Markup:
-    """Precision against recall, a line for each (recall, precision), fractions, and chance."""
-    with settings():
+    """Return a line for each (recall, precision), all fractions, and a dotted one at `chance`."""
+    with drawing_context():
         figure, axes = _panel()
         for (recall, precision), (colour, dash, _) in zip(lines, STYLES, strict=False):
             steps = "steps-post"
             axes.plot(100 * recall, 100 * precision, color=colour, ls=dash, drawstyle=steps)
         axes.axhline(100 * chance, color=GREY, lw=0.8, ls=(0, (1, 2)))
-        _square(axes, "recall", "precision")
-    return svg(figure, name, label)
+        _percent_axes(axes, "recall", "precision")
+    return svg(figure, name, alt)
 
 
-def reliability(lines: Sequence[list[dict[str, float]]], name: str, label: str) -> Markup:
-    """Frequency of fakes against confidence, a line for each list of bins."""
-    with settings():
+def reliability(lines: Sequence[list[dict[str, float]]], name: str, alt: str) -> Markup:
+    """Return the frequency of fakes against the confidence, a line for each list of bins."""
+    with drawing_context():
         figure, axes = _panel()
-        axes.plot(HUNDRED, HUNDRED, color=GREY, lw=0.8, ls=(0, (1, 2)))
+        axes.plot(PERCENT_TICKS, PERCENT_TICKS, color=GREY, lw=0.8, ls=(0, (1, 2)))
         for bins, (colour, dash, marker) in zip(lines, STYLES, strict=False):
-            points = [[100 * one[key] for one in bins] for key in ("confidence", "frequency")]
-            axes.plot(*points, color=colour, ls=dash, marker=marker)
-        _square(axes, "probability", "fakes among them")
-    return svg(figure, name, label)
+            confidence = [100 * entry["confidence"] for entry in bins]
+            frequency = [100 * entry["frequency"] for entry in bins]
+            axes.plot(confidence, frequency, color=colour, ls=dash, marker=marker)
+        _percent_axes(axes, "probability", "fakes")
+    return svg(figure, name, alt)
 
 
 def steps(
@@ -120,10 +126,10 @@ def steps(
     bottom: int,
     axis: str,
     name: str,
-    label: str,
+    alt: str,
 ) -> Markup:
-    """AP, from `bottom` percent on, against even steps; the second line, the mean, in grey."""
-    with settings():
+    """Return AP, from `bottom` percent, at evenly spaced steps; a second line is grey."""
+    with drawing_context():
         figure, axes = _panel()
         for line, (colour, dash, marker) in zip(
             lines, (STYLES[0], (GREY, "--", "")), strict=False
@@ -134,7 +140,7 @@ def steps(
         axes.set_yticks([bottom, (bottom + 100) / 2, 100])
         axes.set_xticks(range(len(ticks)), ticks)
         axes.margins(x=0.08)
-    return svg(figure, name, label)
+    return svg(figure, name, alt)
 
 
 def bars(
@@ -142,10 +148,10 @@ def bars(
     values: Sequence[float | None],
     intervals: Sequence[Sequence[float] | None],
     name: str,
-    label: str,
+    alt: str,
 ) -> Markup:
-    """Bars from 0 to 100 with intervals, each under its label, so that it fits a phone."""
-    with settings():
+    """Return bars from 0 to 100 with intervals; the label is above its bar to fit on a phone."""
+    with drawing_context():
         figure, axes = _panel((5.4, 0.55 + 0.52 * len(labels)))
         for row, (text, value, ends) in enumerate(zip(labels, values, intervals, strict=True)):
             height = 100 * (value or 0)
@@ -160,4 +166,4 @@ def bars(
         axes.set_xticks(range(0, 101, 20))
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
-    return svg(figure, name, label)
+    return svg(figure, name, alt)

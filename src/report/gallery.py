@@ -12,104 +12,123 @@ from PIL import Image
 
 from genspot.report.runs import Run
 
-SIDE = 128  # pixels
-RANKS = ("", "2nd ")  # from each end
+SIDE = 128  # pixels, of a thumbnail
+END_RANKS = ("", "2nd ")  # shown from each end of the ranking
 PERCENTILES = (25, 50, 75)
-ROOM = 2_500_000  # characters of pictures on a page
-FULL = "left out to keep the page small"
+MAX_INLINE_CHARS = 2_500_000  # of thumbnails on one page
+PAGE_FULL = "omitted to limit the page size"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the gallery, or a note why it is not there."""
+    """One picture of the gallery.
+
+    Attributes:
+        path: of the image.
+        logit: of the image.
+        rank: the place in the ranking in words, such as "most fake".
+        misjudged: whether the logit is on the wrong side of 0.
+        jpeg: the thumbnail, or None if `note` says why there is none.
+        note: empty if there is a thumbnail.
+    """
 
     path: str
     logit: float
-    place: str
-    wrong: bool  # on the wrong side of the threshold 0.5
-    uri: str | None
+    rank: str
+    misjudged: bool
+    jpeg: bytes | None
     note: str
+
+    @property
+    def uri(self) -> str | None:
+        """The thumbnail as a data: URI."""
+        return self.jpeg and data_uri(self.jpeg, "jpeg")
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """The pictures of one class of one generator, the least fake first."""
+class GalleryRow:
+    """The pictures of one class ("real" or "fake") of one generator, the least fake first."""
 
     generator: str
     kind: str
-    count: int
+    count: int  # images of this class, shown or not
     pictures: list[Picture]
 
 
-def shelves(run: Run, room: int = ROOM) -> list[Shelf]:
-    """The gallery of `run`; when `room` characters are used up, pictures become notes."""
-    result = []
+def gallery_rows(run: Run, max_chars: int = MAX_INLINE_CHARS) -> list[GalleryRow]:
+    """Return the gallery of `run`; once the thumbnails need `max_chars`, notes replace them."""
+    rows = []
     for generator, images in run.images.items():
         for label, kind in enumerate(("real", "fake")):
-            mine = np.flatnonzero(images.labels == label)
-            if not len(mine):
-                continue
-            order = sorted(mine, key=lambda row: (images.logits[row], images.paths[row]))
+            members = np.flatnonzero(images.labels == label)
+            order = sorted(members, key=lambda row: (images.logits[row], images.paths[row]))
             pictures = []
-            for index, place in picks(len(order)):
+            for index, rank in pick_ranks(len(order)):
                 path, logit = images.paths[order[index]], float(images.logits[order[index]])
-                uri, note = thumbnail(Path(path)) if room > 0 else (None, FULL)
-                room -= len(uri or "")
-                wrong = (logit > 0) != bool(label)
-                pictures.append(Picture(path, logit, place, wrong, uri, note))
-            result.append(Shelf(generator, kind, len(order), pictures))
-    return result
+                jpeg, note = thumbnail(Path(path)) if max_chars > 0 else (None, PAGE_FULL)
+                picture = Picture(path, logit, rank, (logit > 0) != bool(label), jpeg, note)
+                max_chars -= len(picture.uri or "")
+                pictures.append(picture)
+            if pictures:
+                rows.append(GalleryRow(generator, kind, len(order), pictures))
+    return rows
 
 
-def picks(count: int) -> list[tuple[int, str]]:
-    """Which of `count` images, the least fake first, are shown, and what they stand for.
+def pick_ranks(count: int) -> list[tuple[int, str]]:
+    """Return index and name of the ranks that are shown of `count` images, least fake first.
 
-    An image that stands for several things is named by the more extreme.
+    An index with several names gets the most extreme of them.
     """
     last = count - 1
-    named = [(round(last * share / 100), f"{share}th percentile") for share in PERCENTILES]
-    for number, rank in reversed(list(enumerate(RANKS))):
-        named += [(number, f"{rank}least fake"), (last - number, f"{rank}most fake")]
-    return sorted({index: name for index, name in named if 0 <= index <= last}.items())
+    names = [(round(last * percent / 100), f"{percent}th percentile") for percent in PERCENTILES]
+    for number, prefix in reversed(list(enumerate(END_RANKS))):
+        names += [(number, f"{prefix}least fake"), (last - number, f"{prefix}most fake")]
+    return sorted({index: name for index, name in names if 0 <= index <= last}.items())
 
 
-def thumbnail(path: Path) -> tuple[str | None, str]:
-    """The image as a data: URI, at most `SIDE` pixels wide and high; or None and why.
+def thumbnail(path: Path) -> tuple[bytes | None, str]:
+    """Return the image as a JPEG of at most `SIDE` pixels a side, or None and the reason.
 
-    Its EXIF orientation is ignored, as in training and testing.
+    The EXIF orientation is ignored, as in training and testing.
     """
     try:
         with Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            small = _eight_bits(image).convert("RGB")
+            small = _to_8_bits(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None, "unreadable" if path.exists() else "the file is gone"
+        return None, "unreadable" if path.exists() else "file not found"
     small.thumbnail((SIDE, SIDE))
-    text = io.BytesIO()
-    small.save(text, "JPEG", quality=80, optimize=True)
-    return uri(text.getvalue(), "jpeg"), ""
+    content = io.BytesIO()
+    small.save(content, "JPEG", quality=80, optimize=True)
+    return content.getvalue(), ""
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """`image`; of 16-bit grey, which PIL would clip to white, the upper byte that is scored."""
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Return the most significant byte of deep grey, which is what the detector scores.
+
+    PIL's own conversion would clip such values to white.
+    """
     if not image.mode.startswith("I"):
         return image
-    tags = getattr(image, "tag_v2", {})  # of TIFF, which knows 12 bits as well
+    tags = getattr(image, "tag_v2", {})  # of TIFF, which also knows 12 bits
     bits = int(tags[258][0]) if 258 in tags else 16
     return Image.fromarray((np.asarray(image) >> bits - 8).astype(np.uint8))
 
 
-def uri(content: bytes, kind: str) -> str:
-    """`content` as a data: URI."""
+def data_uri(content: bytes, kind: str) -> str:
+    """Return an image of the format `kind` as a data: URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def spectra(run: Run) -> list[tuple[str, str, str]]:
-    """Generator, kind and data: URI of the spectra that `run` left."""
-    found = []
-    for generator in run.metrics["generators"]:
-        for kind in ("real", "fake"):
-            path = run.folder / "spectra" / f"{generator}_{kind}.png"
-            if path.is_file():
-                found.append((generator, kind, uri(path.read_bytes(), "png")))
-    return found
+    """Return generator, class and data: URI of each spectrum in the folder of `run`."""
+    files = [
+        (generator, kind, run.folder / "spectra" / f"{generator}_{kind}.png")
+        for generator in run.metrics["generators"]
+        for kind in ("real", "fake")
+    ]
+    return [
+        (generator, kind, data_uri(file.read_bytes(), "png"))
+        for generator, kind, file in files
+        if file.is_file()
+    ]

@@ -1,9 +1,9 @@
-"""Finished runs as their folders hold them, and what tells them apart."""
+"""Finished runs, and the choices that distinguish them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,156 +11,184 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet
 
+from genspot.common import run_files
 from genspot.common.errors import GenspotError
+from genspot.evaluation.bootstrap import Bootstrap
+from genspot.evaluation.scores import read_scores
+from genspot.report.formats import Figures
 
-CHOICES = ("data", "aug", "model", "crop", "seed", "degrade")  # in the order of a label
+CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
 
-NEEDED = {"generators", "mean", "checkpoint", "trained_on", "bootstrap", "seed", "crop"}
-COLUMNS = {"path", "generator", "class", "label", "logit"}
+REQUIRED_METRICS = {
+    "bootstrap",
+    "checkpoint",
+    "crop",
+    "degradations",
+    "generators",
+    "mean",
+    "seed",
+    "trained_on",
+}
 
 
 @dataclass(frozen=True)
-class Images:
-    """The scored images of one generator, one entry an image."""
+class ScoredImages:
+    """The scored images of one generator: N paths, labels (0 real, 1 fake) and float64 logits."""
 
     paths: list[str]
-    labels: np.ndarray  # 0 real, 1 fake
-    logits: np.ndarray  # float64
+    labels: np.ndarray
+    logits: np.ndarray
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: its folder, metrics.json, config.yaml and scores.parquet."""
+    """One finished run.
+
+    Attributes:
+        folder: of the run; its spectra and its name are shown.
+        metrics: the content of metrics.json; see `genspot.evaluation.results`.
+        config: the composed configuration as YAML.
+        scores: the table of scores.
+    """
 
     folder: Path
-    metrics: dict[str, Any]
+    metrics: Mapping[str, Any]
     config: str
     scores: pa.Table
 
     @cached_property
-    def images(self) -> dict[str, Images]:
-        """The scored images by generator, in the order of scores.parquet."""
-        names = np.asarray(self.scores["generator"].cast(pa.string()).to_pylist(), object)
+    def images(self) -> dict[str, ScoredImages]:
+        """The scored images by generator, in the order of the table of scores."""
+        generators = np.asarray(self.scores["generator"].cast(pa.string()).to_pylist(), object)
         paths = np.asarray(self.scores["path"].to_pylist(), object)
         labels = self.scores["label"].to_numpy().astype(np.int64)
         logits = self.scores["logit"].to_numpy().astype(np.float64)
         return {
-            name: Images(list(paths[mine]), labels[mine], logits[mine])
+            name: ScoredImages(list(paths[mask]), labels[mask], logits[mask])
             for name in self.metrics["generators"]
-            for mine in [names == name]
+            for mask in [generators == name]
         }
 
     @property
-    def complete(self) -> list[str]:
+    def complete_generators(self) -> list[str]:
         """The generators with images of both classes."""
         generators = self.metrics["generators"]
-        return [name for name, one in generators.items() if one["ap"] is not None]
+        return [name for name, figures in generators.items() if figures["ap"] is not None]
 
     @property
     def choices(self) -> dict[str, str]:
-        """What was chosen for this run, in words, by `CHOICES`."""
-        trained, crop = self.metrics["trained_on"], self.metrics.get("crop")
+        """The readable value of each of `CHOICES`."""
+        trained, crop = self.metrics["trained_on"], self.metrics["crop"]
         seed = trained.get("seed")
         return {
-            "data": training_set(trained),
+            "data": training_set_name(trained),
             "aug": trained.get("aug") or "augmentation unknown",
             "model": str(trained["model"]["name"]),
             "crop": "whole images" if crop is None else f"crop {crop}",
-            "seed": f"seed {self.metrics.get('seed') if seed is None else seed}",
-            "degrade": " then ".join(self.metrics.get("degrade") or ["undegraded"]),
+            "seed": f"seed {self.metrics['seed'] if seed is None else seed}",
+            "degradations": " then ".join(self.metrics["degradations"] or ["undegraded"]),
         }
 
     @property
-    def resampling(self) -> dict[str, Any]:
-        """How its intervals were drawn, as arguments of `bootstrap.paired` and `combined`."""
-        return {
-            "real_sets": self.metrics.get("real_sets") or {},
-            "replicates": self.metrics["bootstrap"]["replicates"],
-            "seed": self.metrics["seed"],
-            "confidence": self.metrics["bootstrap"]["confidence"],
-        }
+    def bootstrap(self) -> Bootstrap:
+        """The settings with which the intervals of this run were computed."""
+        settings = self.metrics["bootstrap"]
+        return Bootstrap(settings["replicates"], settings["confidence"], self.metrics["seed"])
 
     @property
-    def own_checkpoint(self) -> bool:
-        """Whether this run trained what it tested."""
+    def real_sets(self) -> dict[str, str]:
+        """Generator → the set that its real images come from, where generators share one."""
+        return dict(self.metrics.get("real_sets") or {})
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether this run trained the checkpoint that it tested."""
         return Path(self.metrics["checkpoint"]).parent.name == self.folder.name
 
 
-def training_set(trained: dict[str, Any]) -> str:
-    """The name of what was trained on, and how many of its classes where they were drawn."""
-    name, drawn = str(trained.get("data")), trained.get("subset")
-    if drawn is None:
+def training_set_name(trained_on: Mapping[str, Any]) -> str:
+    """Return the name of the training set, with the number of classes if these were sampled."""
+    name, count = str(trained_on.get("data")), trained_on.get("num_classes")
+    if count is None:
         return name
-    return f"{name}, {drawn} {'class' if drawn == 1 else 'classes'} drawn"
+    return f"{name}, {count} random {'class' if count == 1 else 'classes'}"
 
 
-def read(folder: Path) -> Run:
-    """The finished run in `folder`.
+def read_run(folder: Path) -> Run:
+    """Read the finished run in `folder`.
 
     Raises:
-        GenspotError: it holds none, or files that cannot be read.
+        GenspotError: a file is missing, unreadable, or lacks an entry.
     """
     try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        config = (folder / "config.yaml").read_text(encoding="utf-8")
-        scores = pyarrow.parquet.read_table(folder / "scores.parquet")
+        metrics = json.loads((folder / run_files.METRICS).read_text(encoding="utf-8"))
+        config = (folder / run_files.CONFIG).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        missing = Path(error.filename).name if error.filename else "scores.parquet"
         raise GenspotError(
-            f"{folder} holds no finished run: {missing} is missing; name folders of finished runs"
+            f"{error.filename} does not exist; name folders of finished runs"
         ) from error
     except (OSError, ValueError) as error:
-        raise GenspotError(f"{folder} cannot be reported: {error}; run it anew") from error
-    known = metrics.keys() if isinstance(metrics, dict) else set()
-    if lacking := sorted((NEEDED - known) | (COLUMNS - set(scores.column_names))):
-        raise GenspotError(f"{folder} cannot be reported: no {lacking[0]} there; run it anew")
+        raise GenspotError(f"{folder} cannot be reported: {error}; repeat the run") from error
+    keys = metrics.keys() if isinstance(metrics, dict) else set()
+    if missing := sorted(REQUIRED_METRICS - keys):
+        raise GenspotError(
+            f"{folder} cannot be reported: {run_files.METRICS} has no {missing[0]}; repeat the run"
+        )
+    scores = read_scores(folder)
     return Run(folder, metrics, config, scores)
 
 
-def differing(runs: Sequence[Run]) -> list[str]:
-    """The choices in which `runs` differ."""
+def varying_choices(runs: Sequence[Run]) -> list[str]:
+    """Return the choices in which `runs` differ."""
     return [key for key in CHOICES if len({run.choices[key] for run in runs}) > 1]
 
 
-def labels(runs: Sequence[Run]) -> list[str]:
-    """A short name for each run: what differs between them, or else where they lie; all unique."""
+def run_labels(runs: Sequence[Run]) -> list[str]:
+    """Return a short, unique label of each run: the choices in which the runs differ.
+
+    Where these are not unique, the folder or checkpoint is added, and finally a number.
+    """
     if len(runs) == 1:
         return [runs[0].folder.name]
-    keys = differing(runs)
-    names = [", ".join(run.choices[key] for key in keys) for run in runs]
-    if len(set(names)) < len(names):
-        names = [_joined(name, _place(run)) for name, run in zip(names, runs, strict=True)]
-    if len(set(names)) < len(names):
-        names = [f"{name} ({number})" for number, name in enumerate(names, 1)]
-    return names
+    keys = varying_choices(runs)
+    labels = [", ".join(run.choices[key] for key in keys) for run in runs]
+    if len(set(labels)) < len(labels):
+        labels = [
+            f"{label}, {_source(run)}" if label else _source(run)
+            for label, run in zip(labels, runs, strict=True)
+        ]
+    return numbered_if_equal(labels)
 
 
-def _joined(name: str, place: str) -> str:
-    return f"{name}, {place}" if name else place
+def numbered_if_equal(labels: list[str]) -> list[str]:
+    """Return `labels`, with a number after each if two of them are equal."""
+    if len(set(labels)) == len(labels):
+        return labels
+    return [f"{label} ({number})" for number, label in enumerate(labels, 1)]
 
 
-def _place(run: Run) -> str:
-    """The folder of a run that trained; else the checkpoint that it tested."""
+def _source(run: Run) -> str:
+    """Return the folder of a training, or the checkpoint of a test."""
     checkpoint = Path(run.metrics["checkpoint"])
-    return run.folder.name if run.own_checkpoint else f"{checkpoint.parent.name}/{checkpoint.name}"
+    return run.folder.name if run.trained_here else f"{checkpoint.parent.name}/{checkpoint.name}"
 
 
-def generators(runs: Sequence[Run]) -> list[str]:
-    """The generators of all runs, in the order in which they first come."""
+def generator_names(runs: Sequence[Run]) -> list[str]:
+    """Return the generators of all runs, in the order of their first appearance."""
     return list(dict.fromkeys(name for run in runs for name in run.metrics["generators"]))
 
 
-def result(run: Run, generator: str) -> dict[str, Any]:
-    """The figures of one generator, or of "mean"; empty where the run did not test on it."""
+def figures_of(run: Run, generator: str) -> Figures:
+    """Return the figures of one generator or of "mean"; empty if the run did not test on it."""
     if generator == "mean":
         return run.metrics["mean"]
     return run.metrics["generators"].get(generator, {})
 
 
-def same_images(one: Run, other: Run) -> bool:
-    """Whether two runs scored the same images of the same generators."""
-    return one.images.keys() == other.images.keys() and all(
-        sorted(one.images[name].paths) == sorted(other.images[name].paths) for name in one.images
+def same_images(run: Run, other: Run) -> bool:
+    """Return whether two runs scored the same images of the same generators."""
+    return run.images.keys() == other.images.keys() and all(
+        sorted(images.paths) == sorted(other.images[name].paths)
+        for name, images in run.images.items()
     )
