@@ -1,120 +1,105 @@
-"""Weights & Biases, which never stops or slows a run."""
+"""Weights & Biases, whose failures never stop a run.
+
+Whatever becomes of the upload, metrics.csv, metrics.json and the report hold every figure.
+"""
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
-import queue
+import secrets
 import shlex
-import signal
-import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import wandb
+from genspot.common.files import write_text
+from genspot.common.ranks import is_rank_zero
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
-from wandb.sdk import wandb_setup
-from wandb.sdk.lib.runid import generate_id
-
-from genspot.report.dashboard import COLUMNS, curves, pictures, table
-from genspot.evaluation.measures import lines
-from genspot.evaluation.scores import write_text
 
 log = logging.getLogger(__name__)
 
-START_LIMIT = 20.0  # seconds that an unreachable server may hold up the start of a run
-FINISH_LIMIT = 60.0  # seconds that a slow or lost server may hold up its end
-WAITING = 10_000  # calls that may wait for a server or a disk that hangs
+INIT_TIMEOUT_S = 20.0  # at most, that an unreachable server delays the start of a run
+FINISH_TIMEOUT_S = 60.0  # at most, that a slow or lost server delays its end
+RUN_ID_FILE = "wandb_id.txt"
 
 
-class PatientLogger(WandbLogger):
-    """A WandbLogger whose calls a thread of its own makes, so that none stops or slows a run.
+class Dashboard(Protocol):
+    """The results of a run, as `genspot.report.dashboard.Dashboard` documents them."""
 
-    What fails costs one warning and nothing else; the calls after it are tried all the same.
+    ap_columns: tuple[str, ...]
+    pr_columns: tuple[str, ...]
+    bounds: dict[str, float]
+    ap_table: list[list[Any]]
+    pr_points: list[list[Any]]
+    pictures: dict[str, Path]
+
+
+class FailSafeWandbLogger(WandbLogger):
+    """A WandbLogger whose calls do not raise. The first failure is logged as a warning.
+
+    Args:
+        run: the run, which `wandb.init` returned.
     """
 
     def __init__(self, run: Any) -> None:
         super().__init__(experiment=run)
-        self._service = _service()
-        self._calls: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
-        self._warned = self._closed = False
-        self._thread = threading.Thread(target=self._make_calls, daemon=True)
-        self._thread.start()
-        # A run that ends before its results. Hooks go last in, first out, and wandb's own, which
-        # waits for its service without a limit, finds nothing left to wait for.
-        atexit.register(self.close, exit_code=1)
-        # As Lightning does for a run that it begins itself: a resumed run goes on at its step.
-        self.later(partial(run.define_metric, "trainer/global_step"))
-        self.later(
-            partial(run.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
+        self.failed = self.finished = False
+        # As Lightning does for a run that it starts itself: a resumed run continues at its step.
+        self._attempt(lambda: run.define_metric("trainer/global_step"))
+        self._attempt(
+            lambda: run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         )
 
-    def later(self, call: Callable[[], object]) -> None:
-        """Put `call` behind those that wait."""
-        if self._calls.qsize() < WAITING:
-            self._calls.put(call)
-        else:
-            self._warn("it does not keep up")
-
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.later(partial(super().log_metrics, dict(metrics), step))
+        """Log `metrics` under the training step `step`."""
+        self._attempt(lambda: super(FailSafeWandbLogger, self).log_metrics(metrics, step))
 
     def log_hyperparams(self, params: Any) -> None:
-        self.later(partial(super().log_hyperparams, params))
+        """Add `params` to the run's configuration."""
+        self._attempt(lambda: super(FailSafeWandbLogger, self).log_hyperparams(params))
 
-    def log_results(self, metrics: dict[str, Any], folder: Path) -> None:
-        """The results beside the plain figures, and the end of the run; see
-        `genspot.report.dashboard.log_results`."""
-        # One call each: what one of them cannot do is no reason to leave out the others.
-        self.later(partial(_log_bounds, self.experiment, metrics))
-        self.later(partial(_log_table, self.experiment, metrics))
-        self.later(partial(_log_curves, self.experiment, metrics, folder))
-        for picture in pictures(folder):
-            self.later(partial(_log_picture, self.experiment, picture))
-        self.close()
+    def log_results(self, results: Dashboard) -> None:
+        """Log the intervals, the table of APs, the curves and the pictures, and finish the run."""
+        run = self.experiment
+        self._attempt(lambda: run.summary.update(results.bounds))
+        self._attempt(
+            lambda: run.log({"ap_table": wandb.Table(list(results.ap_columns), results.ap_table)})
+        )
+        self._attempt(lambda: run.log({"pr": _precision_recall(results)}))
+        for name, picture in results.pictures.items():
+            self._attempt(lambda n=name, p=picture: run.log({n: wandb.Image(str(p))}))
+        self.finish()
 
     def finalize(self, status: str) -> None:
-        # Lightning says "success" after the training already, and the results come later.
+        """Finish the run if it failed: after a training, "success", the results follow."""
         if status != "success":
-            self.close(exit_code=1)
+            self.finish(exit_code=1)
 
-    def close(self, exit_code: int = 0) -> None:
-        """Make the calls that wait, finish the run and end its service, within a bounded time."""
-        if self._closed:
-            return
-        self._closed = True
-        atexit.unregister(self.close)
-        for call in (partial(self.experiment.finish, exit_code), _end_service, None):
-            self._calls.put(call)
-        self._thread.join(FINISH_LIMIT + START_LIMIT)
-        if self._thread.is_alive():
-            self._warn("it does not answer")
-        if self._service and self._service.returncode is None:  # it has not ended in order
-            _kill(self._service)
-            self._thread.join(START_LIMIT)  # nothing holds its calls up any more
+    def finish(self, exit_code: int = 0) -> None:
+        """Upload what is left, within `FINISH_TIMEOUT_S`, and end the run; once."""
+        if not self.finished:
+            self.finished = True
+            self._attempt(lambda: self.experiment.finish(exit_code))
+            # Now, because at exit it shows a traceback if its service was lost. It exits with the
+            # service's exit code if that is not 0.
+            with suppress(SystemExit):
+                self._attempt(wandb.teardown)
 
-    def _make_calls(self) -> None:
-        while (call := self._calls.get()) is not None:
-            try:
-                call()
-            except Exception as error:  # whatever the server, the disk or wandb did
-                self._warn(_one_line(error))
-
-    def _warn(self, reason: str) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning(
-                "Weights & Biases: not everything is uploaded (%s); metrics.csv and metrics.json "
-                "have every figure; to try again: %s",
-                reason,
-                _sync(self.experiment),
-            )
+    def _attempt(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # of wandb, the network, the server or the disk
+            if not self.failed:
+                self.failed = True
+                log.warning(
+                    "Weights & Biases: not everything is uploaded (%s); metrics.csv and "
+                    "metrics.json have every figure; to try again: %s",
+                    _one_line(error),
+                    _sync_command(self.experiment),
+                )
 
 
 def wandb_logger(
@@ -126,164 +111,91 @@ def wandb_logger(
     save_dir: str,
     config: dict[str, Any],
     classes: list[str] | str | None,
-    subset: int | None = None,
+    num_classes: int | None = None,
 ) -> WandbLogger:
-    """A Weights & Biases logger: online where a key is set, else offline; never a hindrance.
+    """Return a Weights & Biases logger: online where a key is set, else offline.
 
     Args:
-        project: that the run belongs to.
+        project: the project of the run.
         group: the study, if any.
         job_type: the task.
-        name: shown in the list of runs.
-        tags: to find it by.
-        save_dir: the run's folder; it keeps the run's id, under which a second start goes on.
+        name: the run's name in lists.
+        tags: tags to find it by.
+        save_dir: the run's folder; it keeps the run's id, with which a resumed run continues.
         config: plain values to filter and to group by; `num_classes` is added.
-        classes: of the training set; a list, or null or "any" where none are named.
-        subset: how many classes are taken, where not all are.
+        classes: the classes of the training set: a list, or null or "any" if they have no names.
+        num_classes: how many classes are taken, if not all.
     """
-    if getattr(rank_zero_only, "rank", 0) != 0:
-        return WandbLogger(save_dir=save_dir, offline=True)
-    counted = len(classes) if isinstance(classes, list) else None
-    wanted: dict[str, Any] = {
+    if not is_rank_zero():
+        return WandbLogger(save_dir=save_dir, offline=True)  # its calls do nothing on other ranks
+    if num_classes is None and isinstance(classes, list):
+        num_classes = len(classes)
+    settings = wandb.Settings(
+        init_timeout=INIT_TIMEOUT_S,
+        finish_timeout=FINISH_TIMEOUT_S,
+        finish_timeout_raises=True,
+        silent=True,
+        console="off",  # genspot.log holds what is printed
+    )
+    arguments = {
         "project": project,
         "group": group,
         "job_type": job_type,
         "name": name,
         "tags": tags,
         "dir": save_dir,
-        "config": config | {"num_classes": counted if subset is None else subset},
-        "id": _own_id(Path(save_dir)),
+        "config": config | {"num_classes": num_classes},
     }
-    with _patience(3 * START_LIMIT):  # a try online and one offline, with time to spare
-        return PatientLogger(_begin(wanted))
+    return FailSafeWandbLogger(_start_run(arguments, settings, Path(save_dir)))
 
 
-@contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Kill W&B's service if this takes longer: a frozen one holds up `wandb.init` for ever."""
-    timer = threading.Timer(seconds, _kill_ours)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _kill_ours() -> None:
-    if service := _service():
-        _kill(service)
-
-
-def _service() -> subprocess.Popen[bytes] | None:
-    """The process that wandb started to write and to upload, if it is ours.
-
-    wandb has no public name for it; where a later version keeps it elsewhere, it is not found.
-    """
-    try:
-        return wandb_setup.singleton()._connection._proc._process  # type: ignore[union-attr]
-    except AttributeError:
-        return None
-
-
-def _end_service() -> None:
-    # Its exit code is none of the run's, and one that is dead has ended.
-    with suppress(SystemExit, ConnectionError):
-        wandb.teardown()
-
-
-def _kill(service: subprocess.Popen[bytes]) -> None:
-    """Kill `service`, even a frozen one, and what it started: together they are a group."""
-    if not hasattr(os, "killpg"):
-        service.kill()
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(service.pid, signal.SIGKILL)
-
-
-def _own_id(folder: Path) -> str:
-    """The id of the run in `folder`, drawn when it is first asked for."""
-    file = folder / "wandb_id.txt"
-    if file.is_file() and (known := file.read_text(encoding="utf-8").strip()):
-        return known
-    return _new_id(folder)
-
-
-def _new_id(folder: Path) -> str:
-    """A fresh id, kept in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn: str = generate_id()
-    write_text(drawn + "\n", folder / "wandb_id.txt")
-    return drawn
-
-
-def _begin(wanted: dict[str, Any]) -> Any:
-    """The run as it can be had: online, offline, or one that keeps nothing."""
-    # What wandb tells its makers of its own errors waits for the server once more, at exit.
+def _start_run(arguments: dict[str, Any], settings: wandb.Settings, folder: Path) -> Any:
+    """Return a run online or offline, or one that keeps nothing if wandb cannot start."""
+    # Reports of wandb's own errors to its makers would wait for the server once more, at exit.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    settings = wandb.Settings(
-        init_timeout=START_LIMIT,
-        finish_timeout=FINISH_LIMIT,
-        finish_timeout_raises=True,
-        silent=True,
-        # Its copy of the console would go through the main thread, and once the service is lost
-        # each line of it would leave a traceback in debug.log. genspot.log has what was said.
-        console="off",
-    )
+    mode = "offline"
     try:
-        if run := _online(wanted, settings):
-            return run
-        run = wandb.init(**wanted, mode="offline", settings=settings)
+        wandb.setup(settings)
+        try:
+            if wandb.login(prompt=False):  # a key is set
+                mode = "online"
+                return wandb.init(**arguments, id=_run_id(folder), resume="allow")
+        except Exception as error:
+            log.warning(
+                "Weights & Biases cannot be used online (%s): logging offline", _one_line(error)
+            )
+            if mode == "online":  # wandb keeps the id of a run that it could not start
+                (folder / RUN_ID_FILE).unlink()
+        run = wandb.init(**arguments, id=_run_id(folder), mode="offline")
     except Exception as error:
         log.warning(
             "Weights & Biases cannot be used (%s): metrics.csv and metrics.json have the figures",
             _one_line(error),
         )
         return wandb.init(mode="disabled")
-    log.info("Weights & Biases: offline; to upload later: %s", _sync(run))
+    log.info("Weights & Biases: offline; to upload later: %s", _sync_command(run))
     return run
 
 
-def _online(wanted: dict[str, Any], settings: wandb.Settings) -> Any:
-    """The run on the server, or None without a key or a server that takes it."""
-    try:
-        if wandb.login(prompt=False):  # a key is set
-            return wandb.init(**wanted, resume="allow", settings=settings)
-    except Exception as error:  # whatever the key, the server or the network did, the run goes on
-        log.warning(
-            "Weights & Biases cannot be used online (%s): logging offline", _one_line(error)
-        )
-        # wandb's service keeps the id of a run that it could not begin; ending the service to free
-        # it can take minutes.
-        wanted["id"] = _new_id(Path(wanted["dir"]))
-    return None
+def _run_id(folder: Path) -> str:
+    """Return the id in `folder`, or a new one that is written there."""
+    file = folder / RUN_ID_FILE
+    if file.is_file() and (existing := file.read_text(encoding="utf-8").strip()):
+        return existing
+    folder.mkdir(parents=True, exist_ok=True)
+    new = secrets.token_hex(4)
+    write_text(new + "\n", file)
+    return new
+
+
+def _precision_recall(results: Dashboard) -> Any:
+    points = wandb.Table(list(results.pr_columns), results.pr_points)
+    return wandb.plot.line(points, "recall", "precision", "generator", "Precision over recall")
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _sync(run: Any) -> str:
-    """The command that uploads what `run` left on the disk."""
+def _sync_command(run: Any) -> str:
     return f"wandb sync {shlex.quote(str(Path(run.dir).parent))}"
-
-
-def _log_bounds(run: Any, metrics: dict[str, Any]) -> None:
-    known = {name: one["ap_interval"] for name, one in lines(metrics) if one["ap_interval"]}
-    run.summary.update({f"ap_low/{name}": low for name, (low, _) in known.items()})
-    run.summary.update({f"ap_high/{name}": high for name, (_, high) in known.items()})
-
-
-def _log_table(run: Any, metrics: dict[str, Any]) -> None:
-    run.log({"ap_table": wandb.Table(list(COLUMNS), table(metrics))})
-
-
-def _log_curves(run: Any, metrics: dict[str, Any], folder: Path) -> None:
-    columns: list[str | int] = ["generator", "recall", "precision"]
-    points = wandb.Table(columns, list(curves(metrics, folder)))
-    title = "Precision over recall"
-    run.log({"pr": wandb.plot.line(points, "recall", "precision", "generator", title)})
-
-
-def _log_picture(run: Any, picture: Path) -> None:
-    run.log({f"{picture.parent.name}/{picture.stem}": wandb.Image(str(picture))})
