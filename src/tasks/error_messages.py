@@ -1,14 +1,14 @@
-"""What a user got wrong, in one line: what is wrong, where, and the mend."""
+"""A user's mistake in one line: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
 import difflib
 import errno
-import os
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -20,120 +20,115 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from genspot.common.errors import GenspotError
-from genspot.runtime import shutdown as signals
-from genspot.common.errors import GenspotError
-from genspot.common.errors import GenspotError
 
-OWN_ERRORS = (GenspotError, GenspotError, GenspotError)
-USERS_ERRORS = (
-    *OWN_ERRORS,
-    HydraException,
-    OmegaConfBaseException,
-    YAMLError,
-)
-JOINED = ("hydra.", "detector.", "datamodule.", "lightning.")  # which take from the choices
+USER_ERRORS = (GenspotError, HydraException, OmegaConfBaseException, YAMLError)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
-OTHER_PLACES = (
+OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
     "paths.datasets=PATH for data"
 )
 
 
-def one_line(error: BaseException) -> str:
-    """What is wrong, where, and the mend."""
-    if isinstance(error, OmegaConfBaseException) and (own := own_error(error)):
-        return str(own)
+def format_error(error: BaseException) -> str:
+    """Return the line for `error`, one of `USER_ERRORS` or what a function below returned."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, GenspotError):  # raised in a resolver or a constructor
+        cause = cause.__cause__ or cause.__context__
+    if cause:
+        return str(cause)
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        # Hydra gives no options for a list of choices.
-        known = error.options or [
-            file.stem for file in Path(os.environ["GENSPOT_ROOT"], "conf", group).glob("*.yaml")
-        ]
-        return f"no {name!r} in {group or 'conf'}/{choices(name, known)}"
+        # Hydra gives no options where a list of choices is wrong.
+        options = error.options or GlobalHydra.instance().config_loader().get_group_options(group)
+        return f"no {name!r} in {group or 'conf'}/{suggest_choice(name, options)}"
     if isinstance(error, OverrideParseException):
         quoted = "\"key='a value'\""
         return f"cannot read {error.override!r}; a value with special characters: {quoted}"
     if "Ambiguous value" in str(error):
         return "several values: give a list, generator=[sitd,san], or sweep over them with -m"
-    cause: BaseException = error
+    cause = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
         cause = cause.__cause__
-    where = ""
-    if isinstance(error, InstantiationException) and not isinstance(cause, OWN_ERRORS):
-        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
-    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
-        parent = cause.parent_node
-        known = list(parent) if isinstance(parent, DictConfig) else []
-        if cause.key not in known and known:
-            if whole := meant(str(cause.full_key), cause.parent_node):
-                return f"no setting {cause.full_key!r}; did you mean {whole!r}?"
+    if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
+        settings = cause.parent_node
+        if cause.full_key and cause.key not in settings:
+            match = re.search(r"Could not override '([^']+)'", str(error))
+            if suggestion := suggest_key(match[1] if match else str(cause.full_key), settings):
+                return f"no setting {cause.full_key!r}; did you mean {suggestion!r}?"
             groups = [] if "." in str(cause.full_key) else ["experiments"]
-            return f"no setting {cause.full_key!r}{choices(str(cause.key), [*known, *groups])}"
+            names = [*map(str, settings), *groups]
+            return f"no setting {cause.full_key!r}{suggest_choice(str(cause.key), names)}"
+    where = ""
+    if isinstance(error, InstantiationException):
+        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
     return " ".join(f"{cause} {where}".split())
 
 
-def worded(error: OSError, folder: Path | None = None) -> OSError:
-    """What a disk refused and the mend, of a run in `folder`; any other error as it is, raised."""
-    place = error.filename or folder
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        again = f": the same command, into {folder}, goes on from the last checkpoint"
-        return OSError(f"no space left on the disk of {place}; make room{again if folder else ''}")
-    if error.errno in REFUSED and place:
-        return OSError(f"{(error.strerror or 'refused').lower()}: {place}; {OTHER_PLACES}")
+def suggest_key(key: str, settings: DictConfig) -> str:
+    """Return the only setting whose name ends in ".`key`", or "" for none or several."""
+    names = _dotted_names(OmegaConf.to_container(settings, resolve=False))
+    found = [name for name in names if name.endswith(f".{key}") and not name.startswith("hydra.")]
+    return found[0] if len(found) == 1 else ""
+
+
+def suggest_choice(wrong: str, names: Iterable[str]) -> str:
+    """Return the end of a message: the name most like `wrong`, if any, and the list of names."""
+    names = sorted(names)
+    similar = difflib.get_close_matches(wrong, names, n=1)
+    suggestion = f"; did you mean {similar[0]!r}?" if similar else "."
+    return f"{suggestion} There are: {', '.join(names)}"
+
+
+def describe_os_error(error: OSError, folder: Path | None = None) -> OSError:
+    """Return what the system refused and what to do, for a run in `folder`.
+
+    Raises:
+        OSError: `error` itself, if the user cannot correct it.
+    """
+    path = error.filename or folder
+    if error.errno in NO_SPACE:
+        hint = f": the same command, into {folder}, continues from the last checkpoint"
+        return OSError(f"no space left on the disk of {path}; make room{hint if folder else ''}")
+    if error.errno in REFUSED and path:
+        return OSError(f"{(error.strerror or 'refused').lower()}: {path}; {OTHER_FOLDERS}")
     raise error
 
 
-def of_the_folder(error: Exception) -> BaseException:
-    """What Hydra met when it made the run's folder and its log; any other error is raised."""
-    # Of a log that cannot be opened, logging makes a ValueError.
+def describe_folder_error(error: Exception) -> OSError:
+    """Return what prevented Hydra from making the run's folder and its log.
+
+    Raises:
+        Exception: `error` itself, if it is another one.
+    """
+    # logging raises a ValueError for a log file that cannot be opened.
     cause = error if isinstance(error, OSError) else error.__cause__
-    if signals.INBOX.listening or not isinstance(cause, OSError):
+    if not isinstance(cause, OSError):
         raise error
     if cause.errno in (errno.EEXIST, errno.ENOENT):  # a file or a broken link in its place
-        return OSError(f"no folder can be made of {cause.filename}; {OTHER_PLACES}")
-    return worded(cause)
+        return OSError(f"no folder can be made of {cause.filename}; {OTHER_FOLDERS}")
+    return describe_os_error(cause)
 
 
-def of_the_others(error: RuntimeError) -> BaseException:
-    """What a process meets when another of its run is gone; any other error is raised."""
-    text = str(error)
+def describe_peer_loss(error: RuntimeError) -> GenspotError:
+    """Return the error of a process that lost another one of its run.
+
+    Raises:
+        RuntimeError: `error` itself, if it is another one.
+    """
+    text = " ".join(str(error).split())
     if "gloo" not in text and not any(one.__name__ == "DistError" for one in type(error).__mro__):
         raise error
     return GenspotError(
-        f"another process of this run was lost ({' '.join(text.split())[:200]}); if it was not "
-        "killed, its own lines say why; the same command, into the same folder, goes on from the "
-        "last checkpoint"
+        f"another process of this run was lost ({text[:200]}); if it was not killed, its own "
+        "lines say why; the same command, into the same folder, continues from the last checkpoint"
     )
 
 
-def meant(start: str, settings: DictConfig) -> str:
-    """The only setting whose name ends in the word that was typed, which begins with `start`."""
-    typed = {word.split("=")[0] for word in sys.argv[1:]}
-    wanted = [word for word in typed if word == start or word.startswith(f"{start}.")]
-    known = list(dotted(OmegaConf.to_container(settings, resolve=False)))
-    found = [name for name in known for word in wanted if name.endswith(f".{word}")]
-    own = [name for name in found if not name.startswith(JOINED)]
-    return own[0] if len(own) == 1 else ""
-
-
-def dotted(settings: object, before: str = "") -> Iterator[str]:
-    """The names of all values, as they are typed."""
+def _dotted_names(settings: object, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all values in nested dicts."""
     if not isinstance(settings, dict):
-        yield before.rstrip(".")
+        yield prefix.rstrip(".")
         return
     for key, value in settings.items():
-        yield from dotted(value, f"{before}{key}.")
-
-
-def own_error(error: BaseException | None) -> BaseException | None:
-    """Which of our own made a resolver fail; OmegaConf chains it more or less deep."""
-    while error and not isinstance(error, OWN_ERRORS):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def choices(wrong: str, known: object) -> str:
-    """What was probably meant, and what there is."""
-    names = sorted(map(str, known))  # type: ignore[call-overload]
-    near = difflib.get_close_matches(wrong, names, n=1)
-    return f"{f'; did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(names)}"
+        yield from _dotted_names(value, f"{prefix}{key}.")
