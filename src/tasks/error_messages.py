@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import (
     HydraException,
     InstantiationException,
@@ -20,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from genspot.common.errors import GenspotError
+from genspot.tasks.paths import CONF
 
 USER_ERRORS = (GenspotError, HydraException, OmegaConfBaseException, YAMLError)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -40,7 +40,7 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         # Hydra gives no options where a list of choices is wrong.
-        options = error.options or GlobalHydra.instance().config_loader().get_group_options(group)
+        options = error.options or [file.stem for file in (CONF / group).glob("*.yaml")]
         return f"no {name!r} in {group or 'conf'}/{suggest_choice(name, options)}"
     if isinstance(error, OverrideParseException):
         quoted = "\"key='a value'\""
@@ -126,9 +126,9 @@ def describe_peer_loss(error: RuntimeError) -> GenspotError:
 
 
 def _dotted_names(settings: object, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted names of all values in nested dicts."""
-    if not isinstance(settings, dict):
+    """Yield the dotted names of all values in nested dicts, except references to other values."""
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            yield from _dotted_names(value, f"{prefix}{key}.")
+    elif not str(settings).startswith("${"):
         yield prefix.rstrip(".")
-        return
-    for key, value in settings.items():
-        yield from _dotted_names(value, f"{prefix}{key}.")
