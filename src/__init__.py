@@ -1,0 +1,36 @@
+"""genspot trains, evaluates and explains detectors of CNN-generated images.
+
+detector = genspot.load_detector("runs/quickstart/best.ckpt")
+detector.predict(["photo.jpg"]).probabilities
+genspot.evaluate("runs/quickstart")["mean"]["ap"]
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genspot.common.errors import GenspotError
+    from genspot.evaluation.metrics import evaluate
+    from genspot.tasks.api import LoadedDetector, Predictions, load_detector
+
+__all__ = ["GenspotError", "LoadedDetector", "Predictions", "evaluate", "load_detector"]
+__version__ = version("genspot")
+
+_HOMES = {
+    "GenspotError": "genspot.common.errors",
+    "evaluate": "genspot.evaluation.metrics",
+    "LoadedDetector": "genspot.tasks.api",
+    "Predictions": "genspot.tasks.api",
+    "load_detector": "genspot.tasks.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used of the API: PyTorch takes seconds, and reports do without it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genspot' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,1 +1,1 @@
-"""Detectors of generated images: training, evaluation, and honest numbers."""
+"""Detectors of generated images: networks, their training, and checkpoints."""

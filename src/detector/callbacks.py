@@ -1,85 +1,198 @@
-"""What stops a training before its end, with nothing lost."""
+"""What a training or test collects beside the computation, and what stops it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import distributed
 
 from genspot.common.errors import GenspotError
-from genspot.detector.resume import LAST
-from genspot.evaluation.scores import Collected, gather, plain, write_csv
-from genspot.runtime.shutdown import INBOX
+from genspot.common.run_files import LAST_CHECKPOINT
 
 
-class Preemption(pl.Callback):
-    """End the training after the step in which a signal comes, with a checkpoint of that step.
+def gather(value: Any) -> list[Any]:
+    """Return the `value` of every rank, on every rank; a collective of all ranks."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
 
-    All ranks agree on it after each step. A signal during validation waits for its end.
 
-    Args:
-        folder: of the run.
+@dataclass
+class ScoreCollector(pl.Callback):
+    """Collect the scores of a test or a prediction, from all ranks at its end.
+
+    Attributes:
+        rows: rows of the table of samples, in no particular order.
+        logits: of each of `rows`.
+        padded: whether each image was smaller than the crop.
+        unreadable: row → reason, of the images that could not be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    rows: list[int] = field(default_factory=list)
+    logits: list[float] = field(default_factory=list)
+    padded: list[bool] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        INBOX.hold()
+    def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        self.rows, self.logits, self.padded, self.unreadable = [], [], [], {}
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        *index: int,
+    ) -> None:
+        self.unreadable.update(batch["unreadable"])
+        if outputs is not None:
+            self.rows += outputs["rows"].tolist()
+            self.logits += outputs["logits"].tolist()
+            self.padded += outputs["padded"].tolist()
+
+    def on_predict_batch_end(self, *arguments: Any) -> None:
+        self.on_test_batch_end(*arguments)
+
+    # A rank without images skips the loop and all its hooks, but not this one.
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+        shares = gather((self.rows, self.logits, self.padded, self.unreadable))
+        self.rows = [row for share in shares for row in share[0]]
+        self.logits = [logit for share in shares for logit in share[1]]
+        self.padded = [flag for share in shares for flag in share[2]]
+        self.unreadable = {row: reason for share in shares for row, reason in share[3].items()}
+
+
+class UnreadableImages(pl.Callback):
+    """Collect the training and validation images that cannot be read; its state is in checkpoints.
+
+    Attributes:
+        unreadable: "train" and "val" → {row: reason}; of all ranks after `synchronise`, which
+            each epoch's end calls.
+    """
+
+    def __init__(self) -> None:
+        self.unreadable: dict[str, dict[int, str]] = {"train": {}, "val": {}}
+        self.saw_readable_batch = False  # in this epoch
+        self.val_images = 0  # readable ones of this validation
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note what is unreadable.
+
+        Raises:
+            GenspotError: a rank among several has no readable image in a batch. The others would
+                wait for its gradient.
+        """
+        self.unreadable["train"].update(batch["unreadable"])
+        if batch["image"] is not None:
+            self.saw_readable_batch = True
+        elif trainer.world_size > 1:
+            (_, reason), *others = batch["unreadable"]
+            raise GenspotError(
+                f"process {trainer.global_rank} found no readable image in a whole batch "
+                f"({reason}, and {len(others)} more); repair the training set"
+            )
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, *step: Any
     ) -> None:
-        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if (number := self._agreed(trainer)) and not last:
-            # Lightning logs a step after this hook, and a training that goes on begins behind it.
-            trainer._logger_connector.update_train_step_metrics()
-            trainer.save_checkpoint(self.folder / LAST)
-            self._stop(number)
+        """Stop before the validation and checkpoint of an epoch that trained on nothing.
 
-    # After an epoch's last step there is validation and a checkpoint; then one of these.
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if number := self._agreed(trainer):
-            self._stop(number)
+        Raises:
+            GenspotError: no training image of the whole epoch was readable.
+        """
+        if not trainer.is_last_batch:
+            return
+        if not self.saw_readable_batch:
+            reasons = list(self.unreadable["train"].values())
+            raise GenspotError(
+                f"no training image of a whole epoch could be read ({reasons[0]}, and "
+                f"{len(reasons) - 1} more files); repair the training set"
+            )
+        self.saw_readable_batch = False
+        self.synchronise()
 
-    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.on_train_epoch_start(trainer, module)
-        INBOX.release()
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        *index: int,
+    ) -> None:
+        self.unreadable["val"].update(batch["unreadable"])
+        self.val_images += len(batch["label"])
 
-    def on_exception(self, *of: Any) -> None:
-        INBOX.drop()
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Check what was validated on, before the module computes metrics of it.
 
-    def _agreed(self, trainer: pl.Trainer) -> int:
-        """The signal that any rank has received, 0 for none; all ranks ask together."""
-        number = INBOX.received or 0
-        if trainer.world_size == 1:
-            return number
-        told = torch.tensor(number, device=trainer.strategy.root_device)
-        return int(trainer.strategy.reduce(told, reduce_op="max"))
+        Raises:
+            GenspotError: no rank had a readable validation image.
+        """
+        total, self.val_images = sum(gather(self.val_images)), 0
+        if not total:
+            self.synchronise()
+            reason = next(iter(self.unreadable["val"].values()), "it is empty")
+            raise GenspotError(f"no validation image could be read ({reason}); repair data.val")
 
-    def _stop(self, number: int) -> None:
-        raise INBOX.stopped(
-            number,
-            f"{self.folder} holds the training up to here: the same command, into that folder, "
-            "goes on from there",
-        )
+    # Before the checkpoints of this epoch: Lightning runs those callbacks last.
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.synchronise()
+
+    def synchronise(self) -> None:
+        """Share between all ranks; a collective, so never within a checkpoint hook."""
+        for split, own in self.unreadable.items():
+            for share in gather(own):
+                self.unreadable[split] = self.unreadable[split] | share
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"unreadable": self.unreadable, "saw_readable_batch": self.saw_readable_batch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.unreadable = state_dict["unreadable"]
+        self.saw_readable_batch = state_dict["saw_readable_batch"]
 
 
-class Finite(pl.Callback):
-    """End the training before a step that is not finite, and write down its images.
-
-    The gradient tells, and not the loss alone: it is the same on all ranks, so that all stop
-    together, and the weights are still those of the step before. In float16 the loss of any rank
-    does, for there the scaler lets gradients overflow, and leaves out those steps, by design.
+class SaveMetadata(pl.Callback):
+    """Put what a checkpoint says of itself into each, and flush the loggers with it.
 
     Args:
-        folder: of the run; gets not_finite.csv.
+        metadata: plain values; see `genspot.detector.metadata.Metadata`.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self.metadata = metadata
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["genspot"] = self.metadata
+        for logger in trainer.loggers:
+            logger.save()  # so that the curves on the disk reach as far as the checkpoint
+
+
+class StopOnNonFinite(pl.Callback):
+    """Stop the training before a step that is not finite, and write down its images.
+
+    The gradient decides, and not the loss alone: it is the same on all ranks, so that all stop
+    together, and the weights are still those of the step before. In float16 the loss of any rank
+    decides: there the scaler lets gradients overflow and skips those steps, by design.
+
+    Args:
+        folder: of the run.
+        write_rows: called on rank 0 with the rows of that step's images and the file to write.
+    """
+
+    def __init__(self, folder: Path, write_rows: Callable[[list[int], Path], None]) -> None:
+        self.folder, self.write_rows = folder, write_rows
         self.rows: list[int] = []
         self.loss = torch.zeros(())
 
@@ -96,23 +209,27 @@ class Finite(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        if self._finite(trainer, module):
+        """Check the step that is about to be taken.
+
+        Raises:
+            GenspotError: its loss or gradient is not finite.
+        """
+        if self._is_finite(trainer, module):
             return
-        samples = trainer.datamodule.tables["train"]  # type: ignore[attr-defined]
-        rows = gather(Collected(rows=self.rows)).rows
+        rows = [row for share in gather(self.rows) for row in share]
         place = self.folder / "not_finite.csv"
         if trainer.is_global_zero:
-            write_csv(plain(samples.take(rows)), place)
+            self.write_rows(rows, place)
         raise GenspotError(
             f"the loss or its gradient is not finite at step {trainer.global_step} (epoch "
             f"{trainer.current_epoch}): {place} lists the images of that step; a lower "
             f"schedule.optimizer.lr or trainer.precision=32-true may help. "
-            f"{self.folder / LAST} is the last good checkpoint, if there is one"
+            f"{self.folder / LAST_CHECKPOINT} is the last good checkpoint, if there is one"
         )
 
-    def _finite(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    def _is_finite(self, trainer: pl.Trainer, module: pl.LightningModule) -> bool:
         if trainer.precision == "16-mixed":
-            own = bool(torch.isfinite(self.loss))
-            return trainer.strategy.reduce_boolean_decision(own, all=True)
+            finite = bool(torch.isfinite(self.loss))
+            return trainer.strategy.reduce_boolean_decision(finite, all=True)
         gradients = [one.grad for one in module.parameters() if one.grad is not None]
         return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))

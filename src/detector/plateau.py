@@ -1,4 +1,4 @@
-"""The published plateau rule."""
+"""The learning-rate rule of the published experiment."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 log = logging.getLogger(__name__)
 
-
 STATE = ("best", "stalled", "drops", "ended")
 
 
 class Plateau(pl.Callback):
-    """Lower the learning rate when validation accuracy stalls; stop when it is low enough.
+    """Lower the learning rate when validation accuracy stalls; stop below a lowest rate.
 
     Wang et al., CVPR 2020, section 4: the rate drops tenfold if the accuracy has not risen by
-    0.1% within 5 epochs, and training ends at 1e-6. The details are the reference's settings:
-    after a drop the count starts afresh and the rise asked for is 0.2%; the rate 1e-6 itself is
-    still trained at.
+    0.1% within 5 epochs, and training ends at 1e-6. Details from the reference's settings: after a
+    drop the count restarts and an improvement must reach 0.2%; training still runs at 1e-6 itself.
 
     Args:
         patience: epochs without improvement before a drop.
         min_delta: what counts as an improvement of accuracy (0 to 1), before the first drop.
-        min_delta_after_drop: and after it.
-        factor: of a drop.
-        min_lr: a drop below it ends the training instead.
-        overwrite_best: the first epoch after a drop replaces the best checkpoint, better or not.
+        min_delta_after_drop: the same, after it.
+        factor: the learning rate is multiplied by it at a drop.
+        min_lr: lowest learning rate; a drop below it ends the training.
+        overwrite_best: whether the first epoch after a drop replaces the best checkpoint even if
+            it is worse.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Plateau(pl.Callback):
         self.ended = False
 
     def update(self, accuracy: float) -> bool:
-        """Take in an epoch's accuracy; whether the learning rate must drop now."""
+        """Record an epoch's accuracy; return whether the learning rate must drop now."""
         delta = self.min_delta_after_drop if self.drops else self.min_delta
         if self.best is None or accuracy >= self.best + delta:
             self.best, self.stalled = accuracy, 0
@@ -62,7 +61,7 @@ class Plateau(pl.Callback):
         return True
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # Runs before the checkpoint of this epoch is written: Lightning calls those last.
+        # Runs before this epoch's checkpoints are written: Lightning calls those callbacks last.
         if self.overwrite_best and self.drops and self.best is None:
             _forget_best(trainer)
         if not self.update(float(trainer.callback_metrics["val/acc"])):
@@ -86,12 +85,12 @@ class Plateau(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # Lightning does not keep it: a training killed in its test would train on.
+        # Lightning does not save it: a training killed in its test would continue to train.
         trainer.should_stop = checkpoint["callbacks"][self.state_key]["ended"]
 
 
 def _forget_best(trainer: pl.Trainer) -> None:
-    """Let the next checkpoint be the best, whatever its accuracy."""
+    """Make the next checkpoint the best one, whatever its accuracy."""
     worst = torch.tensor(-1.0)
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.monitor:

@@ -1,4 +1,4 @@
-"""What the machine can do."""
+"""Numerical precision, and what the machine supports."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 
 
-def precision(choice: str, accelerator: str) -> str:
-    """Lightning's name of the precision to train in; "auto" is bfloat16 only where it is fast.
+def resolve_precision(choice: str, accelerator: str) -> str:
+    """Return Lightning's name of the precision to train in; "auto" is bfloat16 where it is fast.
 
     Args:
         choice: "auto", or a precision of Lightning, which is returned as it is.
@@ -30,30 +29,18 @@ def precision(choice: str, accelerator: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
-def describe(cfg: DictConfig, precision: str) -> str:
-    """What a training step is made of, in words."""
-    words = [
-        f"precision {precision}",
-        "channels last" if cfg.trainer.channels_last else "channels first",
-        f"{'fused ' if cfg.schedule.optimizer.get('fused') else ''}"
-        f"{cfg.schedule.optimizer._target_.rpartition('.')[2]}",
-        "compiled" if cfg.trainer.compile else "not compiled",
-    ]
-    return ", ".join(words)
-
-
 def exact_float32() -> None:
-    """Keep CUDA from rounding the factors of float32 products to TF32 in evaluation."""
+    """Switch off TF32, which rounds the factors of float32 products on CUDA devices."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 
 
-def refuse_misfits(trainer: pl.Trainer, sync_batchnorm: bool) -> None:
-    """Refuse what would only fail, or train apart, after all processes have started.
+def check_processes(trainer: pl.Trainer, sync_batchnorm: bool) -> None:
+    """Check what would only fail after all processes have started.
 
     Raises:
-        GenspotError: torchrun or SLURM started another number of processes than `trainer` is
-            told of, or batch norms are to be synchronised on CPUs.
+        GenspotError: torchrun or SLURM started another number of processes than `trainer`
+            expects, or batch norms are to be synchronised on CPUs.
     """
     for launched in (TorchElasticEnvironment, SLURMEnvironment):  # Lightning's own order
         if not launched.detect():

@@ -1,8 +1,7 @@
-"""Going on where a run was interrupted: how its checkpoints are written, and which is taken up."""
+"""How a training's checkpoints are written, and which one it resumes from."""
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 from pathlib import Path
@@ -10,19 +9,17 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
-from pytorch_lightning.loggers import CSVLogger, Logger
 
-from genspot.detector import safe_load as archives
 from genspot.common.errors import GenspotError
-from genspot.evaluation.scores import replacing
+from genspot.common.files import atomic_write
+from genspot.common.run_files import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
+from genspot.detector.safe_load import find_corruption
 
 log = logging.getLogger(__name__)
 
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
-
-class RenamedCheckpointIO(TorchCheckpointIO):
-    """Checkpoints written beside their place, then renamed; `last.ckpt` leaves `previous.ckpt`.
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Write each checkpoint beside its place, then rename it; the last one leaves `previous.ckpt`.
 
     Lightning writes into the folder of temporary files first, which may be on another disk: from
     there the file is copied, not renamed, and a run that is killed leaves half of it in place.
@@ -32,73 +29,42 @@ class RenamedCheckpointIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
         path = Path(path)
-        content = io.BytesIO()  # PyTorch's own writer words a full disk as a bug of its own
+        content = io.BytesIO()  # PyTorch's own writer reports a full disk as an internal error
         torch.save(checkpoint, content)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_bytes(content.getbuffer())
-            if path.name == LAST and path.exists():
-                path.replace(path.with_name(PREVIOUS))
+            if path.name == LAST_CHECKPOINT and path.exists():
+                path.replace(path.with_name(PREVIOUS_CHECKPOINT))
 
 
-def find(folder: Path, choice: str) -> Path | None:
-    """The checkpoint in `folder` to go on from; None to begin anew.
+def find_checkpoint(folder: Path, choice: str) -> Path | None:
+    """Return the checkpoint in `folder` to resume from, or None to start from the beginning.
 
     Args:
         folder: of the run.
-        choice: "auto" takes the last one, or where that is damaged the one before; "never" none.
+        choice: "auto" takes the last one, or the one before if that is damaged; "never" none.
 
     Raises:
         GenspotError: `choice` is something else.
     """
     if choice not in ("auto", "never"):
         raise GenspotError(f"resume={choice}: choose auto or never")
-    damaged = []
-    for name in (LAST, PREVIOUS) if choice == "auto" else ():
+    damaged = False
+    for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT) if choice == "auto" else ():
         path = folder / name
         if not path.is_file():
             continue
-        if archives.damage(path) is None:
+        if find_corruption(path) is None:
             return path
-        damaged.append(name)
-        log.warning("%s is damaged: going on from what was before it", path)
+        damaged = True
+        log.warning("%s is damaged: trying the checkpoint before it", path)
     if damaged:
-        log.warning("no checkpoint in %s is whole: beginning anew", folder)
+        log.warning("no checkpoint in %s is intact: starting from the beginning", folder)
     return None
 
 
-def progress(checkpoint: Path) -> tuple[int, int, int]:
-    """How far the training of `checkpoint` had come.
-
-    Returns:
-        The epoch to go on with, the steps done in it, and the steps done in all.
-    """
+def training_position(checkpoint: Path) -> int:
+    """Return how many steps the training of `checkpoint` had taken."""
     content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    loop = content["loops"]["fit_loop"]
-    epoch = loop["epoch_progress"]["current"]
-    within = epoch["ready"] != epoch["processed"]
-    steps = loop["epoch_loop.batch_progress"]["current"]["processed"] if within else 0
-    return epoch["processed"], steps, content["global_step"]
-
-
-def curves(folder: Path, steps: int) -> list[dict[str, str]]:
-    """The rows of metrics.csv in `folder` up to the training's first `steps` steps.
-
-    A line that a kill or a full disk left half written is none of them.
-    """
-    file = folder / "metrics.csv"
-    if not file.is_file():
-        return []
-    text = file.read_text(encoding="utf-8", errors="replace").replace("\0", "")
-    rows = [row for row in csv.DictReader(io.StringIO(text)) if None not in row.values()]
-    return [row for row in rows if row["step"].isdecimal() and int(row["step"]) < steps]
-
-
-def put_back(rows: list[dict[str, str]], loggers: list[Logger]) -> None:
-    """Write `rows` as if a CSVLogger had logged them: it begins by deleting what there was."""
-    for logger in loggers:
-        if isinstance(logger, CSVLogger):
-            for row in rows:
-                known = {key: value for key, value in row.items() if value and key != "step"}
-                logger.experiment.log_metrics(known, int(row["step"]))
-            logger.save()
+    return int(content["global_step"])

@@ -1,4 +1,4 @@
-"""What looks at finished runs together."""
+"""Write one report on several finished runs, or on a sweep."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from genspot import report
 from genspot.common.errors import GenspotError
+from genspot.common.files import write_text
+from genspot.common.run_files import METRICS
+from genspot.report.page import render_report
+from genspot.report.runs import read_run
 
 
-def report_on(cfg: DictConfig) -> None:
-    """Write one report on the runs below the folders of `runs` into this run's own folder."""
+def report(cfg: DictConfig) -> None:
+    """Write a report on the runs in or directly below the folders `runs` into this run's folder.
+
+    Raises:
+        GenspotError: no finished run there, or one that cannot be read; in one line.
+    """
     folder = Path(cfg.paths.output)
     runs = find_runs([cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs))
-    report.write(runs, folder, cfg.report.title or folder.name)
-    for name in ("report.html", "results.csv", "results.md", "results.tex"):
+    texts = render_report([read_run(run) for run in runs], cfg.report.title or folder.name)
+    for name, text in texts.items():
+        write_text(text, folder / name)
         print(f"{name + ':':14}{folder / name}")
 
 
 def find_runs(folders: list[str]) -> list[Path]:
-    """The folders with results: those named, or those directly below them.
+    """Return the folders with results: those given, or those directly below them.
 
     Raises:
         GenspotError: there are none.
@@ -32,23 +40,24 @@ def find_runs(folders: list[str]) -> list[Path]:
     found = []
     for name in folders:
         folder = Path(str(name)).expanduser()
-        here = [folder] if (folder / "metrics.json").is_file() else []
-        below = sorted((file.parent for file in folder.glob("*/metrics.json")), key=_order)
+        here = [folder] if (folder / METRICS).is_file() else []
+        below = sorted((file.parent for file in folder.glob(f"*/{METRICS}")), key=_sort_key)
         if not (here or below):
-            raise GenspotError(f"runs={folder}: no results (metrics.json) there or just below it")
+            raise GenspotError(f"runs={folder}: no results ({METRICS}) there or just below it")
         found += here or below
     return found
 
 
-def _order(folder: Path) -> tuple[bool, bool, list[int | str]]:
-    """What others are compared with first: undegraded tests, trainings without augmentation.
+def _sort_key(folder: Path) -> tuple[bool, bool, list[int | str]]:
+    """Put first what the others are compared with: no degradations, no augmentation.
 
-    Then by name, numbers by their value: 2, 4, 16 classes.
+    Then by name, with numbers by value: 2, 4, 16 classes.
     """
     try:
-        about = dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+        metrics = dict(json.loads((folder / METRICS).read_text(encoding="utf-8")))
     except (TypeError, ValueError):
-        about = {}  # whoever reads it says what is wrong
+        metrics = {}  # read_run reports what is wrong with it
     parts = re.split(r"(\d+)", folder.name)
     name = [int(part) if part.isdigit() else part for part in parts]
-    return bool(about.get("degrade")), about.get("trained_on", {}).get("aug") != "none", name
+    augmented = metrics.get("trained_on", {}).get("aug") != "none"
+    return bool(metrics.get("degradations")), augmented, name

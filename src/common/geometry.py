@@ -1,0 +1,54 @@
+"""The geometry of a model's images, which the model states and the data follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from genspot.common.errors import GenspotError
+
+MAX_SIDE = 10_000  # pixels: test images smaller than the crop are padded to it, which costs memory
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How images are resized and cropped, in this order, before a model sees them."""
+
+    # An integer is the length of the shorter side in pixels, a pair is the exact height and
+    # width, and None keeps the size.
+    resize: int | tuple[int, int] | None = None
+    crop: int | None = None  # side of the square crop in pixels; None: the whole image
+    setting: str = field(default="model.train", compare=False)  # where they stand, in messages
+
+    def __post_init__(self) -> None:
+        if isinstance(self.resize, list):  # YAML has no tuples
+            object.__setattr__(self, "resize", tuple(self.resize))
+        sides = self.resize if isinstance(self.resize, tuple) else (self.resize,)
+        if isinstance(self.resize, tuple) and len(self.resize) != 2:
+            raise GenspotError(
+                f"{self.setting}.resize={list(self.resize)}: give [height,width] or one number"
+            )
+        for name, side in (*(("resize", side) for side in sides), ("crop", self.crop)):
+            if side is not None:
+                check_integer(f"{self.setting}.{name}", side, minimum=1, maximum=MAX_SIDE)
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether all images come out equally large, and so fit into one batch."""
+        return self.crop is not None or isinstance(self.resize, tuple)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return resize and crop as plain values."""
+        pair = isinstance(self.resize, tuple)
+        return {"resize": list(self.resize) if pair else self.resize, "crop": self.crop}  # type: ignore[arg-type]
+
+
+def check_integer(setting: str, value: object, minimum: int, maximum: int = 2**31) -> None:
+    """Raise if `value` is no integer from `minimum` to `maximum`.
+
+    Raises:
+        GenspotError: with the name of the setting.
+    """
+    if type(value) is not int or not minimum <= value <= maximum:
+        limit = "" if maximum == 2**31 else f", at most {maximum}"
+        raise GenspotError(f"{setting}={value}: give a whole number from {minimum} on{limit}")

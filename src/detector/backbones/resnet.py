@@ -1,0 +1,65 @@
+"""torchvision's ResNets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torchvision
+from torch import nn
+
+from genspot.common.errors import GenspotError
+from genspot.detector.backbones import register_backbone
+from genspot.detector.safe_load import load_state_dict
+
+HINT = "model.backbone.weights=PATH takes a local file, model.backbone.weights=null none"
+
+
+@register_backbone("resnet")
+def resnet(arch: str, weights: str | None = None) -> nn.Module:
+    """Return torchvision's ResNet `arch` with one logit; the head starts from N(0, 0.02).
+
+    The initialisation of the head is that of Wang et al., CVPR 2020 (reference settings).
+
+    Args:
+        arch: "resnet18", "resnet50" or another ResNet of torchvision.
+        weights: "imagenet", the path of a state dict, or None for random weights.
+
+    Raises:
+        GenspotError: no such ResNet; the weights cannot be had, or are not those of `arch`.
+    """
+    if not str(arch).startswith(("resnet", "resnext", "wide_resnet")):
+        raise GenspotError(f"model.backbone.arch={arch}: no ResNet of torchvision")
+    try:
+        network = cast(Any, torchvision.models.get_model(arch, weights=None))
+    except ValueError as error:
+        raise GenspotError(f"model.backbone.arch={arch}: {error}") from error
+    if weights is not None:
+        _load_body(network, arch, weights)
+    network.fc = nn.Linear(network.fc.in_features, 1)
+    nn.init.normal_(network.fc.weight, 0.0, 0.02)
+    nn.init.zeros_(network.fc.bias)
+    return cast(nn.Module, network)
+
+
+def _load_body(network: nn.Module, arch: str, weights: str) -> None:
+    """Load `weights` into all layers of `network` but the last, which is about to be replaced."""
+    state = _imagenet(arch) if weights == "imagenet" else load_state_dict(Path(weights), HINT)
+    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    for key, value in network.state_dict().items():
+        if key.startswith("fc."):
+            continue
+        if key not in body or body[key].shape != value.shape:
+            raise GenspotError(f"{weights} holds no weights of {arch}: {key} differs; {HINT}")
+    network.load_state_dict(body, strict=False)
+
+
+def _imagenet(arch: str) -> dict[str, Any]:
+    try:
+        # The first version: the second was published two years after the paper.
+        weights = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
+        return dict(weights.get_state_dict())
+    except Exception as error:  # the network, the disk, or no such weights
+        raise GenspotError(
+            f"cannot get the ImageNet weights of torchvision for {arch} ({error}); {HINT}"
+        ) from error

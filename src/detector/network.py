@@ -1,0 +1,131 @@
+"""A detector's network: `uint8` images → input representation → backbone → one logit."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from torch import nn
+from torch.fx.experimental.optimization import fuse
+
+from genspot.common.errors import GenspotError
+from genspot.detector.backbones import BACKBONES
+from genspot.detector.inputs import INPUTS
+from genspot.detector.settings import ModelSettings
+
+log = logging.getLogger(__name__)
+
+# Images that a CPU evaluates at once: the features of more than these leave its caches, which
+# cost a third of the speed (benchmarks/step.py).
+CPU_EVAL_CHUNK = 8
+
+
+class DetectorNetwork(nn.Module):
+    """Input representation and backbone, from `uint8` images to logits.
+
+    Args:
+        input: `uint8` N×3×H×W to floats N×C×H'×W'; see `genspot.detector.inputs`.
+        backbone: floats N×C×H'×W' to logits N×1; above 0 means fake.
+        trainable: "all" parameters, or the "head" alone; then the rest stays in evaluation mode.
+        channels_last: lay images and weights out as N×H×W×C in memory.
+    """
+
+    def __init__(
+        self,
+        input: nn.Module,
+        backbone: nn.Module,
+        trainable: str = "all",
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.input = input
+        self.backbone = backbone.to(memory_format=self.memory_format)
+        self.trainable = trainable
+        if trainable == "head":
+            self.requires_grad_(False)
+            head(self.backbone).requires_grad_(True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits, float32 of shape N, of `uint8` images N×H×W×3."""
+        if self.training or images.device.type != "cpu":
+            return self._logits(images)
+        chunks = torch.split(images, CPU_EVAL_CHUNK)
+        return torch.cat([self._logits(chunk) for chunk in chunks])
+
+    def train(self, mode: bool = True) -> DetectorNetwork:
+        """Set the training mode; of frozen layers, batch norms keep their statistics."""
+        super().train(mode)
+        if self.trainable == "head":
+            self.input.eval()
+            self.backbone.eval()
+        return self
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
+        logits: torch.Tensor = self.backbone(self.input(pixels)).squeeze(1).float()
+        return logits
+
+
+def build_input(settings: dict[str, Any]) -> nn.Module:
+    """Return the input representation of that name.
+
+    Raises:
+        GenspotError: an unknown name or setting.
+    """
+    return INPUTS.build(settings)
+
+
+def build_backbone(settings: dict[str, Any]) -> nn.Module:
+    """Return the backbone of that name, with its initial weights.
+
+    Raises:
+        GenspotError: an unknown name or setting; no such weights.
+    """
+    return BACKBONES.build(settings)
+
+
+def build_network(model: ModelSettings) -> DetectorNetwork:
+    """Return the network of registered components that `model` describes.
+
+    Raises:
+        GenspotError: see `build_input` and `build_backbone`; or a part that only the config of
+            the model's author can build.
+    """
+    if model.input is None or model.backbone is None:
+        raise GenspotError(
+            f"model {model.name!r} is a config of its author's own: name the folder that holds "
+            f"model/{model.name}.yaml with --config-dir FOLDER"
+        )
+    return DetectorNetwork(
+        build_input(model.input), build_backbone(model.backbone), model.trainable
+    )
+
+
+def head(backbone: nn.Module) -> nn.Linear:
+    """Return the last linear layer of `backbone`.
+
+    Raises:
+        GenspotError: there is none.
+    """
+    layers = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise GenspotError("model.trainable=head: the backbone has no linear layer")
+    return layers[-1]
+
+
+def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:
+    """Return a copy for evaluation with each batch norm fused into the convolution before it.
+
+    In exact arithmetic the same function; in float32, logits move by about 1e-6 of their size.
+    A backbone that torch.fx cannot trace is used as it is.
+    """
+    network.eval()
+    try:
+        backbone = fuse(network.backbone)
+    except Exception as error:  # tracing runs the backbone's own code, which can raise anything
+        log.info("batch norms are not fused (%s): evaluation is slower", error)
+        return network
+    channels_last = network.memory_format is torch.channels_last
+    return DetectorNetwork(network.input, backbone, channels_last=channels_last).eval()

@@ -1,0 +1,118 @@
+"""What a model is: the settings of one file of conf/model/, which a checkpoint carries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from genspot.common.errors import GenspotError
+from genspot.common.geometry import Geometry
+
+TRAINABLE = ("all", "head")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """A detector's architecture and its own input settings.
+
+    Attributes:
+        name: as in `model=NAME`; shown in reports.
+        input: name and settings of the input representation (`genspot.detector.inputs`).
+        backbone: name and settings of the backbone (`genspot.detector.backbones`). Each is None
+            where a `_target_` of the user's own config builds it.
+        train: geometry of training and validation images.
+        test: geometry of test images.
+        trainable: "all" parameters, or the "head" alone (the last linear layer).
+
+    Raises:
+        GenspotError: a value of another type, out of range, or not plain.
+    """
+
+    name: str
+    input: dict[str, Any] | None
+    backbone: dict[str, Any] | None
+    train: Geometry
+    test: Geometry
+    trainable: str = "all"
+
+    def __post_init__(self) -> None:
+        if fault := next(self._faults(), None):
+            raise GenspotError(fault)
+
+    def _faults(self) -> Iterator[str]:
+        if not is_name(self.name):
+            yield f"model.name={safe_repr(self.name)} is no name"
+        for key, value in (("input", self.input), ("backbone", self.backbone)):
+            if value is None:
+                continue
+            if not isinstance(value, dict) or not is_name(value.get("name")):
+                yield f"model.{key}={safe_repr(value)} has no name"
+            elif fault := not_plain(value):
+                yield f"model.{key}: {fault}"
+        if self.train.crop is None:
+            yield "model.train.crop=null: training needs a crop, for batches of one size"
+        if self.trainable not in TRAINABLE:
+            yield f"model.trainable={safe_repr(self.trainable)}: choose {' or '.join(TRAINABLE)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint; initial weights are left out (None)."""
+        values = asdict(self) | {"train": self.train.as_dict(), "test": self.test.as_dict()}
+        if self.backbone and "weights" in self.backbone:
+            values["backbone"]["weights"] = None
+        return values
+
+    def without_initial_weights(self) -> ModelSettings:
+        """Return the same for a network whose weights a checkpoint holds."""
+        return self.from_dict(self.as_dict())
+
+    @classmethod
+    def from_dict(cls, values: Any) -> ModelSettings:
+        """Return the settings that `as_dict` gave.
+
+        Raises:
+            GenspotError: `values` has another form.
+        """
+        try:
+            geometry = {
+                key: Geometry(**values[key], setting=f"model.{key}") for key in ("train", "test")
+            }
+            return cls(**{**values, **geometry})
+        except (TypeError, KeyError) as error:
+            raise GenspotError(f"model={safe_repr(values)} is incomplete ({error})") from error
+
+
+def is_name(value: Any) -> bool:
+    """Return whether `value` can name a config file or a registered component."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\w[\w.+-]{0,99}", value))
+
+
+def not_plain(value: Any, depth: int = 0) -> str | None:
+    """Return why `value` is not made of plain values (text, numbers, lists, dicts), or None.
+
+    Interpolations (`${…}`) are not plain: OmegaConf would fill them in, from the environment too.
+    """
+    if depth > 10:
+        return "nested too deeply"
+    if isinstance(value, str):
+        plain = "${" not in value and value != "???" and len(value) <= 1000 and value.isprintable()
+        return None if plain else f"{safe_repr(value)} is no plain text"
+    if value is None or isinstance(value, bool | float):
+        return None
+    if isinstance(value, int):
+        return None if -(2**63) <= value < 2**63 else "a number of more than 64 bits"
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) and key != "_target_" for key in value):
+            return "a key that is no setting"
+        return next(filter(None, (not_plain(one, depth + 1) for one in value.values())), None)
+    if isinstance(value, Sequence):
+        return next(filter(None, (not_plain(one, depth + 1) for one in value)), None)
+    return f"a {type(value).__name__} is no plain value"
+
+
+def safe_repr(value: Any) -> str:
+    """Return `value` as printable text of one line, whatever a foreign file holds."""
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -1,0 +1,140 @@
+"""The Python API: a checkpoint as an object that scores images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from genspot.common.errors import GenspotError
+from genspot.common.geometry import Geometry
+from genspot.data import image_io
+from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.metadata import Metadata
+from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
+from genspot.detector.precision import exact_float32
+from genspot.evaluation.calibration import probabilities
+
+BATCH_SIZE = 64
+
+ImageInput = str | Path | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of N images, in the order in which the images were given.
+
+    Attributes:
+        logits: float32, N; above 0 means fake.
+        probabilities: float64, N, in [0, 1]: sigmoid of the logits, not calibrated.
+        padded: bool, N; whether an image was smaller than the crop, and its score unreliable.
+    """
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    padded: np.ndarray
+
+
+class LoadedDetector:
+    """A detector that is ready to score images. `load_detector` makes one.
+
+    Attributes:
+        metadata: what it was trained on, and its model.
+        geometry: how images are resized and cropped.
+    """
+
+    def __init__(
+        self, network: DetectorNetwork, metadata: Metadata, geometry: Geometry, device: str
+    ) -> None:
+        self.metadata, self.geometry = metadata, geometry
+        self._device = torch.device(device)
+        self._network = fuse_batchnorm(network).to(self._device)
+
+    def predict(self, images: ImageInput | Sequence[ImageInput]) -> Predictions:
+        """Return the scores of `images`, equal to those of `task=predict`.
+
+        Args:
+            images: one or several: paths, PIL images, or `uint8` RGB arrays H×W×3.
+
+        Raises:
+            GenspotError: an image cannot be read, or an array has another type or shape.
+        """
+        if isinstance(images, str | Path | Image.Image | np.ndarray):
+            images = [images]
+        exact_float32()
+        logits: list[float] = []
+        padded: list[bool] = []
+        for batch in self._batches(images):
+            crops, flags = zip(*batch, strict=True)
+            with torch.inference_mode():
+                scores = self._network(torch.from_numpy(np.stack(crops)).to(self._device))
+            logits += scores.tolist()
+            padded += flags
+        scores32 = np.asarray(logits, dtype=np.float32)
+        return Predictions(scores32, probabilities(scores32), np.asarray(padded, dtype=bool))
+
+    def _batches(self, images: Sequence[ImageInput]) -> Iterator[list[tuple[np.ndarray, bool]]]:
+        """Yield (pixels, padded) pairs: batches of one size, or single images where sizes vary."""
+        size = BATCH_SIZE if self.geometry.fixed_size else 1
+        for start in range(0, len(images), size):
+            yield [self._prepare(image) for image in images[start : start + size]]
+
+    def _prepare(self, image: ImageInput) -> tuple[np.ndarray, bool]:
+        pixels = image_io.resize(_as_array(image), self.geometry.resize)
+        crop = self.geometry.crop
+        if crop is None:
+            return np.ascontiguousarray(pixels), False
+        return np.ascontiguousarray(image_io.centre_crop(pixels, crop)), min(
+            pixels.shape[:2]
+        ) < crop
+
+
+def load_detector(
+    checkpoint: str | Path, crop: int | str | None = None, device: str = "cpu"
+) -> LoadedDetector:
+    """Return the detector in a checkpoint: genspot's own, a published .pth, or a state dict.
+
+    Args:
+        checkpoint: path of the file. Nothing in it is executed.
+        crop: side of the crop in pixels, "none" for whole images; None as the model says.
+        device: of PyTorch, such as "cpu" or "cuda".
+
+    Raises:
+        GenspotError: it is no checkpoint of a detector, or needs a config of its author's.
+
+    Example:
+        >>> detector = load_detector("runs/quickstart/best.ckpt")  # doctest: +SKIP
+        >>> detector.predict(["photo.jpg"]).probabilities  # doctest: +SKIP
+        array([0.034])
+    """
+    loaded = load_checkpoint(checkpoint)
+    model = loaded.metadata.model.without_initial_weights()
+    network = build_network(model)
+    loaded.load_into(network, model.name)
+    geometry = model.test
+    if crop is not None:
+        if crop != "none" and type(crop) is not int:
+            raise GenspotError(f"crop={crop}: give a number of pixels, or none for whole images")
+        side = None if crop == "none" else int(crop)
+        geometry = Geometry(model.test.resize, side, setting="crop")
+    return LoadedDetector(network, loaded.metadata, geometry, device)
+
+
+def _as_array(image: ImageInput) -> np.ndarray:
+    """Return `uint8` pixels H×W×3."""
+    if isinstance(image, Image.Image):
+        return np.asarray(image.convert("RGB"))
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise GenspotError(
+                f"an array of {image.dtype} and shape {image.shape}: give uint8 of H×W×3 (RGB)"
+            )
+        return image
+    try:
+        return image_io.read(str(image))
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise GenspotError(f"{image}: {image_io.describe_error(error)}") from error

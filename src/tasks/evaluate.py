@@ -1,0 +1,173 @@
+"""From a checkpoint to a run's results: scores, figures, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.common.files import write_json, write_text
+from genspot.common.run_files import METRICS, SCORES
+from genspot.common.tables import concat, write_csv, write_parquet
+from genspot.data import shortcut_baseline
+from genspot.data.datamodule import ImageDataModule
+from genspot.data.spectra import write_spectra
+from genspot.detector.callbacks import ScoreCollector
+from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.graceful_stop import GracefulStop
+from genspot.detector.metadata import Metadata
+from genspot.detector.module import Detector
+from genspot.detector.network import DetectorNetwork, fuse_batchnorm
+from genspot.detector.precision import exact_float32
+from genspot.evaluation import baselines, calibration, metrics, published
+from genspot.evaluation.scores import score_table, unreadable_table, write_validation
+from genspot.report.console import print_results
+from genspot.report.contact_sheets import contact_sheets
+from genspot.report.page import render_report
+from genspot.report.runs import Run, training_set_name
+from genspot.runtime.provenance import commit, versions
+from genspot.tasks.components import make_trainer
+from genspot.tasks.config import RunSettings, TestSettings, TrainerSettings
+from genspot.tasks.paths import CHECKOUT
+from genspot.tasks.stopping import SHUTDOWN
+
+
+def evaluate_checkpoint(
+    run: RunSettings,
+    tested: TestSettings,
+    trainer_settings: TrainerSettings,
+    checkpoint: Checkpoint,
+    metadata: Metadata,
+    network: DetectorNetwork,
+    datamodule: ImageDataModule,
+    validation: pa.Table | None = None,
+    unreadable_in_training: Sequence[pa.Table] = (),
+) -> Run | None:
+    """Score every test image, write all results into the run's folder, and print the table.
+
+    Args:
+        run: the run's folder and seed.
+        tested: what is tested and reported.
+        trainer_settings: of the trainer, which computes in float32 here.
+        checkpoint: with the weights.
+        metadata: what it is tested as.
+        network: of that model, with any weights.
+        datamodule: with the test images, and with validation images to score if it has them.
+        validation: scores of validation images, where they are known already.
+        unreadable_in_training: tables of unreadable training and validation images.
+
+    Returns:
+        The results on rank 0, None on the others.
+    """
+    collector = ScoreCollector()
+    checkpoint.load_into(network, metadata.model.name)
+    exact_float32()
+    detector = Detector(fuse_batchnorm(network))
+    stop = GracefulStop(SHUTDOWN, run.folder)
+    trainer = make_trainer(trainer_settings, "32-true", callbacks=[collector, stop])
+    if "val" in datamodule.tables and validation is None:
+        loader = datamodule.calibration_dataloader()
+        trainer.predict(detector, loader, return_predictions=False)
+        validation = _scores(datamodule.tables["val"], collector)
+    trainer.test(detector, datamodule=datamodule, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    samples = datamodule.tables["test"]
+    scores, unreadable = (
+        _scores(samples, collector),
+        unreadable_table(samples, collector.unreadable),
+    )
+    if validation is not None:
+        write_validation(validation, run.folder, tested.crop)
+    write_parquet(scores, run.folder / SCORES)
+    not_read = concat([unreadable, *unreadable_in_training])
+    write_csv(not_read, run.folder / "unreadable.csv")
+    if tested.spectra is not None:
+        side = tested.crop or metadata.model.train.crop or 0  # training has a crop
+        write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)
+    fit = None if validation is None else calibration.fit(validation)
+    results = _figures(tested, scores, fit)
+    published.annotate(
+        results,
+        tested.specs,
+        scores,
+        unreadable,
+        metadata.as_dict(),
+        tested.crop,
+        tested.degradations,
+    )
+    baseline = _shortcut_scores(datamodule, run.seed) if tested.shortcut_baseline else None
+    baselines.add_shortcut_baseline(results, samples, baseline)
+    context = _context(run, tested, checkpoint, metadata)
+    context |= {
+        "unreadable_in_training": sum(map(len, unreadable_in_training)),
+        "fit": None if fit is None else asdict(fit),
+    }
+    finished = Run(run.folder, context | results, run.config_text, scores)
+    write_json(finished.metrics, run.folder / METRICS)
+    write_report(finished, context["title"])
+    print_results(finished.metrics, run.folder)
+    return finished
+
+
+def write_report(run: Run, title: str) -> None:
+    """Write the ranking's pictures and the report on `run` into its folder, the page last."""
+    (run.folder / "ranking").mkdir(exist_ok=True)
+    for generator, picture in contact_sheets(run).items():
+        (run.folder / "ranking" / f"{generator}.png").write_bytes(picture)
+    for name, text in render_report([run], title).items():
+        write_text(text, run.folder / name)
+
+
+def _scores(samples: pa.Table, collector: ScoreCollector) -> pa.Table:
+    return score_table(samples, collector.rows, collector.logits, collector.padded)
+
+
+def _figures(
+    tested: TestSettings, scores: pa.Table, fit: calibration.Fit | None
+) -> dict[str, Any]:
+    return dict(
+        metrics.evaluate(scores, list(tested.specs), tested.bootstrap, _real_sets(tested), fit)
+    )
+
+
+def _real_sets(tested: TestSettings) -> dict[str, str]:
+    """Return generator → the set that its real images come from, where it shares them."""
+    return {name: spec["real_set"] for name, spec in tested.specs.items() if spec.get("real_set")}
+
+
+def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray:
+    """Return the scores of the test images by the shortcut baseline."""
+    train, test = datamodule.tables["train"], datamodule.tables["test"]
+    train = train.take(baselines.shortcut_baseline_rows(train.num_rows, seed))
+    features = [
+        shortcut_baseline.features(table, f"shortcut baseline, {split} images")
+        for table, split in ((train, "training"), (test, "test"))
+    ]
+    labels = train["label"].to_numpy()
+    return baselines.shortcut_baseline_scores(features[0], labels, features[1], seed)
+
+
+def _context(
+    run: RunSettings, tested: TestSettings, checkpoint: Checkpoint, metadata: Metadata
+) -> dict[str, Any]:
+    """Return what metrics.json says beside the figures; see `genspot.evaluation.results`."""
+    trained_on = {key: value for key, value in metadata.as_dict().items() if key != "version"}
+    return {
+        "title": f"{checkpoint.path.name}, trained on {training_set_name(trained_on)}",
+        "checkpoint": str(checkpoint.path),
+        "trained_on": trained_on,
+        "crop": tested.crop,
+        "degradations": tested.degradations,
+        "seed": run.seed,
+        "bootstrap": {
+            "replicates": tested.bootstrap.replicates,
+            "confidence": tested.bootstrap.confidence,
+        },
+        "versions": versions(),
+        "commit": CHECKOUT and commit(CHECKOUT),
+        "real_sets": _real_sets(tested),
+    }

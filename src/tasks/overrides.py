@@ -1,0 +1,22 @@
+"""The overrides of a command line, parsed by Hydra's own parser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Return the parsed form of overrides such as "model=resnet18" or "+trainer.max_steps=3".
+
+    Raises:
+        hydra.errors.OverrideParseException: one of them cannot be parsed.
+    """
+    return OverridesParser.create().parse_overrides(overrides=list(overrides))
+
+
+def overridden_keys(overrides: Sequence[str]) -> list[str]:
+    """Return the keys that `overrides` set, groups as dotted keys: "model", "model.train.crop"."""
+    return [one.key_or_group.replace("/", ".") for one in parse_overrides(overrides)]

@@ -1,0 +1,67 @@
+"""Score a photo, or every image below a folder."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.common.run_files import PREDICTIONS
+from genspot.common.tables import write_csv
+from genspot.detector.callbacks import ScoreCollector
+from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.graceful_stop import GracefulStop
+from genspot.detector.module import Detector
+from genspot.detector.network import fuse_batchnorm
+from genspot.detector.precision import exact_float32
+from genspot.evaluation.scores import score_table, unreadable_table
+from genspot.report.predictions import prediction_table, print_predictions
+from genspot.runtime.run_folder import save_config
+from genspot.tasks import config
+from genspot.tasks.components import (
+    make_datamodule,
+    make_network,
+    make_trainer,
+    silence_warnings,
+)
+from genspot.tasks.stopping import SHUTDOWN
+from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+
+
+def predict(cfg: DictConfig) -> None:
+    """Write predictions.csv and unreadable.csv, and print the predictions, highest logit first.
+
+    Raises:
+        GenspotError: no input, no usable checkpoint, or no readable image; in one line.
+    """
+    silence_warnings()
+    if not isinstance(cfg.inputs, str | int):
+        raise GenspotError("task=predict needs inputs=PHOTO_OR_FOLDER")
+    checkpoint = load_checkpoint(cfg.checkpoint)
+    cfg = with_training_config(cfg, checkpoint.metadata)
+    metadata = resolve_metadata(cfg, checkpoint)
+    model = metadata.model.without_initial_weights()
+    network = make_network(cfg.model, model)
+    crop = config.test_geometry(cfg, model).crop
+    data = config.without_training_images(config.data_settings(cfg, model), False)
+    trainer_settings = config.trainer_settings(cfg)
+    record(cfg, metadata, crop)
+    run = config.run_settings(cfg)
+    datamodule = make_datamodule(data, inputs=str(cfg.inputs))
+    save_config(run.folder, run.config_text, run.resume)
+    datamodule.setup("predict")
+    checkpoint.load_into(network, model.name)
+    exact_float32()
+    collector = ScoreCollector()
+    callbacks = [collector, GracefulStop(SHUTDOWN, run.folder)]
+    trainer = make_trainer(trainer_settings, "32-true", callbacks=callbacks)
+    detector = Detector(fuse_batchnorm(network))
+    trainer.predict(detector, datamodule=datamodule, return_predictions=False)
+    if not trainer.is_global_zero:
+        return
+    samples = datamodule.tables["predict"]
+    scores = score_table(samples, collector.rows, collector.logits, collector.padded)
+    predictions = prediction_table(scores)
+    unreadable = unreadable_table(samples, collector.unreadable).select(["path", "reason"])
+    write_csv(predictions, run.folder / PREDICTIONS)
+    write_csv(unreadable, run.folder / "unreadable.csv")
+    print_predictions(predictions, unreadable, run.folder, crop)

@@ -1,0 +1,119 @@
+"""The configuration under which a checkpoint is tested: its own, where nothing else is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from genspot.common.errors import GenspotError
+from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.metadata import Metadata
+from genspot.detector.settings import ModelSettings, safe_repr
+from genspot.tasks.config import model_settings
+from genspot.tasks.overrides import overridden_keys
+
+
+def typed_overrides() -> list[str]:
+    """Return the overrides of this run's command line, without those of Hydra itself."""
+    return list(HydraConfig.get().overrides.task)
+
+
+def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
+    """Return the configuration with the checkpoint's own study, data and model config.
+
+    So a checkpoint is tested on the generators that go with its training set, with the settings
+    of its study. What the command line chooses takes precedence.
+
+    Raises:
+        GenspotError: it was trained on a folder, and no test set is named.
+    """
+    typed = typed_overrides()
+    keys = overridden_keys(typed)
+    own = []
+    if not {"data", "experiments"} & set(keys):
+        if metadata.study:
+            own.append(f"experiments={metadata.study}")
+        if metadata.data != "folder":
+            own.append(f"data={metadata.data}")
+        elif cfg.task.name == "test" and "generator" not in keys:
+            raise GenspotError(
+                "trained on folder: name the test set, generator=folder test_set.path=PATH"
+            )
+    if metadata.model.backbone is None and "model" not in keys:
+        own.append(f"model={metadata.model.name}")  # from the user's own config folder
+    return compose("config", [*own, *typed]) if own else cfg
+
+
+def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
+    """Return what the checkpoint is tested as: its own metadata, and what may be overridden.
+
+    Args:
+        cfg: as composed; only what the command line sets of `model` and `aug` counts.
+        checkpoint: with the metadata of its training.
+
+    Raises:
+        GenspotError: an override contradicts the checkpoint, without allow_mismatch=true.
+    """
+    metadata = checkpoint.metadata
+    keys = overridden_keys(typed_overrides())
+    if metadata.aug is None and "aug" in keys:  # a published file does not say
+        metadata = Metadata(**{**vars(metadata), "aug": cfg.aug.name})
+    changed = [key for key in keys if key == "model" or key.startswith("model.")]
+    if not changed:
+        return metadata
+    requested = model_settings(cfg)
+    expected, existing = requested.as_dict(), metadata.model.as_dict()
+    if "model" not in changed:
+        expected = _with_overrides(existing, expected, changed)
+    if difference := _first_difference(existing, expected, "model"):
+        if not cfg.allow_mismatch:
+            raise GenspotError(
+                f"{checkpoint.path} was trained with {difference}; leave model out, or insist "
+                "with allow_mismatch=true"
+            )
+        return metadata.with_model(ModelSettings.from_dict(expected))
+    return metadata
+
+
+def _with_overrides(
+    existing: dict[str, Any], requested: dict[str, Any], keys: list[str]
+) -> dict[str, Any]:
+    """Return `existing` with the values of `requested` at the dotted `keys` (below "model")."""
+    tree = OmegaConf.create(existing)
+    for key in keys:
+        below = key.partition(".")[2]
+        if below == "backbone.weights":
+            continue  # initial weights, which a trained detector has no use for
+        OmegaConf.update(tree, below, OmegaConf.select(OmegaConf.create(requested), below))
+    values: Any = OmegaConf.to_container(tree)
+    return dict(values)
+
+
+def _first_difference(existing: Any, requested: Any, place: str) -> str | None:
+    """Return "place=existing, not requested" for the first value that differs, or None."""
+    if isinstance(existing, dict) and isinstance(requested, dict):
+        for key in sorted(existing.keys() | requested.keys()):
+            pair = existing.get(key), requested.get(key)
+            if difference := _first_difference(*pair, f"{place}.{key}"):
+                return difference
+        return None
+    if existing == requested:
+        return None
+    return f"{place}={safe_repr(existing)}, not {safe_repr(requested)}"
+
+
+def record(cfg: DictConfig, metadata: Metadata, crop: int | None) -> None:
+    """Make the configuration that is kept and logged say what is evaluated.
+
+    `aug` and `crop` become words where their value would read as null.
+    """
+    if cfg.data.name != metadata.data:
+        OmegaConf.update(cfg, "data", {"name": metadata.data}, merge=False)
+    if OmegaConf.select(cfg, "data.num_classes") != metadata.num_classes:
+        OmegaConf.update(cfg, "data.num_classes", metadata.num_classes, force_add=True)
+    OmegaConf.update(cfg, "model", metadata.model.as_dict(), merge=False)
+    OmegaConf.update(cfg, "aug", {"name": metadata.aug or "unknown"}, merge=False)
+    OmegaConf.update(cfg, "crop", crop or "none")
