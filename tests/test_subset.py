@@ -15,7 +15,6 @@ from conftest import Run, tiny
 from genspot.detector import checkpoint as checkpoints
 from genspot.tasks import results as evaluation
 from genspot.tasks import train as tasks
-from genspot.report.runs import training_set
 
 pytestmark = pytest.mark.usefixtures("hydra_ready")
 
@@ -84,19 +83,6 @@ def test_published_figures_do_not_stand_beside_drawn_classes(data: str, crop: in
     assert evaluation.published(spec, contract | {"subset": 2}, crop) is None
 
 
-@pytest.mark.parametrize(
-    ("trained", "words"),
-    [
-        ({"data": "progan_20cls"}, "progan_20cls"),
-        ({"data": "progan_20cls", "subset": None}, "progan_20cls"),
-        ({"data": "progan_20cls", "subset": 2}, "progan_20cls, 2 classes drawn"),
-        ({"data": "simulated", "subset": 1}, "simulated, 1 class drawn"),
-    ],
-)
-def test_a_training_set_is_told_in_words(trained: dict[str, Any], words: str) -> None:
-    assert training_set(trained) == words
-
-
 @pytest.mark.slow
 def test_a_training_on_a_drawn_class_says_so(run: Run, sets: Path, tmp_path: Path) -> None:
     words = [*tiny(sets), "data.subset=1", "schedule.max_epochs=1", "workers=0"]
@@ -105,8 +91,8 @@ def test_a_training_on_a_drawn_class_says_so(run: Run, sets: Path, tmp_path: Pat
     told = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert (told["trained_on"]["data"], told["trained_on"]["subset"]) == ("folder", 1)
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "<dd>folder, 1 class drawn, seed 0</dd>" in page
-    assert told["title"] == "best.ckpt, trained on folder, 1 class drawn"
+    assert "<dd>folder, 1 random class, seed 0</dd>" in page
+    assert told["title"] == "best.ckpt, trained on folder, 1 random class"
     test = ["task=test", f"checkpoint={tmp_path}/run/best.ckpt", "generator=folder", "workers=0"]
     test += [f"folder={sets}/test", "name=mine", f"hydra.run.dir={tmp_path}/test"]
     result = run(*test, cwd=tmp_path)

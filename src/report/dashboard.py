@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from genspot.evaluation.results import MEASURES, result_rows
 from genspot.report.columns import difference_to_published
@@ -35,19 +35,19 @@ class Dashboard:
         figures: "MEASURE/GENERATOR" and "MEASURE/mean" → value, such as "ap/biggan"; absent
             figures are left out. Every tracker takes these.
         bounds: "ap_low/GENERATOR" and "ap_high/GENERATOR" → end of the AP's interval.
-        ap_table: rows of `AP_COLUMNS`, the mean last; None where a figure is absent.
-        pr_points: rows of `PR_COLUMNS`, at most `CURVE_POINTS` per generator that has an AP.
+        ap_table: rows of `ap_columns`, the mean last; None where a figure is absent.
+        pr_points: rows of `pr_columns`, at most `CURVE_POINTS` per generator that has an AP.
         pictures: "FOLDER/NAME" → PNG file of the run, such as "spectra/biggan_real".
+        ap_columns, pr_columns: the headings of the tables.
     """
-
-    ap_columns: ClassVar[tuple[str, ...]] = AP_COLUMNS
-    pr_columns: ClassVar[tuple[str, ...]] = PR_COLUMNS
 
     figures: dict[str, float]
     bounds: dict[str, float]
     ap_table: list[list[Any]]
     pr_points: list[list[Any]]
     pictures: dict[str, Path]
+    ap_columns: tuple[str, ...] = AP_COLUMNS
+    pr_columns: tuple[str, ...] = PR_COLUMNS
 
 
 def dashboard(run: Run) -> Dashboard:

@@ -97,9 +97,10 @@ def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title
         results = [{name: figures_of(run, name) for name in names} for run in runs]
         parts += ["AP and its interval, in percent.", _ap_table(labels, results, names)]
     if seed_groups:
-        group_labels = [group.label for group in seed_groups]
-        results = [group.results for group in seed_groups]
-        parts += ["## Over seeds", CAPTION, _ap_table(group_labels, results, names)]
+        table = _ap_table(
+            [group.label for group in seed_groups], [group.results for group in seed_groups], names
+        )
+        parts += ["## Over seeds", CAPTION, table]
     for run, label in zip(runs, labels, strict=True):
         table = _markdown_table(*_run_table(run, _all_columns(run)))
         parts += [f"## {_escape_markdown(label)}", "In percent.", table]

@@ -42,7 +42,7 @@ class Picture:
     @property
     def uri(self) -> str | None:
         """The thumbnail as a data: URI."""
-        return self.jpeg and data_uri(self.jpeg, "jpeg")
+        return None if self.jpeg is None else data_uri(self.jpeg, "jpeg")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,133 @@
+"""Finished runs made by hand, with names that HTML, Markdown, LaTeX and CSV must escape."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.metrics import average_precision_score
+
+from genspot.common.tables import write_parquet
+from genspot.report.columns import EXPORTED_MEASURES
+from genspot.report.runs import Run
+from helpers.images import save_image
+
+GENERATORS = ("sim_nearest", "a<b&c", "größe_$5%", "|pipe|*x*", "empty", "only_fakes")
+COMPLETE = GENERATORS[:4]  # with images of both classes
+SCRIPT = "</pre><script>alert(1)</script>"
+
+
+def make_run(
+    folder: Path,
+    score_seed: int = 0,
+    shift: float = 0.0,
+    generators: tuple[str, ...] = GENERATORS,
+    images: Path | None = None,
+    **metrics: Any,
+) -> Run:
+    """Return a run whose scores follow from `score_seed`; the logits of fakes are `shift` lower.
+
+    Nothing but the images is written. They lie in `images`, which runs may share; one is missing.
+
+    Args:
+        metrics: entries of metrics.json that replace the defaults; "trained_on" is merged.
+    """
+    images = images or folder.parent / "images"
+    rng, rows = np.random.default_rng(score_seed), []
+    for number, generator in enumerate(generators):
+        count = 0 if generator == "empty" else 30
+        for label in (1,) if generator == "only_fakes" else (0, 1):
+            for index in range(count):
+                path = images / f"g{number}" / ("0_real", "1_fake")[label] / f"{index:03}_<&>.png"
+                logit = rng.normal(label * (4 - number - shift) - 2, 1.5)
+                rows.append((str(path), generator, "", label, logit, False))
+                if not path.exists() and (number, label, index) != (0, 0, 3):
+                    save_image(path, number * 1000 + label * 100 + index, False, (12, 20))
+    names = ("path", "generator", "class", "label", "logit", "padded")
+    types = (pa.string(), pa.string(), pa.string(), pa.int8(), pa.float32(), pa.bool_())
+    schema = pa.schema(list(zip(names, types, strict=True)))
+    scores = pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema)
+    trained_on = {"data": "simulated", "num_classes": None, "aug": "none", "study": None}
+    trained_on |= {"seed": 0, "model": {"name": "resnet18", "train": {"crop": 32}}}
+    trained_on |= metrics.pop("trained_on", {})
+    defaults = {
+        "title": "best.ckpt",
+        "checkpoint": f"{folder}/best.ckpt",
+        "crop": 32,
+        "degradations": [],
+        "seed": 1,
+        "bootstrap": {"replicates": 40, "confidence": 0.95},
+        "unreadable_in_training": 0,
+        **_figures(scores, generators, rng),
+    }
+    config = f"name: {SCRIPT}\nseed: 1\n"
+    return Run(folder, {**defaults, **metrics, "trained_on": trained_on}, config, scores)
+
+
+def _figures(
+    scores: pa.Table, generators: tuple[str, ...], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Return random figures, but the true AP: the report must show them and compute nothing."""
+    results: dict[str, Any] = {}
+    for name in generators:
+        part = scores.filter(pa.compute.equal(scores["generator"], name))
+        labels, logits = part["label"].to_numpy(), part["logit"].to_numpy()
+        counts = {"images": len(part), "real": int(sum(labels == 0)), "fake": int(sum(labels))}
+        figures: dict[str, Any] = {key: float(rng.uniform(0.3, 1)) for key in EXPORTED_MEASURES}
+        if counts["real"] and counts["fake"]:
+            ap = float(average_precision_score(labels, logits))
+            figures |= {"status": "ok", "ap": ap, "ap_interval": [ap - 0.05, min(1.0, ap + 0.04)]}
+        else:
+            figures = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval"])
+            figures["status"] = "one class only" if len(part) else "empty"
+        figures |= {"title": name, "published": None, "expected": None, **counts}
+        results[name] = figures | {"padded": 0, "unreadable": 0}
+    results[generators[0]]["published"] = {"ap": 0.9, "acc": None, "unconfirmed": True}
+    complete = [figures for figures in results.values() if figures["status"] == "ok"]
+    mean: dict[str, Any] = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval", "published"])
+    if complete:
+        for key in EXPORTED_MEASURES:
+            mean[key] = float(np.mean([figures[key] for figures in complete]))
+        mean["ap_interval"] = [mean["ap"] - 0.02, mean["ap"] + 0.02]
+    mean |= {"generators": len(complete), "images": sum(one["images"] for one in complete)}
+    return {"generators": results, "mean": mean}
+
+
+def make_trainings(
+    folder: Path, seeds: tuple[int, ...], first: int = 0, **about: Any
+) -> list[Run]:
+    """Return one run per training seed, otherwise alike, with the score seeds `first` + seed."""
+    trained_on = about.pop("trained_on", {})
+    return [
+        make_run(
+            folder / str(seed),
+            first + seed,
+            images=folder.parent / "images",
+            seed=seed,
+            trained_on={**trained_on, "seed": seed},
+            **about,
+        )
+        for seed in seeds
+    ]
+
+
+def write_run(run: Run) -> Path:
+    """Write the files of `run` that `read_run` reads, and return its folder."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "metrics.json").write_text(json.dumps(run.metrics))
+    (run.folder / "config.yaml").write_text(run.config)
+    write_parquet(run.scores, run.folder / "scores.parquet")
+    return run.folder
+
+
+def results_of(run: Run) -> dict[str, dict[str, Any]]:
+    """Return the figures by generator and "mean"."""
+    return {**run.metrics["generators"], "mean": run.metrics["mean"]}
+
+
+def percent(value: float | None) -> str:
+    """Return `value` as the report shows it."""
+    return "–" if value is None else f"{value * 100:.1f}"

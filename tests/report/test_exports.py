@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from pathlib import Path
+
+from genspot.report.columns import EXPORTED_MEASURES, RANKING_COLUMNS, THRESHOLD_COLUMNS
+from genspot.report.page import render_report
+from genspot.report.seeds import over_seeds
+from helpers.report_runs import (
+    COMPLETE,
+    GENERATORS,
+    make_run,
+    make_trainings,
+    percent,
+    results_of,
+)
+
+
+def read_csv(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_csv_holds_every_figure_exactly(ablation) -> None:
+    rows = read_csv(ablation.files["results.csv"])
+    assert len(rows) == len(ablation.runs) * (len(GENERATORS) + 1)
+    by_key = {(row["folder"], row["generator"]): row for row in rows}
+    for run in ablation.runs:
+        for generator, figures in results_of(run).items():
+            row = by_key[run.folder.name, generator]
+            for key in (*EXPORTED_MEASURES, "images", "real"):
+                value = figures.get(key)
+                assert row[key] == ("" if value is None else str(value))
+            interval = figures["ap_interval"] or ("", "")
+            assert [row["ap_low"], row["ap_high"]] == [str(end) for end in interval]
+    assert by_key["degraded3", "mean"]["degradations"] == "resize_0.5 then jpeg_75"
+
+
+def test_csv_rows_over_seeds_hold_the_ap_alone(trainings) -> None:
+    rows = read_csv(trainings.files["results.csv"])
+    assert len(rows) == len(trainings.runs) * (len(GENERATORS) + 1) + 2 * (len(COMPLETE) + 1)
+    for group in over_seeds(trainings.runs):
+        group_rows = {row["generator"]: row for row in rows if row["run"] == group.label}
+        assert list(group_rows) == [*COMPLETE, "mean"]
+        for name, row in group_rows.items():
+            figures = group.results[name]
+            assert (row["folder"], row["seed"], row["status"]) == ("", "0 1 2", "ok")
+            assert (row["data"], row["aug"]) == ("simulated", group.choice)
+            expected = [figures["ap"], *figures["ap_interval"], figures["images"]]
+            columns = ("ap", "ap_low", "ap_high", "images")
+            assert [row[key] for key in columns] == [str(value) for value in expected]
+            empty = {*EXPORTED_MEASURES, "published_ap", "published_acc", "real", "checkpoint"}
+            assert not any(row[key] for key in empty - {"ap"})
+
+
+def test_csv_text_is_not_a_formula_and_numbers_are_kept(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "=run", generators=("=1+1", "+a", "-a", "@a", "\ta", "a=1", "'a"))
+    run.metrics["generators"]["-a"]["acc"] = -0.5
+    rows = read_csv(render_report([run], "=title")["results.csv"])
+    expected = ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "a=1", "'a", "mean"]
+    assert [row["generator"] for row in rows] == expected
+    assert {row["folder"] for row in rows} == {"'=run"}
+    assert rows[2]["acc"] == "-0.5"
+
+
+def test_markdown_table_of_a_run_holds_its_figures(single) -> None:
+    lines = single.files["results.md"].splitlines()
+    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
+    heading = [cell.strip() for cell in rows[0]]
+    assert {len(row) for row in rows} == {len(heading)}
+    for row, (generator, figures) in zip(
+        rows[2:], results_of(single.runs[0]).items(), strict=True
+    ):
+        cells = dict(zip(heading, (cell.strip() for cell in row), strict=True))
+        assert re.sub(r"\\(.)", r"\1", cells["generator"]).startswith(generator)
+        for column in (*RANKING_COLUMNS, *THRESHOLD_COLUMNS):
+            if column.key in EXPORTED_MEASURES:
+                assert cells[column.heading] == percent(figures[column.key])
+
+
+def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings) -> None:
+    groups = over_seeds(trainings.runs)
+    part = trainings.files["results.md"].partition("## Over seeds")[2].partition("\n## ")[0]
+    markdown = re.sub(r"\\(.)", r"\1", part)
+    assert f"| generator | {' | '.join(group.label for group in groups)} |" in markdown
+    latex = trainings.files["results.tex"]
+    assert latex.count(r"\begin{tabular}") == 3  # five runs, two runs, and the groups
+    table = latex.rpartition(r"\begin{tabular}")[2]
+    for name in ("sim_nearest", "empty", "mean"):
+        figures = [group.results.get(name) for group in groups]
+        cells = [
+            f"{percent(one['ap'])} [{' – '.join(map(percent, one['ap_interval']))}]"
+            if one
+            else "–"
+            for one in figures
+        ]
+        assert f"| {name} | {' | '.join(cells)} |" in markdown
+        (line,) = [row for row in table.splitlines() if row.startswith(name.replace("_", r"\_"))]
+        plain = re.sub(r"\\textbf\{([^}]*)\}|\{\\scriptsize ([^}]*)\}", r"\1\2", line)
+        assert plain.removesuffix(r" \\").replace("--", "–").split(" & ")[1:] == cells
+        aps = [one["ap"] for one in figures if one]
+        best = [rf"\textbf{{{percent(max(aps))}}}"] if aps else []
+        assert re.findall(r"\\textbf\{[^}]*\}", line) == best
+
+
+def test_latex_of_several_runs_has_escaped_names_and_the_best_in_bold(ablation) -> None:
+    latex = ablation.files["results.tex"]
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
+    assert "größer \\& \\textless{}besser\\textgreater{}" in latex
+    cells = [
+        cell.strip().removesuffix(r"\\").strip()
+        for line in latex.splitlines()
+        if line.startswith(r"größe\_\$5\%")
+        for cell in re.split(r"(?<!\\)&", line)[1:]
+    ]
+    values = [percent(results_of(run)["größe_$5%"]["ap"]) for run in ablation.runs]
+    best = max(values, key=float)
+    for cell, value in zip(cells, values, strict=True):
+        assert cell.startswith(rf"\textbf{{{value}}} " if value == best else f"{value} ")
+        assert "{\\scriptsize [" in cell
+    assert not re.search(r"(?<!\\)[_%#]", latex)
+
+
+def test_latex_of_one_run_has_a_row_per_generator(single) -> None:
+    latex = single.files["results.tex"]
+    figures = results_of(single.runs[0])["sim_nearest"]
+    assert rf"sim\_nearest & {percent(figures['ap'])} & " in latex
+    assert r"\midrule" + "\nmean & " in latex
+
+
+def test_latex_of_one_group_of_seeds_has_nothing_in_bold(tmp_path: Path) -> None:
+    latex = render_report(make_trainings(tmp_path / "runs", (0, 1)), "x")["results.tex"]
+    table = latex.rpartition(r"\begin{tabular}")[2]
+    assert "simulated over 2 seeds" in table
+    assert "textbf" not in table

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genspot.report.gallery import gallery_rows, pick_ranks, thumbnail
+
+
+def test_pick_ranks_names_the_ends_and_the_percentiles() -> None:
+    assert pick_ranks(0) == []
+    assert pick_ranks(1) == [(0, "most fake")]
+    assert pick_ranks(2) == [(0, "least fake"), (1, "most fake")]
+    assert [index for index, _ in pick_ranks(3)] == [0, 1, 2]
+    assert pick_ranks(101) == [
+        (0, "least fake"),
+        (1, "2nd least fake"),
+        (25, "25th percentile"),
+        (50, "50th percentile"),
+        (75, "75th percentile"),
+        (99, "2nd most fake"),
+        (100, "most fake"),
+    ]
+
+
+def test_gallery_rows_beyond_the_limit_hold_notes(single) -> None:
+    row = gallery_rows(single.runs[0], max_chars=1)[0]
+    assert [picture.uri is not None for picture in row.pictures] == [True] + 6 * [False]
+
+
+def test_thumbnail_of_a_bad_file_says_why(tmp_path: Path) -> None:
+    (tmp_path / "torn.png").write_bytes(b"no image")
+    assert thumbnail(tmp_path / "torn.png") == (None, "unreadable")
+    assert thumbnail(tmp_path / "missing.png") == (None, "file not found")
+
+
+def test_thumbnail_ignores_exif_orientation_and_keeps_the_aspect(tmp_path: Path) -> None:
+    image = Image.new("RGB", (400, 200))
+    exif = image.getexif()
+    exif[0x0112] = 6  # a rotation by 90°
+    image.save(tmp_path / "rotated.jpg", exif=exif)
+    content, _ = thumbnail(tmp_path / "rotated.jpg")
+    with Image.open(io.BytesIO(content)) as small:
+        assert small.size == (128, 64)
+
+
+def save_12_bit_tiff(pixels: np.ndarray, path: Path) -> None:
+    """Save an uncompressed grey TIFF: two pixels of 12 bits in three bytes, an even width."""
+    height, width = pixels.shape
+    even, odd = pixels[:, ::2], pixels[:, 1::2]
+    packed = np.stack([even >> 4, (even & 15) << 4 | odd >> 8, odd & 255], axis=-1)
+    data = packed.astype(np.uint8).tobytes()
+    tags = [(256, width), (257, height), (258, 12), (259, 1), (262, 1), (273, 8)]
+    tags += [(277, 1), (278, height), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    header = b"II*\0" + struct.pack("<I", 8 + len(data))
+    path.write_bytes(header + data + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+@pytest.mark.parametrize("name", ["16 bits.png", "16 bits.tif", "12 bits.tif"])
+def test_thumbnail_of_deep_grey_shows_the_most_significant_byte(name: str, tmp_path: Path) -> None:
+    pixels = np.linspace(0, 255, 24 * 32).reshape(24, 32).astype(np.uint16)
+    if name.startswith("12"):
+        save_12_bit_tiff(pixels * 16 + 15, tmp_path / name)
+    else:
+        Image.fromarray(pixels * 256 + 255).save(tmp_path / name)
+    content, _ = thumbnail(tmp_path / name)
+    with Image.open(io.BytesIO(content)) as small:
+        shown = np.asarray(small).mean(axis=2)
+    assert np.abs(shown - pixels).mean() < 5  # the loss of the JPEG

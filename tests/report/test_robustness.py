@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from genspot.report.robustness import degradation_chains, degradation_curves, degradation_groups
+from helpers.report_runs import make_run, results_of
+
+
+def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
+    runs = ablation.runs
+    (group,) = degradation_groups(runs)
+    assert group == runs[2:]
+    assert degradation_groups(runs[:3]) == []
+    jpeg, blur = degradation_curves(group)
+    assert (jpeg.steps, blur.steps) == (["none", "90", "50"], ["none", "1.5"])
+    for name in ("sim_nearest", "mean"):
+        assert jpeg.ap[name] == [results_of(run)[name]["ap"] for run in runs[2:5]]
+    assert degradation_chains(group) == [runs[-1]]
+
+
+@pytest.mark.parametrize(
+    ("degradations", "steps"),
+    [
+        (["jpeg_30", "jpeg_90", "jpeg_60"], ["90", "60", "30"]),
+        (["blur_2", "blur_0.5"], ["0.5", "2"]),
+        (["resize_4", "resize_0.5", "resize_1.25"], ["1.25", "0.5", "4"]),
+    ],
+)
+def test_degradation_curves_are_ordered_by_strength(degradations, steps, tmp_path) -> None:
+    runs = [
+        make_run(tmp_path / name, degradations=[name], generators=("empty",))
+        for name in degradations
+    ]
+    (curve,) = degradation_curves(runs)
+    assert curve.steps == steps

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genspot.common.errors import GenspotError
+from genspot.report.runs import read_run, run_labels, training_set_name
+from helpers.report_runs import make_run, write_run
+
+
+def test_read_run_returns_what_was_written(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    found = read_run(write_run(run))
+    assert found.metrics == json.loads(json.dumps(run.metrics))
+    assert (found.folder, found.config) == (run.folder, run.config)
+    assert found.scores.equals(run.scores)
+    assert found.complete_generators == run.complete_generators
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "scores.parquet"])
+def test_read_run_without_a_file_names_it(name: str, tmp_path: Path) -> None:
+    folder = write_run(make_run(tmp_path / "run", generators=("empty",)))
+    (folder / name).unlink()
+    with pytest.raises(GenspotError, match=name.replace(".", r"\.")):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "null", '{"generators": {}, "mean": {}}'])
+def test_read_run_with_wrong_metrics_says_so(content: str, tmp_path: Path) -> None:
+    folder = write_run(make_run(tmp_path / "run", generators=("empty",)))
+    (folder / "metrics.json").write_text(content)
+    with pytest.raises(GenspotError, match="cannot be reported: ") as error:
+        read_run(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_run_labels_name_what_differs(ablation, tmp_path: Path) -> None:
+    runs = ablation.runs
+    assert run_labels(runs[:3]) == ["none", "blur_jpg_0.5", "größer & <besser>"]
+    assert run_labels(runs[2:4]) == ["undegraded", "jpeg_90"]
+    assert run_labels(runs)[1] == "blur_jpg_0.5, undegraded"
+    assert run_labels([runs[0], runs[0]]) == ["run0 (1)", "run0 (2)"]
+    crops = [
+        make_run(tmp_path / f"c{crop}", crop=crop, generators=("empty",)) for crop in (32, None)
+    ]
+    assert run_labels(crops) == ["crop 32", "whole images"]
+    other = make_run(tmp_path / "other", generators=("empty",))
+    assert run_labels([crops[0], other]) == ["c32", "other"]
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "name"),
+    [
+        ({"data": "progan_20cls"}, "progan_20cls"),
+        ({"data": "progan_20cls", "num_classes": None}, "progan_20cls"),
+        ({"data": "progan_20cls", "num_classes": 1}, "progan_20cls, 1 random class"),
+        ({"data": "progan_20cls", "num_classes": 4}, "progan_20cls, 4 random classes"),
+    ],
+)
+def test_training_set_name_has_the_number_of_sampled_classes(
+    trained_on: dict[str, object], name: str
+) -> None:
+    assert training_set_name(trained_on) == name
