@@ -1,0 +1,286 @@
+"""The bootstrap against plain loops over resamples, and its statistical properties."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import average_precision_score
+
+from genspot.common.errors import GenspotError
+from genspot.evaluation.bootstrap import (
+    Bootstrap,
+    ap_over_seeds,
+    bootstrap_ap,
+    paired_difference,
+    percentile_interval,
+)
+from helpers.scores import ScoreRow, make_scores, shuffle
+
+SHARED = {"a": "s", "b": "s"}  # generators of one real set
+
+
+def make_generators(
+    names: str, reals: int, fakes: int, seed: int = 0, shift: float = 1.0, noise: float = 0.0
+) -> pa.Table:
+    """Return scores of generators with the same real images and, but for `noise`, their logits."""
+    shared = np.random.default_rng(99).normal(size=reals)
+    rng = np.random.default_rng(seed)
+    rows: list[ScoreRow] = []
+    for name in names:
+        real_logits = shared + noise * rng.normal(size=reals)
+        fake_logits = shift + np.random.default_rng(ord(name)).normal(size=fakes)
+        fake_logits += noise * rng.normal(size=fakes)
+        for label, logits in enumerate((real_logits, fake_logits)):
+            rows += [(name, "", f"{k:03d}.png", label, logit) for k, logit in enumerate(logits)]
+    return make_scores(rows)
+
+
+def make_uneven() -> pa.Table:
+    """Return three generators with ties; a and b share some reals, in two classes."""
+    rng = np.random.default_rng(5)
+    rows: list[ScoreRow] = []
+    for name, reals, fakes in (("a", 12, 5), ("b", 8, 9), ("c", 6, 6)):
+        for label, count in ((0, reals), (1, fakes)):
+            for k in range(count):
+                logit = round(float(rng.normal() + label), 1)
+                rows.append((name, "cat" if k % 3 else "dog", f"{k:02d}.png", label, logit))
+    return make_scores(rows)
+
+
+def with_logits(scores: pa.Table, change: Callable[[np.ndarray], np.ndarray]) -> pa.Table:
+    logits = change(scores["logit"].to_numpy()).astype(np.float32)
+    return scores.set_column(scores.column_names.index("logit"), "logit", pa.array(logits))
+
+
+def sklearn_ap(scores: pa.Table, name: str) -> float:
+    mask = np.array(scores["generator"].cast(pa.string()).to_pylist()) == name
+    labels, logits = scores["label"].to_numpy()[mask], scores["logit"].to_numpy()[mask]
+    return float(average_precision_score(labels, logits))
+
+
+def width(interval: list[float]) -> float:
+    return interval[1] - interval[0]
+
+
+def test_percentile_interval_cuts_both_tails() -> None:
+    assert percentile_interval(np.arange(101), 0.9) == pytest.approx([5, 95])
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({"replicates": 0}, "bootstrap.replicates=0"), ({"seed": -1}, "seed=-1")]
+    + [({"confidence": value}, f"bootstrap.confidence={value}") for value in (0, 1, float("nan"))],
+)
+def test_bootstrap_invalid_setting_raises_its_name(settings: dict[str, float], name: str) -> None:
+    with pytest.raises(GenspotError, match=name):
+        Bootstrap(**settings)
+
+
+def resample_by_plain_loop(
+    scores: pa.Table, real_sets: dict[str, str], replicates: int, seed: int
+) -> dict[str, list[float]]:
+    """Return the AP of every resample, drawn image by image from the documented streams."""
+
+    def stream(name: str) -> np.random.Generator:
+        return np.random.default_rng((seed, zlib.crc32(name.encode())))
+
+    def real_image(row: dict[str, str]) -> tuple[str, str]:
+        return row["class"], row["path"].split("/0_real/")[1]
+
+    rows = scores.to_pylist()
+    names = sorted({row["generator"] for row in rows})
+    pools = {
+        name: f"reals of the set {real_sets[name]}" if name in real_sets else f"reals of {name}"
+        for name in names
+    }
+    fake_rngs = {name: stream(f"fakes of {name}") for name in names}
+    real_rngs = {pool: stream(pool) for pool in pools.values()}
+    images = {
+        pool: sorted(
+            {real_image(r) for r in rows if pools[r["generator"]] == pool and not r["label"]}
+        )
+        for pool in real_rngs
+    }
+    result: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(replicates):
+        drawn = {
+            pool: [
+                images[pool][k] for k in rng.integers(len(images[pool]), size=len(images[pool]))
+            ]
+            for pool, rng in real_rngs.items()
+        }
+        for name in names:
+            own = [row for row in rows if row["generator"] == name]
+            reals = {real_image(row): row["logit"] for row in own if row["label"] == 0}
+            fakes = sorted((row["path"], row["logit"]) for row in own if row["label"] == 1)
+            logits = [reals[image] for image in drawn[pools[name]] if image in reals]
+            labels = [0] * len(logits) + [1] * len(fakes)
+            logits += [fakes[k][1] for k in fake_rngs[name].integers(len(fakes), size=len(fakes))]
+            result[name].append(float(average_precision_score(labels, logits)))
+    return result
+
+
+@pytest.mark.parametrize("real_sets", [{}, SHARED, {"a": "c", "b": "c"}])
+def test_bootstrap_ap_equals_a_plain_loop(real_sets: dict[str, str]) -> None:
+    found = bootstrap_ap(shuffle(make_uneven()), Bootstrap(30, seed=7), real_sets)
+    expected = resample_by_plain_loop(make_uneven(), real_sets, 30, 7)
+    assert list(found) == ["a", "b", "c"]
+    for name in found:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-12)
+
+
+def test_bootstrap_ap_resamples_do_not_depend_on_the_scores() -> None:
+    scores = make_uneven()
+    same_order = shuffle(with_logits(scores, lambda logits: np.exp(logits / 3)))
+    first, second = (bootstrap_ap(one, Bootstrap(30), SHARED) for one in (scores, same_order))
+    for name in first:
+        assert first[name].tolist() == second[name].tolist()
+
+
+@pytest.mark.parametrize("real_sets", [{}, SHARED])
+def test_bootstrap_ap_depends_on_seed_and_name_alone(real_sets: dict[str, str]) -> None:
+    both, alone = make_generators("ab", 20, 20), make_generators("b", 20, 20)
+    found = bootstrap_ap(both, Bootstrap(20, seed=3), real_sets)["b"].tolist()
+    assert found == bootstrap_ap(alone, Bootstrap(20, seed=3), real_sets)["b"].tolist()
+    assert found != bootstrap_ap(alone, Bootstrap(20, seed=4), real_sets)["b"].tolist()
+
+
+def test_bootstrap_ap_shared_reals_correlate() -> None:
+    scores = make_generators("ab", 60, 400)
+    separate = bootstrap_ap(scores, Bootstrap(400))
+    # A real set with the name of a generator is not that generator's own set.
+    same_name = bootstrap_ap(scores, Bootstrap(400), {"b": "a"})
+    shared = bootstrap_ap(scores, Bootstrap(400), SHARED)
+    for aps in (separate, same_name):
+        assert abs(np.corrcoef(aps["a"], aps["b"])[0, 1]) < 0.2
+    assert np.corrcoef(shared["a"], shared["b"])[0, 1] > 0.5
+    widths = [
+        width(percentile_interval((aps["a"] + aps["b"]) / 2, 0.95)) for aps in (separate, shared)
+    ]
+    assert widths[1] > widths[0]  # shared variation does not average out
+
+
+def test_bootstrap_ap_leaves_out_generators_of_one_class() -> None:
+    rows: list[ScoreRow] = [("a", "", "0.png", 0, 1.0), ("b", "", "0.png", 1, 1.0)]
+    rows += [("b", "", "1.png", 1, 2.0), ("c", "", "0.png", 0, -1.0), ("c", "", "0.png", 1, 1.0)]
+    found = bootstrap_ap(make_scores(rows), Bootstrap(5))
+    assert {name: aps.tolist() for name, aps in found.items()} == {"c": [1] * 5}
+    assert bootstrap_ap(make_scores(rows[:1]), Bootstrap(5), {"a": "s"}) == {}
+    assert bootstrap_ap(make_scores([]), Bootstrap(5)) == {}
+
+
+def test_bootstrap_ap_image_with_two_scores_raises() -> None:
+    scores = make_generators("a", 2, 2)
+    with pytest.raises(GenspotError, match=r"/a//0_real/000\.png has two scores"):
+        bootstrap_ap(pa.concat_tables([scores, scores.slice(0, 1)]))
+
+
+def test_interval_covers_the_true_ap_as_often_as_stated() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50_000)
+    truth = average_precision_score(labels, rng.normal(size=100_000) + labels)
+    scores, labels, hits = make_generators("a", 80, 80), np.repeat([0, 1], 80), 0
+    for seed in range(150):
+        sample = with_logits(scores, lambda _: rng.normal(size=160) + labels)
+        low, high = percentile_interval(bootstrap_ap(sample, Bootstrap(200, seed=seed))["a"], 0.95)
+        hits += low <= truth <= high
+    assert 0.88 <= hits / 150 <= 0.99
+
+
+def test_paired_difference_is_that_of_both_sides() -> None:
+    first, second = make_uneven(), shuffle(with_logits(make_uneven(), np.negative))
+    bootstrap = Bootstrap(40, 0.9, 1)
+    found = paired_difference(first, second, bootstrap, SHARED)
+    aps = [bootstrap_ap(table, bootstrap, SHARED) for table in (first, second)]
+    differences = {name: aps[0][name] - aps[1][name] for name in "abc"}
+    for name, images in (("a", 17), ("b", 17), ("c", 12)):
+        result = found["generators"][name]
+        expected = sklearn_ap(first, name) - sklearn_ap(second, name)
+        assert result["difference"] == pytest.approx(expected, abs=1e-6)
+        assert result["interval"] == percentile_interval(differences[name], 0.9)
+        assert result["images"] == images
+    mean = found["mean"]
+    points = [result["difference"] for result in found["generators"].values()]
+    assert mean["difference"] == pytest.approx(np.mean(points))
+    expected_interval = percentile_interval(np.mean(list(differences.values()), axis=0), 0.9)
+    assert mean["interval"] == pytest.approx(expected_interval)
+    assert (mean["generators"], mean["images"]) == (3, 46)
+
+
+def test_paired_difference_of_correlated_scores_is_narrow() -> None:
+    first = make_generators("a", 200, 200)
+    second = make_generators("a", 200, 200, seed=1, noise=0.1)
+    paired = paired_difference(first, second, Bootstrap(200))["generators"]["a"]["interval"]
+    aps = [bootstrap_ap(table, Bootstrap(200, seed=k)) for k, table in enumerate((first, second))]
+    unpaired = aps[0]["a"] - aps[1]["a"]
+    assert width(paired) < 0.4 * width(percentile_interval(unpaired, 0.95))
+
+
+def test_paired_difference_with_itself_is_zero() -> None:
+    found = paired_difference(make_uneven(), shuffle(make_uneven()), Bootstrap(20))
+    for result in [*found["generators"].values(), found["mean"]]:
+        assert (result["difference"], result["interval"]) == (0, [0, 0])
+
+
+def test_paired_difference_counts_common_images_only() -> None:
+    scores = make_generators("abc", 10, 10)  # 60 rows: the reals, then the fakes of each
+    common = paired_difference(scores.slice(5), scores.slice(0, 50), Bootstrap(20))
+    images = {name: result["images"] for name, result in common["generators"].items()}
+    assert images == {"a": 15, "b": 20}  # only reals of c are common
+    assert common["mean"]["generators"] == 2
+    subset = bootstrap_ap(scores.slice(5, 15), Bootstrap(20))["a"]
+    useless = with_logits(scores, np.zeros_like)
+    found = paired_difference(scores.slice(5, 15), useless, Bootstrap(20))
+    expected = percentile_interval(subset - 10 / 15, 0.95)
+    assert found["generators"]["a"]["interval"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_paired_difference_without_common_generators_has_no_mean(rows: int) -> None:
+    scores = make_generators("a", 5, 5)
+    mean = {"generators": 0, "difference": None, "interval": None, "images": 0}
+    for first, second in ((scores, scores.slice(0, rows)), (scores.slice(0, rows), scores)):
+        found = paired_difference(first, second, Bootstrap(5))
+        assert found == {"generators": {}, "mean": mean}
+
+
+def test_ap_over_seeds_equal_trainings_have_the_interval_of_one() -> None:
+    scores, bootstrap = make_uneven(), Bootstrap(40, seed=2)
+    one = ap_over_seeds([scores], bootstrap, SHARED)
+    three = ap_over_seeds([scores, shuffle(scores), scores], bootstrap, SHARED)
+    aps = bootstrap_ap(scores, bootstrap, SHARED)
+    for name, result in one["generators"].items():
+        assert result["ap"] == pytest.approx(sklearn_ap(scores, name), abs=1e-6)
+        assert result["interval"] == percentile_interval(aps[name], 0.95)
+        assert three["generators"][name]["interval"] == pytest.approx(result["interval"])
+    mean = one["mean"]
+    assert mean["interval"] == percentile_interval(np.mean([*aps.values()], axis=0), 0.95)
+    assert mean["ap"] == pytest.approx(np.mean([sklearn_ap(scores, name) for name in "abc"]))
+    assert mean["images"] == scores.num_rows
+
+
+def test_ap_over_seeds_spread_of_trainings_widens_the_interval() -> None:
+    tables = [make_generators("ab", 300, 300, shift=shift) for shift in (0.5, 1.0, 1.5, 2.0)]
+    found = ap_over_seeds(tables, Bootstrap(400))
+    aps = [bootstrap_ap(table, Bootstrap(400)) for table in tables]
+    for name in "ab":
+        points = [sklearn_ap(table, name) for table in tables]
+        result = found["generators"][name]
+        assert result["ap"] == pytest.approx(np.mean(points), abs=1e-6)
+        spread_of_images = np.mean([one[name] for one in aps], axis=0).std()
+        expected = np.hypot(spread_of_images, np.std(points) / np.sqrt(len(points)))
+        assert width(result["interval"]) > 2 * 1.96 * 1.3 * spread_of_images
+        assert width(result["interval"]) == pytest.approx(2 * 1.96 * expected, rel=0.2)
+    # All generators see the same trainings, so the spread of trainings does not average out.
+    assert width(found["mean"]["interval"]) > 0.9 * width(found["generators"]["a"]["interval"])
+
+
+def test_ap_over_seeds_counts_common_images_only() -> None:
+    scores = make_generators("ab", 10, 10)
+    found = ap_over_seeds([scores, scores.slice(2), scores.slice(0, 30)], Bootstrap(10))
+    images = {name: result["images"] for name, result in found["generators"].items()}
+    assert images == {"a": 18}

@@ -1,0 +1,196 @@
+"""Thresholds and calibration against scikit-learn, SciPy and plain loops."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import balanced_accuracy_score, roc_curve
+
+from genspot.evaluation import calibration
+from helpers.scores import labels_and_logits
+
+Case = tuple[np.ndarray, np.ndarray]
+
+
+def candidates(logits: np.ndarray) -> list[float]:
+    levels = sorted({float(logit) for logit in logits})
+    midpoints = [(low + high) / 2 for low, high in pairwise(levels)]
+    return [float(np.nextafter(levels[0], -np.inf)), *midpoints, levels[-1]]
+
+
+@given(labels_and_logits())
+@settings(deadline=None, max_examples=60)
+def test_fit_threshold_equals_exhaustive_search(case: Case) -> None:
+    labels, logits = case
+    wide = logits.astype(np.float64)
+    accuracies = {
+        threshold: balanced_accuracy_score(labels, wide > threshold)
+        for threshold in candidates(logits)
+    }
+    best = max(accuracies.values())
+    nearest = min(abs(key) for key, accuracy in accuracies.items() if accuracy > best - 1e-9)
+    found = calibration.fit_threshold(labels, logits)
+    assert accuracies[found] == pytest.approx(best)
+    assert abs(found) == pytest.approx(nearest)
+
+
+@given(labels_and_logits())
+@settings(deadline=None, max_examples=60)
+def test_oracle_accuracy_equals_exhaustive_search(case: Case) -> None:
+    labels, logits = case
+    wide = logits.astype(np.float64)
+    expected = max(np.mean((wide > one) == (labels == 1)) for one in candidates(logits))
+    assert calibration.oracle_accuracy(labels, logits) == pytest.approx(expected)
+
+
+@given(labels_and_logits(), st.sampled_from([0.0, 0.01, 0.05, 0.29, 0.5, 1.0]))
+@settings(deadline=None, max_examples=60)
+def test_tpr_at_fpr_equals_scikit_learn(case: Case, fpr: float) -> None:
+    labels, logits = case
+    false_positives, true_positives, _ = roc_curve(labels, logits, drop_intermediate=False)
+    expected = true_positives[false_positives <= fpr].max()
+    assert calibration.tpr_at_fpr(labels, logits, fpr) == pytest.approx(expected)
+
+
+def test_tpr_at_fpr_few_reals_allow_no_false_positive() -> None:
+    labels = np.array([0] * 99 + [1, 1])
+    logits = np.concatenate([np.zeros(98), [2.0], [1.0, 3.0]])
+    assert calibration.tpr_at_fpr(labels, logits, 0.01) == 0.5
+    assert calibration.tpr_at_fpr(labels, logits, 1 / 99) == 1
+
+
+def test_fit_threshold_is_midway_and_nearest_zero_among_equals() -> None:
+    labels = np.array([0, 1, 0, 1])
+    # A threshold between -5 and -3 is as good as one between 1 and 2, which is nearer to 0.
+    assert calibration.fit_threshold(labels, np.array([-5.0, -3.0, 1.0, 2.0])) == 1.5
+    assert calibration.fit_threshold(np.array([0, 1]), np.array([10.0, 20.0])) == 15
+
+
+def test_fit_threshold_weights_both_classes_equally() -> None:
+    labels = np.array([0] * 98 + [1] * 2)
+    logits = np.concatenate([np.linspace(-2, 1, 98), [0.5, 3.0]])
+    assert calibration.fit_threshold(labels, logits) < 0.5  # plain accuracy would lose a fake
+    assert calibration.oracle_accuracy(labels, logits) == 0.99
+
+
+def test_fit_threshold_separates_neighbouring_floats() -> None:
+    low = 1.0
+    for high in (np.nextafter(low, 2), np.nextafter(np.nextafter(low, 2), 2)):
+        for logits in (np.array([low, high]), -np.array([high, low])):
+            found = calibration.fit_threshold(np.array([0, 1]), logits)
+            assert (logits > found).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("value", [-3.0, 0.0, 3.0, 3e38])
+def test_equal_logits_have_a_finite_threshold(value: float) -> None:
+    logits = np.full(4, value, dtype=np.float32)
+    assert np.isfinite(calibration.fit_threshold(np.array([0, 1, 0, 1]), logits))
+    assert calibration.oracle_accuracy(np.array([0, 1, 1, 1]), logits) == 0.75
+    assert calibration.tpr_at_fpr(np.array([0, 1, 1, 1]), logits, 0.05) == 0
+
+
+def negative_log_likelihood(labels: np.ndarray, logits: np.ndarray, temperature: float) -> float:
+    signs = np.where(labels == 1, 1, -1)
+    return float(-np.mean(np.log(expit(signs * logits.astype(np.float64) / temperature))))
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 4.0, 30.0])
+def test_fit_temperature_equals_scipy_and_the_truth(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=3000) * 2
+    labels = (rng.random(3000) < expit(logits)).astype(np.int64)
+    found = calibration.fit_temperature(labels, logits * scale)
+    reference = minimize(
+        lambda log: negative_log_likelihood(labels, logits * scale, float(np.exp(log[0]))),
+        np.array([np.log(scale)]),
+        tol=1e-10,
+    )
+    assert found == pytest.approx(float(np.exp(reference.x[0])), rel=1e-3)
+    assert found == pytest.approx(scale, rel=0.1)
+
+
+@pytest.mark.parametrize("shift", [-4, 0, 4])
+def test_fit_temperature_is_at_least_as_good_as_a_grid(shift: float) -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, 300)
+    logits = (rng.normal(size=300) * 6 + shift + labels).astype(np.float32)
+    found = negative_log_likelihood(labels, logits, calibration.fit_temperature(labels, logits))
+    grid = np.geomspace(0.5, 100, 200)
+    assert found <= min(negative_log_likelihood(labels, logits, one) for one in grid) + 1e-9
+
+
+def test_fit_temperature_separable_and_uninformative_logits_give_the_bounds() -> None:
+    labels = np.array([0, 1, 0, 1])
+    separable = np.array([-2.0, 1.0, -0.5, 3.0], dtype=np.float32)
+    assert calibration.fit_temperature(labels, separable) == pytest.approx(0.01)
+    assert calibration.fit_temperature(labels, 20 * separable) == pytest.approx(0.01)
+    assert calibration.fit_temperature(labels, -separable) == pytest.approx(100)
+    assert calibration.fit_temperature(labels, np.full(4, 5.0)) == pytest.approx(100)
+
+
+def test_fit_temperature_huge_logits_do_not_overflow() -> None:
+    labels = np.array([0, 1, 0, 1])
+    huge = np.array([-3e38, 3e38, -1e30, 1e30], dtype=np.float32)
+    with np.errstate(all="raise", under="ignore"):
+        assert calibration.fit_temperature(labels, huge) == 1  # every T is equally good
+        assert calibration.fit_temperature(labels, -huge) == pytest.approx(100)
+        assert calibration.fit_temperature(labels, np.zeros(4)) == 1
+        assert calibration.probabilities(huge, 0.01).tolist() == [0, 1, 0, 1]
+
+
+def test_probabilities_are_float64() -> None:
+    logits = np.array([-30.0, 30.0], dtype=np.float32)
+    low, high = calibration.probabilities(logits)
+    assert 0 < low < 1e-12 and high < 1
+    assert calibration.probabilities(logits, 30).tolist() == pytest.approx(expit([-1, 1]))
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_reliability_equals_scikit_learn(bins: int) -> None:
+    rng = np.random.default_rng(0)
+    probabilities = np.concatenate([rng.beta(0.3, 0.4, 500), np.linspace(0, 1, 16)])
+    labels = (rng.random(516) < probabilities**2).astype(np.int64)
+    rows = calibration.reliability(labels, probabilities, bins)
+    frequency, confidence = calibration_curve(labels, probabilities, n_bins=bins)
+    assert [row["frequency"] for row in rows] == pytest.approx(frequency.tolist())
+    assert [row["confidence"] for row in rows] == pytest.approx(confidence.tolist())
+    assert sum(row["count"] for row in rows) == 516
+    assert all(row["low"] <= row["confidence"] <= row["high"] for row in rows)
+
+
+def test_expected_calibration_error_equals_a_plain_loop() -> None:
+    rng = np.random.default_rng(4)
+    probabilities, labels = rng.random(400), rng.integers(0, 2, 400)
+    expected = 0.0
+    for low in range(10):
+        members = [k for k in range(400) if low / 10 < probabilities[k] <= (low + 1) / 10]
+        expected += abs(sum(probabilities[k] - labels[k] for k in members)) / 400
+    found = calibration.expected_calibration_error(labels, probabilities, 10)
+    assert found == pytest.approx(expected)
+
+
+def test_expected_calibration_error_known_cases() -> None:
+    labels = np.array([0, 1, 0, 1])
+    assert calibration.expected_calibration_error(labels, labels.astype(float)) == 0
+    assert calibration.expected_calibration_error(labels, 1.0 - labels) == 1
+    assert calibration.expected_calibration_error(labels, np.full(4, 0.5)) == 0
+    assert calibration.expected_calibration_error(labels[:1], np.array([0.25])) == 0.25
+
+
+def test_fit_needs_both_classes() -> None:
+    labels = np.arange(40) % 2
+    logits = (np.random.default_rng(0).normal(size=40) + 3 * labels).astype(np.float32)
+    validation = pa.table({"label": pa.array(labels, pa.int8()), "logit": logits})
+    assert calibration.fit(validation) == calibration.Fit(
+        calibration.fit_threshold(labels, logits), calibration.fit_temperature(labels, logits), 40
+    )
+    assert calibration.fit(validation.filter(pa.array(labels == 1))) is None
+    assert calibration.fit(validation.slice(0, 0)) is None

@@ -1,0 +1,213 @@
+"""Metrics against scikit-learn and plain loops, including ties and sets of one class."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from genspot.common.errors import GenspotError
+from genspot.evaluation import calibration
+from genspot.evaluation.bootstrap import Bootstrap, bootstrap_ap, percentile_interval
+from genspot.evaluation.calibration import Fit
+from genspot.evaluation.metrics import (
+    MEASURES,
+    average_precision,
+    evaluate,
+    generator_metrics,
+    result_rows,
+)
+from helpers.scores import labels_and_logits, make_scores, shuffle
+
+QUICK = Bootstrap(replicates=30)
+
+
+def table(rows: list[tuple[str, int, float]]) -> pa.Table:
+    """Return a table of scores of (generator, label, logit) rows."""
+    return make_scores(
+        [(name, "", f"{k}.png", label, logit) for k, (name, label, logit) in enumerate(rows)]
+    )
+
+
+def noisy_table(seed: int, names: str = "ab", size: int = 60) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    return table([(name, k % 2, rng.normal() + k % 2) for name in names for k in range(size)])
+
+
+@given(labels_and_logits())
+@settings(deadline=None, max_examples=100)
+def test_ap_and_auroc_equal_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, logits = case
+    result = generator_metrics(labels, logits)
+    assert result["ap"] == pytest.approx(average_precision_score(labels, logits), abs=1e-6)
+    assert result["auroc"] == pytest.approx(roc_auc_score(labels, logits), abs=1e-6)
+
+
+def test_ap_ninety_thousand_scores_equals_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 90_000)
+    logits = (rng.normal(size=90_000) + labels).astype(np.float32)
+    expected = average_precision_score(labels, logits)
+    assert average_precision(labels, logits) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ap_logits_that_saturate_a_sigmoid_keep_their_order() -> None:
+    labels = np.array([0, 1, 0, 1])
+    logits = np.array([20, 21, 40, 41], dtype=np.float32)
+    expected = average_precision_score(labels, logits)
+    assert average_precision(labels, logits) == pytest.approx(expected, abs=1e-6)
+
+
+def test_generator_metrics_accuracy_is_at_logit_zero() -> None:
+    result = generator_metrics(np.array([0, 0, 0, 1]), np.array([-1.0, 0.0, 0.1, 2.0]))
+    assert (result["acc"], result["acc_real"], result["acc_fake"]) == (0.75, 2 / 3, 1.0)
+
+
+def test_generator_metrics_huge_and_equal_logits() -> None:
+    labels = np.array([0, 1, 0, 1])
+    huge = generator_metrics(labels, np.array([-3e38, 3e38, -1e30, 1e30], np.float32))
+    assert (huge["ap"], huge["tpr_at_fpr_0.01"], huge["ece"]) == (1, 1, 0)
+    equal = generator_metrics(labels, np.full(4, 7, np.float32))
+    figures = [equal[key] for key in ("ap", "auroc", "acc_oracle", "tpr_at_fpr_0.05")]
+    assert figures == [0.5, 0.5, 0.5, 0]
+
+
+def test_generator_metrics_undefined_figures_are_none() -> None:
+    fit = Fit(0.0, 1.0, 2)
+    empty = generator_metrics(np.zeros(0, np.int64), np.zeros(0, np.float32), fit)
+    assert {key: empty[key] for key in MEASURES} == dict.fromkeys(MEASURES)
+    fakes = generator_metrics(np.ones(2, np.int64), np.array([-1, 2], np.float32), fit)
+    defined = {key: fakes[key] for key in MEASURES if fakes[key] is not None}
+    assert defined == {"acc": 0.5, "acc_fake": 0.5, "acc_val_threshold": 0.5}
+    both = generator_metrics(np.array([0, 1]), np.array([-1, 2], np.float32), fit)
+    assert all(both[key] is not None for key in MEASURES)
+
+
+def test_generator_metrics_fit_changes_threshold_and_temperature_only() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 500)
+    logits = (9 * (rng.normal(size=500) + 2 * labels) + 30).astype(np.float32)
+    fit = Fit(
+        calibration.fit_threshold(labels, logits), calibration.fit_temperature(labels, logits), 500
+    )
+    fitted, unfitted = generator_metrics(labels, logits, fit), generator_metrics(labels, logits)
+    accuracy = fitted["acc_val_threshold"]
+    assert accuracy == np.mean((logits > fit.threshold) == labels)
+    assert fitted["acc"] + 0.2 < accuracy <= fitted["acc_oracle"]
+    assert fitted["ece_calibrated"] < fitted["ece"]
+    changed = {key for key in fitted if fitted[key] != unfitted[key]}
+    assert changed == {"acc_val_threshold", "ece_calibrated"}
+
+
+def test_generator_metrics_threshold_separates_neighbouring_float32_logits() -> None:
+    logits = np.array([1, np.nextafter(np.float32(1), np.float32(2))], dtype=np.float32)
+    fit = Fit(calibration.fit_threshold(np.array([0, 1]), logits), 1.0, 2)
+    assert generator_metrics(np.array([0, 1]), logits, fit)["acc_val_threshold"] == 1
+    assert generator_metrics(np.array([1, 0]), logits, fit)["acc_val_threshold"] == 0
+
+
+def test_evaluate_incomplete_generators_have_a_status_and_no_part_in_the_mean() -> None:
+    scores = table([("a", 0, -1.0), ("a", 1, 1.0), ("b", 1, 0.5), ("b", 1, 2.0)])
+    result = evaluate(scores, ["a", "b", "c"], QUICK)
+    status = {name: figures["status"] for name, figures in result["generators"].items()}
+    assert status == {"a": "ok", "b": "one class only", "c": "empty"}
+    assert result["generators"]["b"]["ap"] is None
+    assert result["generators"]["b"]["acc_fake"] == 1.0
+    assert result["mean"]["generators"] == 1
+    assert result["mean"]["ap"] == 1.0
+
+
+@pytest.mark.parametrize("rows", [[], [("b", 1, 0.5)]])
+def test_evaluate_without_complete_generator_has_no_mean(
+    rows: list[tuple[str, int, float]],
+) -> None:
+    mean = evaluate(table(rows), ["b"], QUICK)["mean"]
+    assert (mean["generators"], mean["ap"], mean["ap_interval"]) == (0, None, None)
+
+
+def test_evaluate_mean_counts_each_generator_once() -> None:
+    rng = np.random.default_rng(0)
+    rows = [("a", k % 2, rng.normal()) for k in range(100)]
+    rows += [("b", k % 2, float(k % 2)) for k in range(10)]
+    result = evaluate(table(rows), ["a", "b"], Bootstrap(replicates=50))
+    aps = [figures["ap"] for figures in result["generators"].values()]
+    assert result["mean"]["ap"] == pytest.approx(sum(aps) / 2)
+    low, high = result["mean"]["ap_interval"]
+    assert low <= result["mean"]["ap"] <= high
+
+
+def test_evaluate_intervals_are_those_of_the_bootstrap() -> None:
+    scores, real_sets, bootstrap = noisy_table(0), {"a": "s", "b": "s"}, Bootstrap(40, 0.9, 3)
+    result = evaluate(scores, ["b", "a"], bootstrap, real_sets)
+    aps = bootstrap_ap(scores, bootstrap, real_sets)
+    for name in "ab":
+        assert result["generators"][name]["ap_interval"] == percentile_interval(aps[name], 0.9)
+    assert result["mean"]["ap_interval"] == percentile_interval((aps["a"] + aps["b"]) / 2, 0.9)
+    assert list(result["generators"]) == ["b", "a"]
+
+
+def test_evaluate_order_of_rows_does_not_matter() -> None:
+    scores, fit = noisy_table(1), Fit(0.3, 1.4, 10)
+    ordered, shuffled = (
+        dict(result_rows(evaluate(rows, ["a", "b"], QUICK, fit=fit)))
+        for rows in (scores, shuffle(scores))
+    )
+    for name in ("a", "b", "mean"):
+        assert ordered[name].pop("ap_interval") == shuffled[name].pop("ap_interval")
+        assert ordered[name] == pytest.approx(shuffled[name], abs=1e-12)
+
+
+def test_evaluate_generators_do_not_affect_one_another() -> None:
+    together = evaluate(noisy_table(2), bootstrap=QUICK)
+    alone = evaluate(noisy_table(2).slice(0, 60), bootstrap=QUICK)
+    assert together["generators"]["a"] == alone["generators"]["a"]
+
+
+def test_evaluate_without_fit_has_no_fitted_figures() -> None:
+    for _, figures in result_rows(evaluate(noisy_table(3), bootstrap=QUICK)):
+        assert figures["acc_val_threshold"] is None
+        assert figures["ece_calibrated"] is None
+        assert 0.5 <= figures["acc"] <= figures["acc_oracle"] <= 1
+        assert 0 <= figures["tpr_at_fpr_0.01"] <= figures["tpr_at_fpr_0.05"] <= 1
+        assert 0 <= figures["ece"] <= 1
+
+
+def test_evaluate_reads_a_file_or_a_run_folder(tmp_path: Path) -> None:
+    scores = noisy_table(4, "ba")
+    pyarrow.parquet.write_table(scores, tmp_path / "scores.parquet")
+    expected = evaluate(scores, ["b", "a"], QUICK)
+    assert list(expected["generators"]) == ["b", "a"]
+    for source in (scores, tmp_path / "scores.parquet", str(tmp_path)):
+        assert evaluate(source, bootstrap=QUICK) == expected
+
+
+def test_evaluate_invalid_scores_raise_one_line(tmp_path: Path) -> None:
+    (tmp_path / "scores.parquet").write_bytes(b"no table")
+    scores = noisy_table(5)
+    wrong_label = scores.set_column(3, "label", pa.array([-1] * scores.num_rows, pa.int8()))
+    invalid: dict[str, Any] = {
+        "does not exist": tmp_path / "missing.parquet",
+        "cannot be read": tmp_path,
+        "no column logit": scores.drop_columns("logit"),
+        "the label -1": wrong_label,
+    }
+    for message, source in invalid.items():
+        with pytest.raises(GenspotError, match=message) as error:
+            evaluate(source)
+        assert "\n" not in str(error.value)
+
+
+def test_evaluation_imports_without_torch() -> None:
+    modules = ("metrics", "published", "baselines", "scores", "calibration", "bootstrap")
+    code = f"import sys; import {', '.join(f'genspot.evaluation.{name}' for name in modules)}; "
+    code += "sys.exit(', '.join({'torch', 'torchmetrics', 'hydra'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr.strip() == ""

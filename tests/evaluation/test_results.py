@@ -1,0 +1,42 @@
+"""The documented schema against what is computed."""
+
+from __future__ import annotations
+
+import pytest
+
+from genspot.evaluation import baselines, published, results
+from genspot.evaluation.bootstrap import Bootstrap
+from genspot.evaluation.metrics import evaluate
+from helpers.scores import make_scores
+
+
+def test_schema_has_exactly_the_keys_that_are_computed() -> None:
+    scores = make_scores([("a", "", "1.png", 0, -1.0), ("a", "", "2.png", 1, 1.0)])
+    scores = scores.append_column("padded", [[False, True]])
+    metrics = dict(evaluate(scores, bootstrap=Bootstrap(replicates=5)))
+    spec = {"title": "A", "images": 2, "published": {}}
+    trained_on = {"data": "progan_20cls", "aug": "none", "model": {"name": "resnet50"}}
+    published.annotate(metrics, {"a": spec}, scores, scores.slice(2), trained_on, 224)
+    baselines.add_shortcut_baseline(metrics, scores, None)
+    assert set(metrics) == set(results.describe_keys(results.Evaluation))
+    assert set(metrics["generators"]["a"]) == set(results.describe_keys(results.GeneratorMetrics))
+    assert set(metrics["mean"]) == set(results.describe_keys(results.MeanMetrics))
+    assert set(scores.column_names) == set(results.SCORE_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "schema", [results.Results, results.TrainedOn, results.PublishedReference]
+)
+def test_schema_states_type_and_meaning_of_every_key(schema: type) -> None:
+    described = results.describe_keys(schema)
+    assert described.keys() == schema.__required_keys__ | schema.__optional_keys__
+    for key, (type_name, meaning) in described.items():
+        assert key.isidentifier() and meaning
+        assert "NotRequired" not in type_name and "typing" not in type_name
+
+
+def test_describe_keys_names_types_as_json_has_them() -> None:
+    assert results.describe_keys(results.PublishedReference)["acc"] == (
+        "float | null",
+        "accuracy at probability 0.5; null where it was not published",
+    )

@@ -1,0 +1,62 @@
+"""Tables of scores, from the test loop to the disk and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from genspot.common.errors import GenspotError
+from genspot.evaluation.scores import (
+    read_scores,
+    read_validation,
+    score_table,
+    unreadable_table,
+    write_validation,
+)
+from helpers.scores import make_scores
+
+SCORES = make_scores([("a", "cat", f"{k}.png", k % 2, 0.5 * k) for k in range(5)])
+SAMPLES = SCORES.drop_columns("logit")
+
+
+def test_score_table_has_the_order_of_the_samples() -> None:
+    table = score_table(SAMPLES, [3, 0, 4], [3.5, 0.1, -4], [False, True, False])
+    assert table.schema.field("logit").type == pa.float32()
+    assert table["logit"].to_pylist() == pytest.approx([0.1, 3.5, -4])
+    assert table["padded"].to_pylist() == [True, False, False]
+    assert table.drop_columns(["logit", "padded"]) == SAMPLES.take([0, 3, 4])
+
+
+def test_score_table_without_rows_is_empty() -> None:
+    table = score_table(SAMPLES, [], [], [])
+    assert (table.num_rows, table.column_names[-2:]) == (0, ["logit", "padded"])
+    assert unreadable_table(SAMPLES, {}).num_rows == 0
+
+
+def test_unreadable_table_gives_rows_in_order_with_reasons() -> None:
+    table = unreadable_table(SAMPLES, {4: "broken", 1: "missing"})
+    assert table["path"].to_pylist() == SAMPLES["path"].take([1, 4]).to_pylist()
+    assert table["reason"].to_pylist() == ["missing", "broken"]
+
+
+def test_read_scores_returns_what_was_written(tmp_path: Path) -> None:
+    pyarrow.parquet.write_table(SCORES, tmp_path / "scores.parquet")
+    assert read_scores(tmp_path).to_pylist() == SCORES.to_pylist()
+    with pytest.raises(GenspotError, match="does not exist"):
+        read_scores(tmp_path / "other")
+
+
+def test_validation_is_read_for_the_same_crop_only(tmp_path: Path) -> None:
+    assert read_validation(tmp_path, 224) is None
+    write_validation(SCORES, tmp_path, 224)
+    table = read_validation(tmp_path, 224)
+    assert table is not None and table.to_pylist() == SCORES.to_pylist()
+    assert read_validation(tmp_path, 32) is None
+    assert read_validation(tmp_path, None) is None
+    write_validation(SCORES, tmp_path, None)
+    assert read_validation(tmp_path, None) is not None
+    (tmp_path / "validation.parquet").write_bytes(b"truncated")
+    assert read_validation(tmp_path, None) is None
