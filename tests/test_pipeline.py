@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -23,11 +22,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch.utils.data import DataLoader
 
-import genspot.augment.blur
-import genspot.augment.jpeg
-from genspot.augment.blur import Blur, blur
-from genspot.augment.verified import probe_images, proven
-from genspot.augment.jpeg import CODECS, JPEG
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
 from genspot.data.dataset import ImageDataset
 from genspot.data.layout import table
 from genspot.data.index import scan
@@ -139,58 +135,6 @@ def degraded_as_published(
     return compress(pixels, *jpeg) if jpeg else pixels
 
 
-@settings(max_examples=120, deadline=None)
-@example(1, 1, 3.0, 30, "cv2", 0)
-@example(7, 1, 0.0, 100, "pil", 0)
-@example(1, 60, 20.0, 1, "cv2", 0)
-@example(16, 17, 0.125, 50, "pil", 0)
-@example(16, 17, 1e-15, 50, "pil", 0)
-@example(16, 17, 1.1e-15, 50, "pil", 0)
-@given(
-    st.integers(1, 70),
-    st.integers(1, 70),
-    st.floats(0, 3) | st.floats(0, 30),
-    st.integers(1, 100),
-    st.sampled_from(sorted(CODECS)),
-    seeds,
-)
-def test_blur_and_jpeg_are_the_published_steps(
-    height: int, width: int, sigma: float, quality: int, codec: str, seed: int
-) -> None:
-    pixels = noise(height, width, seed)
-    before = pixels.copy()
-    found = CODECS[codec](blur(pixels, sigma), quality)
-    assert found.dtype == np.uint8
-    np.testing.assert_array_equal(found, degraded_as_published(pixels, sigma, (quality, codec)))
-    np.testing.assert_array_equal(pixels, before)
-
-
-@pytest.mark.parametrize("sigma", [0.4, 3.0])
-@pytest.mark.parametrize(
-    "seen", ["turned", "every second column", "read only", "in Fortran's order"]
-)
-def test_any_view_of_an_image_is_degraded_alike(seen: str, sigma: float) -> None:
-    pixels = noise(30, 40, 5)
-    view = {
-        "turned": pixels.transpose(1, 0, 2)[::-1],
-        "every second column": pixels[:, ::2],
-        "read only": pixels.copy(),
-        "in Fortran's order": np.asfortranarray(pixels),
-    }[seen]
-    view.setflags(write=seen != "read only")
-    np.testing.assert_array_equal(
-        CODECS["cv2"](blur(view, sigma), 70),
-        degraded_as_published(np.ascontiguousarray(view), sigma, (70, "cv2")),
-    )
-    np.testing.assert_array_equal(CODECS["pil"](view, 70), compress(view, 70, "pil"))
-
-
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="other builds may fall back, rightly")
-def test_this_build_takes_the_fast_ways() -> None:
-    assert genspot.augment.blur._exact is genspot.augment.blur._compiled
-    assert set(CODECS.values()) == {genspot.augment.jpeg._fastest}
-
-
 def test_draws_of_finds_what_the_streams_say(tmp_path: Path) -> None:
     """A crop computed step by step from the streams that the docstrings describe."""
     rows = one_row(tmp_path, noise(50, 40, 3))
@@ -225,50 +169,6 @@ def test_draws_of_says_where_nothing_is_degraded(tmp_path: Path) -> None:
     none = albumentations.Compose([Blur(p=0), JPEG(p=0)])
     draws = draws_of(ImageDataset(rows, none, crop=20, train=True), 0, 0, 20, 20)
     assert (draws.sigma, draws.jpeg, draws.top, draws.left) == (None, None, 0, 0)
-
-
-def slow(image: np.ndarray, shift: int) -> np.ndarray:
-    return np.roll(image, shift, axis=1)
-
-
-def fast(image: np.ndarray, shift: int) -> np.ndarray:
-    return np.concatenate([image[:, -shift:], image[:, :-shift]], axis=1) if shift else image
-
-
-def other_bits(image: np.ndarray, shift: int) -> np.ndarray:
-    result = slow(image, shift)
-    if shift == 2:
-        result = result ^ 1
-    return result
-
-
-def other_shape(image: np.ndarray, shift: int) -> np.ndarray:
-    return slow(image, shift)[:-1]
-
-
-def missing(image: np.ndarray, shift: int) -> np.ndarray:
-    raise ImportError("no module\nof that name")
-
-
-PROBES = [(image, shift) for image in probe_images() for shift in range(3) if image.shape[1] > 2]
-
-
-@pytest.mark.parametrize("way", [other_bits, other_shape, missing])
-def test_a_fast_way_that_differs_or_fails_is_left_with_one_warning(
-    way: Callable[..., np.ndarray], caplog: pytest.LogCaptureFixture
-) -> None:
-    assert proven(way, slow, PROBES, "shift (test)") is slow
-    [record] = caplog.records
-    message = record.getMessage()
-    assert record.levelname == "WARNING" and "shift (test)" in message and "\n" not in message
-    assert ("ImportError" in message) == (way is missing)
-
-
-def test_a_fast_way_that_is_equal_is_taken_without_a_word(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert proven(fast, slow, PROBES, "shift (test)") is fast
-    assert not caplog.records
 
 
 class Speckle(ImageOnlyTransform):

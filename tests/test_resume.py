@@ -26,7 +26,6 @@ from genspot.detector import resume
 from genspot.common.errors import GenspotError
 from genspot.detector.resume import RenamedCheckpointIO, find
 from genspot.runtime.run_folder import LAST_WRITTEN, finished, keep_config
-from genspot.evaluation.scores import replacing
 
 # Of a finished run; the report also names the folder.
 SAME = ("scores.parquet", "validation.parquet", "unreadable.csv", "metrics.csv")
@@ -140,16 +139,6 @@ def test_checkpoints_are_renamed_into_place_and_the_last_two_kept(tmp_path: Path
         file.name: torch.load(file, weights_only=True)["number"] for file in tmp_path.iterdir()
     }
     assert read == {"last.ckpt": 2, "previous.ckpt": 1, "best.ckpt": 7}
-
-
-def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
-    place = tmp_path / "file"
-    place.write_text("before")
-    with pytest.raises(OSError, match="full"), replacing(place) as partial:
-        partial.write_text("half")
-        raise OSError("full")
-    assert place.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_a_run_is_finished_when_its_last_file_is_there(trained: Path, tmp_path: Path) -> None:

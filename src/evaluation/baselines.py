@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from genspot.evaluation.metrics import average_precision
 
 MAX_TRAINING_IMAGES = 2000  # enough for six features

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from genspot.common.errors import GenspotError
+from genspot.common.geometry import check_integer
 from genspot.evaluation.resampling import ScoredImages, resample, shared_images, stream
 
 
@@ -24,17 +26,17 @@ class Bootstrap:
         GenspotError: A setting is outside its range.
     """
 
-    replicates: int = 1000  # resamples of each generator, 1 or more
+    replicates: int = 1000  # resamples of each generator, 1 to 10⁷
     confidence: float = 0.95  # fraction of the replicates that an interval covers, in (0, 1)
-    seed: int = 0  # of the resamples, 0 or more
+    seed: int = 0  # of the resamples, 0 to 2³² - 1
 
     def __post_init__(self) -> None:
-        if self.replicates < 1:
-            raise GenspotError(f"bootstrap.replicates={self.replicates} must be 1 or more")
-        if not 0 < self.confidence < 1:
-            raise GenspotError(f"bootstrap.confidence={self.confidence} must lie between 0 and 1")
-        if self.seed < 0:
-            raise GenspotError(f"seed={self.seed} must be 0 or more")
+        check_integer("bootstrap.replicates", self.replicates, minimum=1, maximum=10**7)
+        check_integer("seed", self.seed, minimum=0, maximum=2**32 - 1)
+        if not isinstance(self.confidence, float) or not 0 < self.confidence < 1:
+            raise GenspotError(
+                f"bootstrap.confidence={self.confidence}: give a number between 0 and 1"
+            )
 
 
 DEFAULT_BOOTSTRAP = Bootstrap()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+
 from genspot.evaluation import calibration
 from genspot.evaluation.bootstrap import (
     DEFAULT_BOOTSTRAP,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from genspot.evaluation.results import PublishedReference
 
 

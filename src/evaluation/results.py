@@ -14,7 +14,6 @@ from typing import (
     Any,
     NamedTuple,
     NotRequired,
-    Required,
     TypedDict,
     get_args,
     get_origin,
@@ -134,17 +133,15 @@ class BootstrapSettings(TypedDict):
     confidence: Annotated[float, "fraction of the resamples that an interval covers"]
 
 
-class TrainedOn(TypedDict, total=False):
+class TrainedOn(TypedDict):
     """What the checkpoint was trained on, as the checkpoint states it."""
 
-    data: Required[Annotated[str, "name of the training set"]]
+    data: Annotated[str, "name of the training set"]
     num_classes: Annotated[int | None, "number of classes drawn from it; null: all"]
-    aug: Required[Annotated[str | None, "name of the augmentation; null: unknown"]]
+    aug: Annotated[str | None, "name of the augmentation; null: unknown"]
     study: Annotated[str | None, "name of the study (experiments/)"]
     seed: Annotated[int | None, "seed of the training; null: unknown"]
-    model: Required[
-        Annotated[dict[str, Any], "settings of the model: name, input, backbone, train, test"]
-    ]
+    model: Annotated[dict[str, Any], "settings of the model: name, input, backbone, train, test"]
 
 
 class Results(Evaluation):
@@ -177,7 +174,7 @@ def describe_keys(schema: type) -> dict[str, tuple[str, str]]:
     """Return key → (type, meaning) of one of the dictionaries above, for the documentation."""
     described = {}
     for key, hint in get_type_hints(schema, include_extras=True).items():
-        while get_origin(hint) in (Required, NotRequired):
+        if get_origin(hint) is NotRequired:
             (hint,) = get_args(hint)
         value_type, meaning = get_args(hint)
         type_name = re.sub(r"[\w.]+\.", "", inspect.formatannotation(value_type))

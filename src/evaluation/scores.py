@@ -8,12 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
+
+from genspot.common import run_files
 from genspot.common.errors import GenspotError
 from genspot.common.tables import decode_dictionaries, write_parquet
 from genspot.evaluation.results import SCORE_COLUMNS
-
-SCORES_FILE = "scores.parquet"
-VALIDATION_FILE = "validation.parquet"
 
 
 def score_table(
@@ -58,7 +57,7 @@ def read_scores(path: str | Path) -> pa.Table:
     """
     file = Path(path)
     if file.is_dir():
-        file = file / SCORES_FILE
+        file = file / run_files.SCORES
     try:
         table = pyarrow.parquet.read_table(file)
     except FileNotFoundError as error:
@@ -87,13 +86,13 @@ def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
     """Write the scores of the validation images to `folder`, with the test crop in pixels."""
     metadata = {"crop": str(crop)}
     table = decode_dictionaries(table).replace_schema_metadata(metadata)
-    write_parquet(table, folder / VALIDATION_FILE)
+    write_parquet(table, folder / run_files.VALIDATION_SCORES)
 
 
 def read_validation(folder: Path, crop: int | None) -> pa.Table | None:
     """Return what `write_validation` wrote for the same crop; None if there is no such file."""
     try:
-        table = pyarrow.parquet.read_table(folder / VALIDATION_FILE)
+        table = pyarrow.parquet.read_table(folder / run_files.VALIDATION_SCORES)
     except (OSError, pa.ArrowException):
         return None
     metadata = table.schema.metadata or {}

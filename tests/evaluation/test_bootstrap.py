@@ -72,7 +72,8 @@ def test_percentile_interval_cuts_both_tails() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "name"),
-    [({"replicates": 0}, "bootstrap.replicates=0"), ({"seed": -1}, "seed=-1")]
+    [({"replicates": value}, f"bootstrap.replicates={value}") for value in (0, 2.5)]
+    + [({"seed": value}, f"seed={value}") for value in (-1, 2**32)]
     + [({"confidence": value}, f"bootstrap.confidence={value}") for value in (0, 1, float("nan"))],
 )
 def test_bootstrap_invalid_setting_raises_its_name(settings: dict[str, float], name: str) -> None:
