@@ -13,7 +13,7 @@ from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings, safe_repr
 from genspot.tasks.config import model_settings
-from genspot.tasks.overrides import overridden_keys
+from genspot.tasks.overrides import overridden_keys, parse_overrides
 
 
 def typed_overrides() -> list[str]:
@@ -44,7 +44,13 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
             )
     if metadata.model.backbone is None and "model" not in keys:
         own.append(f"model={metadata.model.name}")  # from the user's own config folder
-    return compose("config", [*own, *typed]) if own else cfg
+    return compose("config", [*own, *_search_path(), *typed]) if own else cfg
+
+
+def _search_path() -> list[str]:
+    """Return the override that names the user's own config folders; --config-dir needs none."""
+    overrides = parse_overrides(list(HydraConfig.get().overrides.hydra))
+    return [str(one.input_line) for one in overrides if one.key_or_group == "hydra.searchpath"]
 
 
 def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:

@@ -1,7 +1,7 @@
-"""run.py in processes forked from one that has imported PyTorch and the others already.
+"""The command line in processes forked from one that has imported PyTorch already.
 
-Importing them is half of what a tiny run takes. Tests of what a start itself does, and of what
-comes from outside of a process, begin a new interpreter instead.
+The imports are half of what a tiny run takes. Tests of the start itself, and of what reaches a
+process from outside, start a new interpreter instead.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -17,54 +16,79 @@ import tempfile
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-# Nothing of them is run. W&B is none of them: each process has temporary folders of its own.
-IMPORTED = ["pytorch_lightning", "genspot.data.datamodule", "numba", "scipy.signal", "matplotlib.figure"]
+from helpers.settings import ROOT
+
+# Not W&B: each process has temporary folders of its own.
+PRELOADED = [
+    "pytorch_lightning",
+    "genspot.data.datamodule",
+    "numba",
+    "scipy.signal",
+    "matplotlib.figure",
+]
 
 
-def server() -> BaseContext | None:
-    """Where runs are forked from, with one thread; None where there is no forking."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return None
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED)
-    return context
+class CliRunner:
+    """Calls `python run.py`, from any working directory, on one thread."""
+
+    def __init__(self) -> None:
+        self._context: BaseContext | None = None
+        if "forkserver" in multiprocessing.get_all_start_methods():
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload(PRELOADED)
+
+    def __call__(
+        self, *overrides: str, cwd: Path, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run with `overrides` and the additional environment `env`."""
+        # One thread: the bits of a sum depend on how many threads share it.
+        settings = os.environ | {"OMP_NUM_THREADS": "1", **env}
+        same = settings["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS")
+        if self._context and same and "-m" not in overrides:  # joblib needs a new interpreter
+            return _run_forked(self._context, list(overrides), cwd, settings, timeout=300)
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *overrides],
+            cwd=cwd,
+            env=settings,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
 
-def run(
-    context: BaseContext, words: list[str], cwd: Path, env: dict[str, str], timeout: float
+def _run_forked(
+    context: BaseContext, overrides: list[str], cwd: Path, env: dict[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """What `subprocess.run` gives for run.py with these arguments."""
+    """Return what `subprocess.run` would return for the command line."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        # Its name tells a process of joblib's from others.
+        # The name that the code under test has in an interpreter of its own.
         process = context.Process(  # type: ignore[attr-defined]
-            target=_main, args=(words, str(cwd), env, outputs), name="MainProcess"
+            target=_main, args=(overrides, str(cwd), env, outputs), name="MainProcess"
         )
         process.start()
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
-            raise subprocess.TimeoutExpired(words, timeout)
+            raise subprocess.TimeoutExpired(overrides, timeout)
         texts = [Path(output).read_text("utf-8", "replace") for output in outputs]
-        return subprocess.CompletedProcess(words, process.exitcode, *texts)
+        return subprocess.CompletedProcess(overrides, process.exitcode, *texts)
 
 
-def _main(words: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> None:
-    """As a new interpreter would do it, from here on; its exit code is that of the process."""
+def _main(overrides: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> None:
+    """Run the command line as a new interpreter would; its exit code is that of the process."""
     for number, output in enumerate(outputs, 1):
         os.dup2(os.open(output, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(env)
     os.chdir(cwd)
-    own = [path for path in sys.path if not Path(path or ".").resolve().is_relative_to(ROOT)]
-    site = [path for path in sys.path if "site-packages" in path]
-    known = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
-    sys.path[:] = [str(ROOT), *known, *dict.fromkeys([*own, *site])]
-    sys.argv[:] = [str(ROOT / "run.py"), *words]
+    sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.argv[:] = [str(ROOT / "run.py"), *overrides]
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        from genspot.tasks.main import main
+
+        main()
     finally:
         sys.stdout.flush()
-        atexit._run_exitfuncs()  # which multiprocessing leaves out
+        atexit._run_exitfuncs()  # multiprocessing leaves them out
