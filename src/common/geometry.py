@@ -34,7 +34,7 @@ class Geometry:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether all images come out equally large, and so fit into one batch."""
+        """Whether all processed images have the same size, so that they fit into one batch."""
         return self.crop is not None or isinstance(self.resize, tuple)
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,10 +44,10 @@ class Geometry:
 
 
 def check_integer(setting: str, value: object, minimum: int, maximum: int = 2**31) -> None:
-    """Raise if `value` is no integer from `minimum` to `maximum`.
+    """Raise if `value` is not an integer from `minimum` to `maximum`.
 
     Raises:
-        GenspotError: with the name of the setting.
+        GenspotError: The message names the setting.
     """
     if type(value) is not int or not minimum <= value <= maximum:
         limit = "" if maximum == 2**31 else f", at most {maximum}"
