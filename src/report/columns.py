@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from genspot.evaluation.results import MEASURES
-from genspot.report.formats import (
-    ABSENT,
-    Figures,
-    format_interval,
-    format_percent,
-    format_signed,
-)
+from genspot.report.formats import ABSENT, Figures, format_interval, format_percent, format_signed
 
 EXPORTED_MEASURES = (*MEASURES, "shortcut_baseline_ap")
 
@@ -74,7 +68,9 @@ RANKING_COLUMNS = (
     AP,
     INTERVAL,
     PUBLISHED_AP,
-    Column("difference", "difference", lambda one: format_signed(difference_to_published(one))),
+    Column(
+        "difference", "difference", lambda result: format_signed(difference_to_published(result))
+    ),
     AUROC,
     percent_column("tpr_at_fpr_0.01", "TPR at 1% FPR"),
     percent_column("tpr_at_fpr_0.05", "TPR at 5% FPR"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from genspot.evaluation.bootstrap import paired_difference
+from genspot.evaluation.results import result_rows
 from genspot.report.formats import ABSENT, format_signed
 from genspot.report.runs import Run, figures_of, generator_names, run_labels, same_images
 
@@ -45,8 +46,7 @@ def _intervals(run: Run, first: Run) -> Mapping[str, Any]:
     """Return the interval of the difference by generator and "mean"."""
     # Both runs are evaluated on the same resamples, so the variation of the images cancels.
     found = paired_difference(run.scores, first.scores, first.bootstrap, first.real_sets)
-    results = {**found["generators"], "mean": found["mean"]}
-    return {name: figures["interval"] for name, figures in results.items()}
+    return {name: result["interval"] for name, result in result_rows(found)}
 
 
 def _cell(run: Run, first: Run, name: str, interval: Sequence[float] | None) -> tuple[str, bool]:

@@ -82,7 +82,7 @@ def reliability_panels(runs: Sequence[Run]) -> Panels:
     panels, rows = [], []
     for number, (caption, run, generators) in enumerate(pools):
         lines = _reliability(run, generators) if generators else {}
-        rows += [_bin_row(caption, when, one) for when, bins in lines.items() for one in bins]
+        rows += [_bin_row(caption, stage, entry) for stage in lines for entry in lines[stage]]
         error = _describe_ece(figures_of(run, generators[0] if len(generators) == 1 else "mean"))
         alt = f"Fraction of fakes against probability, {caption}. {error}"
         figure = figures.reliability(list(lines.values()), f"reliability{number}", alt)
@@ -105,16 +105,16 @@ def _reliability(run: Run, generators: list[str]) -> dict[str, list[dict[str, fl
     }
 
 
-def _describe_ece(one: Figures) -> str:
-    text = f"ECE in percent: {format_percent(one.get('ece'))} before temperature scaling"
-    after = one.get("ece_calibrated")
+def _describe_ece(result: Figures) -> str:
+    text = f"ECE in percent: {format_percent(result.get('ece'))} before temperature scaling"
+    after = result.get("ece_calibrated")
     return f"{text}, {format_percent(after)} after." if after is not None else f"{text}."
 
 
-def _bin_row(caption: str, stage: str, one: dict[str, float]) -> list[str]:
-    edges = f"{format_percent(one['low'])} – {format_percent(one['high'])}"
-    fractions = [format_percent(one[key]) for key in ("confidence", "frequency")]
-    return [caption, stage, edges, f"{one['count']:.0f}", *fractions]
+def _bin_row(caption: str, stage: str, entry: dict[str, float]) -> list[str]:
+    edges = f"{format_percent(entry['low'])} – {format_percent(entry['high'])}"
+    fractions = [format_percent(entry[key]) for key in ("confidence", "frequency")]
+    return [caption, stage, edges, f"{entry['count']:.0f}", *fractions]
 
 
 def robustness_panels(curve: DegradationCurve, prefix: str) -> Panels:

@@ -14,16 +14,7 @@ from genspot.report.runs import Run
 
 CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
 PICTURE_FOLDERS = ("spectra", "ranking")
-AP_COLUMNS = (
-    "generator",
-    "ap",
-    "ap_low",
-    "ap_high",
-    "published_ap",
-    "difference",
-    "acc",
-    "images",
-)
+AP_COLUMNS = ("generator", "ap", "ap_low", "ap_high", "published", "difference", "acc", "images")
 PR_COLUMNS = ("generator", "recall", "precision")
 
 
@@ -53,7 +44,7 @@ class Dashboard:
 def dashboard(run: Run) -> Dashboard:
     """Return what a tracker shows of `run`; its pictures must be in its folder."""
     results = result_rows(run.metrics)
-    intervals = {name: one["ap_interval"] for name, one in results if one["ap_interval"]}
+    intervals = {name: figures["ap_interval"] for name, figures in results}
     return Dashboard(
         figures={
             f"{measure}/{name}": figures[measure]
@@ -64,6 +55,7 @@ def dashboard(run: Run) -> Dashboard:
         bounds={
             f"{key}/{name}": bound
             for name, interval in intervals.items()
+            if interval
             for key, bound in zip(("ap_low", "ap_high"), interval, strict=True)
         },
         ap_table=[_ap_row(name, figures) for name, figures in results],

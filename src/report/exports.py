@@ -196,18 +196,7 @@ def _escape_latex(text: str) -> str:
 
 def _tabular(heading: list[str], body: list[list[str]]) -> str:
     """Return a table; the cells of `body` are LaTeX, those of `heading` plain text."""
-    rows = [" & ".join(row) + r" \\" for row in body]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}",
-            r"\toprule",
-            " & ".join(map(_escape_latex, heading)) + r" \\",
-            r"\midrule",
-            *rows[:-1],
-            r"\midrule",
-            rows[-1],
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    rows = [" & ".join(row) + r" \\" for row in [map(_escape_latex, heading), *body]]
+    lines = [rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}", r"\toprule", rows[0]]
+    lines += [r"\midrule", *rows[1:-1], r"\midrule", rows[-1], r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*lines, ""])

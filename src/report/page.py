@@ -87,10 +87,10 @@ def _run_section(run: Run, label: str) -> dict[str, Any]:
     return {
         "label": label,
         "tables": [
-            (caption, columns.visible_columns(group, (one for _, one in results)))
+            (caption, columns.visible_columns(group, (result for _, result in results)))
             for caption, group in tables
         ],
-        "rows": [(name, display_name(name, one), one) for name, one in results],
+        "rows": [(name, display_name(name, result), result) for name, result in results],
         "gap_note": summary.ap_accuracy_gap_note(run),
         "notes": notes(run.metrics),
         "facts": summary.run_facts(run),
@@ -156,10 +156,7 @@ def _robustness_sections(runs: Sequence[Run]) -> list[dict[str, Any]]:
             {
                 "name": f"{choices['data']}, {choices['aug']}, {choices['model']}",
                 "curves": [
-                    (
-                        curve.axis,
-                        curves.robustness_panels(curve, f"robust{number}-{curve.kind}-"),
-                    )
+                    (curve.axis, curves.robustness_panels(curve, f"robust{number}-{curve.kind}-"))
                     for curve in robustness.degradation_curves(group)
                 ],
                 "chains": [

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import precision_recall_curve
 
-from genspot.report.runs import ScoredImages
+from genspot.report.runs import GeneratorScores
 
 Curve = tuple[np.ndarray, np.ndarray]  # recall in ascending order, and precision, in [0, 1]
 
 
-def precision_recall(images: ScoredImages) -> Curve:
+def precision_recall(images: GeneratorScores) -> Curve:
     """Return the precision-recall curve of a generator with images of both classes."""
     precision, recall, _ = precision_recall_curve(images.labels, images.logits)
     return recall[::-1], precision[::-1]

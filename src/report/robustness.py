@@ -60,15 +60,10 @@ def degradation_chains(group: Sequence[Run]) -> list[Run]:
 def _curve(kind: str, points: list[tuple[float, Run]], undegraded: list[Run]) -> DegradationCurve:
     points = sorted(points, key=lambda point: _strength(kind, point[0]))
     runs = [*undegraded, *(run for _, run in points)]
-    return DegradationCurve(
-        kind,
-        AXES.get(kind, kind),
-        [*["none"] * len(undegraded), *(f"{value:g}" for value, _ in points)],
-        {
-            name: [figures_of(run, name).get("ap") for run in runs]
-            for name in [*generator_names(runs), "mean"]
-        },
-    )
+    steps = [*["none"] * len(undegraded), *(f"{value:g}" for value, _ in points)]
+    names = [*generator_names(runs), "mean"]
+    ap = {name: [figures_of(run, name).get("ap") for run in runs] for name in names}
+    return DegradationCurve(kind, AXES.get(kind, kind), steps, ap)
 
 
 def _strength(kind: str, value: float) -> float:

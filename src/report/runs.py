@@ -20,20 +20,12 @@ from genspot.report.formats import Figures
 
 CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
 
-REQUIRED_METRICS = {
-    "bootstrap",
-    "checkpoint",
-    "crop",
-    "degradations",
-    "generators",
-    "mean",
-    "seed",
-    "trained_on",
-}
+REQUIRED_METRICS = {"bootstrap", "checkpoint", "crop", "degradations"}
+REQUIRED_METRICS |= {"generators", "mean", "seed", "trained_on"}
 
 
 @dataclass(frozen=True)
-class ScoredImages:
+class GeneratorScores:
     """The scored images of one generator: N paths, labels (0 real, 1 fake) and float64 logits."""
 
     paths: list[str]
@@ -47,7 +39,7 @@ class Run:
 
     Attributes:
         folder: of the run; its spectra and its name are shown.
-        metrics: the content of metrics.json; see `genspot.evaluation.results`.
+        metrics: see `genspot.evaluation.results.Results`.
         config: the composed configuration as YAML.
         scores: the table of scores.
     """
@@ -58,14 +50,14 @@ class Run:
     scores: pa.Table
 
     @cached_property
-    def images(self) -> dict[str, ScoredImages]:
+    def images(self) -> dict[str, GeneratorScores]:
         """The scored images by generator, in the order of the table of scores."""
         generators = np.asarray(self.scores["generator"].cast(pa.string()).to_pylist(), object)
         paths = np.asarray(self.scores["path"].to_pylist(), object)
         labels = self.scores["label"].to_numpy().astype(np.int64)
         logits = self.scores["logit"].to_numpy().astype(np.float64)
         return {
-            name: ScoredImages(list(paths[mask]), labels[mask], logits[mask])
+            name: GeneratorScores(list(paths[mask]), labels[mask], logits[mask])
             for name in self.metrics["generators"]
             for mask in [generators == name]
         }
@@ -152,13 +144,10 @@ def run_labels(runs: Sequence[Run]) -> list[str]:
     if len(runs) == 1:
         return [runs[0].folder.name]
     keys = varying_choices(runs)
-    labels = [", ".join(run.choices[key] for key in keys) for run in runs]
-    if len(set(labels)) < len(labels):
-        labels = [
-            f"{label}, {_source(run)}" if label else _source(run)
-            for label, run in zip(labels, runs, strict=True)
-        ]
-    return numbered_if_equal(labels)
+    parts = [[run.choices[key] for key in keys] for run in runs]
+    if len(set(map(tuple, parts))) < len(runs):
+        parts = [[*part, _source(run)] for part, run in zip(parts, runs, strict=True)]
+    return numbered_if_equal([", ".join(part) for part in parts])
 
 
 def numbered_if_equal(labels: list[str]) -> list[str]:

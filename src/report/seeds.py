@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genspot.evaluation.bootstrap import ap_over_seeds
+from genspot.evaluation.results import result_rows
 from genspot.report.runs import Run, numbered_if_equal, same_images, varying_choices
 
 CAPTION = (
@@ -99,8 +100,7 @@ def _checkpoint(run: Run) -> Path:
 def _results(group: Sequence[Run]) -> dict[str, dict[str, Any]]:
     first = group[0]
     found = ap_over_seeds([run.scores for run in group], first.bootstrap, first.real_sets)
-    results = {**found["generators"], "mean": found["mean"]}
     return {
-        name: {"ap": one["ap"], "ap_interval": one["interval"], "images": one["images"]}
-        for name, one in results.items()
+        name: {"ap": result["ap"], "ap_interval": result["interval"], "images": result["images"]}
+        for name, result in result_rows(found)
     }

@@ -63,7 +63,8 @@ def _mean(run: Run) -> str:
 
 def ap_accuracy_gap_note(run: Run) -> str | None:
     """Return why the accuracy is lower than the AP suggests; None if the threshold 0.5 is good."""
-    found = {name: one for name, one in run.metrics["generators"].items() if _gap(one) >= MIN_GAP}
+    generators = run.metrics["generators"]
+    found = {name: result for name, result in generators.items() if _gap(result) >= MIN_GAP}
     if not found:
         return None
     named = sorted(found, key=lambda name: -_gap(found[name]))[:MAX_NAMED]
@@ -73,7 +74,7 @@ def ap_accuracy_gap_note(run: Run) -> str | None:
         for name in named
     )
     more = f" and {len(found) - len(named)} more" if len(found) > len(named) else ""
-    too_low = sum(one["acc_fake"] < one["acc_real"] for one in found.values())
+    too_low = sum(result["acc_fake"] < result["acc_real"] for result in found.values())
     reason = "too high for reals, which stay above 0.5"
     if 2 * too_low >= len(found):
         reason = "too low for fakes, which stay below 0.5"
@@ -96,26 +97,19 @@ def run_facts(run: Run) -> list[tuple[str, str]]:
     metrics, choices = run.metrics, run.choices
     bootstrap, fit, crop = run.bootstrap, metrics.get("fit"), metrics["crop"]
     area = "whole" if crop is None else f"their central {crop} × {crop} pixels"
+    resamples = f"{bootstrap.replicates} bootstrap resamples of the images within each class"
     facts = [
         ("checkpoint", metrics["checkpoint"]),
         ("trained on", f"{choices['data']}, {choices['seed']}"),
         ("augmentation", choices["aug"]),
         ("model", choices["model"]),
         ("test images", f"{area}, {choices['degradations']}"),
-        (
-            "intervals",
-            f"{100 * bootstrap.confidence:g}% of {bootstrap.replicates} bootstrap resamples "
-            f"of the images within each class, seed {bootstrap.seed}",
-        ),
+        ("intervals", f"{100 * bootstrap.confidence:g}% of {resamples}, seed {bootstrap.seed}"),
     ]
     if fit:
-        facts.append(
-            (
-                "fitted on validation",
-                f"logit threshold {fit['threshold']:.4g}, temperature {fit['temperature']:.4g} "
-                f"({fit['images']} images)",
-            )
-        )
+        threshold, temperature = f"{fit['threshold']:.4g}", f"{fit['temperature']:.4g}"
+        text = f"logit threshold {threshold}, temperature {temperature} ({fit['images']} images)"
+        facts.append(("fitted on validation", text))
     versions = metrics.get("versions") or {}
     listing = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [

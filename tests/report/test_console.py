@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from genspot.report.console import make_console, notes, print_results, result_table
+from genspot.report.console import make_console, notes, result_table
 from helpers.report_runs import make_run, percent, results_of
 
 
@@ -38,12 +38,3 @@ def test_notes_count_padded_unreadable_and_missing_images(tmp_path) -> None:
         "Unreadable images in training and validation, skipped: 4 (unreadable.csv).",
         "first is incomplete: 63 of 100 images found.",
     ]
-
-
-def test_print_results_names_the_files(single, capsys) -> None:
-    (run,) = single.runs
-    print_results(run.metrics, run.folder)
-    printed = capsys.readouterr().out
-    for name in ("report.html", "scores.parquet", "metrics.json"):
-        assert str(run.folder / name) in printed
-    assert run.metrics["checkpoint"] in printed
