@@ -45,7 +45,7 @@ class Run:
     """
 
     folder: Path
-    metrics: Mapping[str, Any]
+    metrics: dict[str, Any]
     config: str
     scores: pa.Table
 
