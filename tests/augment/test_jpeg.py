@@ -55,13 +55,6 @@ def test_codecs_give_the_same_bits_at_every_published_quality(size: tuple[int, i
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_codecs_keep_the_order_of_channels(codec: str) -> None:
-    red = np.zeros((16, 16, 3), np.uint8)
-    red[..., 0] = 200
-    assert np.abs(CODECS[codec](red, 90).astype(int) - red).max() < 8
-
-
-@pytest.mark.parametrize("codec", CODECS)
 def test_codecs_memory_layout_does_not_matter(codec: str) -> None:
     image = make_photo(40, 30, 5)
     for view in (image.transpose(1, 0, 2)[::-1], image[:, ::2], np.asfortranarray(image)):

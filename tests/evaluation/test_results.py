@@ -33,10 +33,3 @@ def test_schema_states_type_and_meaning_of_every_key(schema: type) -> None:
     for key, (type_name, meaning) in described.items():
         assert key.isidentifier() and meaning
         assert "NotRequired" not in type_name and "typing" not in type_name
-
-
-def test_describe_keys_names_types_as_json_has_them() -> None:
-    assert results.describe_keys(results.PublishedReference)["acc"] == (
-        "float | null",
-        "accuracy at probability 0.5; null where it was not published",
-    )
