@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import wandb
+from pytorch_lightning.loggers import WandbLogger
+
 from genspot.common.files import write_text
 from genspot.common.ranks import is_rank_zero
-from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
 
