@@ -1,4 +1,4 @@
-"""A table of samples as a PyTorch dataset, and its collation."""
+"""A PyTorch dataset over a table of samples, and the collation of its samples into batches."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ import pyarrow as pa
 import torch
 from torch.utils.data import Dataset
 
-from genspot.data import image_io as images
+from genspot.common.geometry import Geometry
+from genspot.data import image_io
+from genspot.data.samplers import SampleIndex
 
-Draw = tuple[int, int]  # (epoch, row): what a sampler yields
-LONGEST = 65_500  # pixels of a side; the JPEG of a degradation holds no longer ones
-STAND_INS = 100  # broken files in a row after which a training set is beyond help
+MAX_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
+MAX_SUBSTITUTES = 100  # unreadable files in a row after which a training sample is given up
 
 
 class Sample(TypedDict):
-    """One row of the table, read."""
+    """One row of the table with its image."""
 
     row: int
     label: int
-    image: np.ndarray | None  # uint8, H×W×3; None where the file cannot be read
-    padded: bool  # the image was smaller than the crop
+    image: np.ndarray | None  # uint8, H×W×3; None if the file cannot be read
+    padded: bool  # whether the image was smaller than the crop
     unreadable: list[tuple[int, str]]  # rows that could not be read, and why
 
 
 class ImageDataset(Dataset[Sample]):
-    """Images of a table, degraded and cut. Indexed by (epoch, row).
+    """The images of a table, augmented and cropped; indexed by (epoch, row).
 
-    What is drawn for an image depends on (seed, epoch, row) alone: not on workers, ranks, batch
-    size, or where a run was resumed.
+    All randomness of a sample depends on (seed, epoch, row) alone: not on workers, ranks, batch
+    size, or the point where a run was resumed.
 
     Args:
-        table: of `genspot.data.layout.SCHEMA`.
-        augment: degrades the whole image, before the crop, so that the phase of JPEG's grid in
-            the crop stays random; None leaves it as it is.
-        resize: pixels of the shorter side before all else; None keeps the size.
-        crop: side of the square cut out, in pixels; None keeps the whole image.
-        train: crop at random and flip every second image; otherwise cut the middle.
-        seed: of the random streams.
-        read: row to image (`uint8`, H×W×3); None reads the files of the table.
+        table: of `genspot.data.layout.SAMPLE_SCHEMA`.
+        augment: applied to the whole image, before the crop, so that the phase of JPEG's 8×8 grid
+            in the crop stays random; None leaves the image as it is.
+        geometry: the size to resize to before the augmentation, and to crop to after it.
+        train: crop at random and flip half of the images; otherwise crop the centre.
+        seed: seed of the random streams.
+        read: a function from a row to its image (`uint8`, H×W×3); None reads the files of the
+            table.
     """
 
     def __init__(
         self,
         table: pa.Table,
         augment: albumentations.Compose | None = None,
-        resize: int | None = None,
-        crop: int | None = None,
+        geometry: Geometry = Geometry(),  # noqa: B008 (immutable)
         train: bool = False,
         seed: int = 0,
         read: Callable[[int], np.ndarray] | None = None,
@@ -60,30 +60,28 @@ class ImageDataset(Dataset[Sample]):
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment if augment is not None and augment.transforms else None
-        self.resize = resize
-        self.crop = crop
-        self.train = train
-        self.seed = seed
-        self.words = np.random.PCG64(0)  # takes on a state for each image
+        self.geometry, self.train, self.seed = geometry, train, seed
+        self.bit_generator = np.random.PCG64(0)  # its state is replaced for each image
 
     def __len__(self) -> int:
         return self.table.num_rows
 
-    def __getitem__(self, index: Draw) -> Sample:
-        epoch, first = index
+    def __getitem__(self, index: SampleIndex) -> Sample:
+        epoch, requested = index
+        crop = self.geometry.crop
         unreadable: list[tuple[int, str]] = []
-        # In training, a broken file is stood in for by those after it: a gap in the batch of one
-        # rank would leave the others waiting for it.
-        for step in range(min(STAND_INS, len(self)) if self.train else 1):
-            row = (first + step) % len(self)
+        # In training, the next readable image replaces an unreadable one: if the batch of one
+        # rank were smaller or empty, the other ranks would wait for it.
+        for step in range(min(MAX_SUBSTITUTES, len(self)) if self.train else 1):
+            row = (requested + step) % len(self)
             try:
-                image = self._sized(row)
+                image = self._load_resized(row)
             except Exception as error:  # a broken file can raise nearly anything
-                unreadable.append((row, images.reason(error)))
+                unreadable.append((row, image_io.describe_error(error)))
                 continue
-            padded = self.crop is not None and min(image.shape[:2]) < self.crop
-            return self._sample(row, self._draw(image, epoch, first), padded, unreadable)
-        return self._sample(first, None, False, unreadable)
+            padded = crop is not None and min(image.shape[:2]) < crop
+            return self._sample(row, self._augment(image, epoch, requested), padded, unreadable)
+        return self._sample(requested, None, False, unreadable)
 
     def _sample(
         self,
@@ -95,48 +93,49 @@ class ImageDataset(Dataset[Sample]):
         label = int(self.labels[row])
         return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
 
-    def _sized(self, row: int) -> np.ndarray:
-        """The image of `row`, resized.
+    def _load_resized(self, row: int) -> np.ndarray:
+        """Return the image of `row`, resized.
 
         Raises:
-            UnreadableError: it is too long to be degraded, or another reason of `genspot.data.image_io`.
+            UnreadableError: the image is too long to be degraded, or see `genspot.data.image_io`.
             Exception: whatever PIL raises.
         """
-        image = images.resize(self.read(row), self.resize)
-        if self.augment is not None and max(image.shape[:2]) > LONGEST:
+        image = image_io.resize(self.read(row), self.geometry.resize)
+        if self.augment is not None and max(image.shape[:2]) > MAX_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"
-            raise images.UnreadableError(f"{size} pixels: a side above {LONGEST} is not degraded")
+            raise image_io.UnreadableError(
+                f"{size} pixels: images with a side above {MAX_SIDE} are not degraded"
+            )
         return image
 
     def _read_file(self, row: int) -> np.ndarray:
-        return images.read(self.paths[row].as_py())
+        return image_io.read(self.paths[row].as_py())
 
-    def _draw(self, image: np.ndarray, epoch: int, row: int) -> np.ndarray:
-        """`image` degraded, cut and flipped by the random stream of (seed, epoch, row)."""
-        draws = random.Random((self.seed << 96) | (epoch << 64) | row)
+    def _augment(self, image: np.ndarray, epoch: int, row: int) -> np.ndarray:
+        """Return `image` augmented, cropped and flipped by the random stream of the sample."""
+        rng = random.Random((self.seed << 96) | (epoch << 64) | row)
         if self.augment is not None:
-            self.words.state = {
+            self.bit_generator.state = {
                 "bit_generator": "PCG64",
-                # Drawing a state costs a fifth of hashing a seed into one.
-                "state": {"state": draws.getrandbits(128), "inc": draws.getrandbits(127) * 2 + 1},
+                # Drawing a state takes a fifth of the time that hashing a seed into one takes.
+                "state": {"state": rng.getrandbits(128), "inc": rng.getrandbits(127) * 2 + 1},
                 "has_uint32": 0,
                 "uinteger": 0,
             }
-            self.augment.set_random_state(np.random.Generator(self.words), draws)
+            self.augment.set_random_state(np.random.Generator(self.bit_generator), rng)
             image = self.augment(image=image)["image"]
-        if self.crop is None:
-            return image
-        if not self.train:
-            return images.centre_crop(image, self.crop)
-        image = images.random_crop(image, self.crop, draws)
-        return image[:, ::-1] if draws.random() < 0.5 else image
+        if self.geometry.crop is not None and not self.train:
+            return image_io.centre_crop(image, self.geometry.crop)
+        if self.geometry.crop is not None:
+            image = image_io.random_crop(image, self.geometry.crop, rng)
+        return image[:, ::-1] if self.train and rng.random() < 0.5 else image
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:
-    """A batch of the readable samples, and what was wrong with the others.
+    """Return a batch of the readable samples.
 
     Returns:
-        image (`uint8`, N×H×W×3, or None where nothing could be read), label (int64, N), row
+        image (`uint8`, N×H×W×3, or None if no sample is readable), label (int64, N), row
         (int64, N), padded (bool, N), and unreadable: (row, reason) pairs.
     """
     readable = [sample for sample in samples if sample["image"] is not None]

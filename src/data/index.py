@@ -1,255 +1,171 @@
-"""The index of a data set: made once, kept beside it, opened by memory map.
+"""The images of each label folder, listed once and cached in Arrow files.
 
-An index lists every image below a folder. It is one Arrow file, so that opening it costs the
-same for a thousand images as for ten million, and all processes of a machine share its pages.
-The halves (`0_real/`, `1_fake/`) whose folder changed since are listed anew, the others are not.
+Beside the root `train/` of a data set lies `.train.index/`, with one file per label folder
+(`0_real/`, `1_fake/`). A folder is listed again when it has changed. The files are mapped into
+memory: opening ten million paths takes no longer than opening a thousand, and all processes of a
+machine share the pages.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from filelock import FileLock
-from tqdm import tqdm
 
-from genspot.data import image_io as images
-from genspot.data.layout import SCHEMA, Half, halves, images_in, utf8
+from genspot.common.files import atomic_write
+from genspot.data.image_io import describe_error
+from genspot.data.layout import SAMPLE_SCHEMA, LabelFolder, label_folders, list_images, utf8_path
+from genspot.data.settings import Classes
 
 log = logging.getLogger(__name__)
 
-INDEX = pa.schema(
-    [
-        *SCHEMA,
-        ("width", pa.int32()),  # pixels; null, as is the format, where PIL knows neither
-        ("height", pa.int32()),
-        ("format", pa.dictionary(pa.int32(), pa.string())),  # PIL's name: PNG, JPEG
-    ]
-)
-# A folder that changed so shortly before it was listed may change again within the resolution
-# of its time stamp: it is listed anew the next time.
-RACY = 2_000_000_000  # nanoseconds
-THREADS = 16  # wait for a slow file system together
-CHUNK = 4096  # headers asked for at once
+# A folder that was listed this shortly after its last change may change again without a new
+# modification time: file systems store it with a granularity of up to 2 s.
+MTIME_GRANULARITY_NS = 2_000_000_000
+PATH_SCHEMA = pa.schema([SAMPLE_SCHEMA.field("path")])
 
 
 @dataclass(frozen=True)
-class Section:
-    """The rows of one half.
+class FolderEntry:
+    """The images of one label folder, as they were listed."""
 
-    Attributes:
-        folder: of the half, below the root.
-        changed: when its folder changed last, in nanoseconds, as seen before it was listed.
-        listed: when it was listed, in nanoseconds.
-        rows: how many images it holds.
-    """
+    mtime_ns: int  # modification time of the folder before it was listed
+    listed_ns: int  # time of the listing
+    paths: pa.ChunkedArray
 
-    folder: str
-    changed: int
-    listed: int
-    rows: int
-
-    def current(self, root: str) -> bool:
-        """Whether the folder is as it was listed."""
-        try:
-            changed = os.stat(os.path.join(root, self.folder)).st_mtime_ns
-        except OSError:
-            return False
-        return changed == self.changed and self.listed - self.changed > RACY
+    def is_current(self, folder: str) -> bool:
+        """Return whether `folder` is unchanged since it was listed."""
+        settled = self.listed_ns - self.mtime_ns > MTIME_GRANULARITY_NS
+        return settled and os.stat(folder).st_mtime_ns == self.mtime_ns
 
 
-Parts = dict[str, tuple[Section, pa.Table]]  # sections by their folders, with their rows
-
-
-@dataclass(frozen=True)
-class Index:
-    """The images below `root`: a table of schema `INDEX`, in sections."""
-
-    root: str
-    sections: list[Section]
-    table: pa.Table
-
-    def parts(self) -> Parts:
-        """The rows of each section by its folder."""
-        starts = np.cumsum([0, *(section.rows for section in self.sections)])
-        return {
-            section.folder: (section, self.table.slice(start, section.rows))
-            for start, section in zip(starts.tolist(), self.sections, strict=False)
-        }
-
-    def select(self, folders: list[str]) -> Index:
-        """The sections of `folders`, in that order."""
-        parts = self.parts()
-        return self.joined({folder: parts[folder] for folder in folders})
-
-    def joined(self, parts: Parts) -> Index:
-        """An index of the same root, of `parts`."""
-        tables = [INDEX.empty_table(), *(table for _, table in parts.values())]
-        return Index(self.root, [one for one, _ in parts.values()], pa.concat_tables(tables))
-
-    def samples(self, generator: str) -> pa.Table:
-        """The table of samples (`genspot.data.layout.SCHEMA`) under the name `generator`."""
-        codes = np.zeros(self.table.num_rows, np.int32)
-        column = pa.DictionaryArray.from_arrays(codes, pa.array([generator]))
-        place = SCHEMA.get_field_index("generator")
-        return self.table.select(SCHEMA.names).set_column(place, SCHEMA.field(place), column)
-
-
-def scan(folder: str | Path, generator: str, classes: list[str] | str | None) -> pa.Table:
-    """The table of samples below `folder`, by way of its index; see `genspot.data.layout.halves`."""
-    return open_index(folder, generator, classes).samples(generator)
-
-
-def open_index(folder: str | Path, generator: str, classes: list[str] | str | None) -> Index:
-    """The index of the images below `folder`, made or brought up to date where it must be.
+def load_samples(folder: str | Path, generator: str, classes: Classes) -> pa.Table:
+    """Return the table of samples below `folder`; see `genspot.data.layout.label_folders`.
 
     Raises:
-        GenspotError: see `genspot.data.layout.halves`.
+        GenspotError: a folder is missing or cannot be listed.
     """
-    wanted = halves(folder, generator, classes)
     root = os.path.abspath(folder)
-    for place in places(root):
-        known = read_index(place, root)
-        if not _stale(known, wanted):
-            return _ordered(known, wanted)
-    for place in places(root):
+    folders = label_folders(root, generator, classes)
+    return join_samples(folders, [entry.paths for entry in load_entries(root, folders)], generator)
+
+
+def join_samples(
+    folders: list[LabelFolder], paths: list[pa.ChunkedArray], generator: str
+) -> pa.Table:
+    """Return the table of samples of label folders with these images."""
+    rows = [len(chunk) for chunk in paths]
+    class_names = list(dict.fromkeys(folder.class_name for folder in folders))
+    codes = [class_names.index(folder.class_name) for folder in folders]
+    columns = [
+        pa.chunked_array([chunk for part in paths for chunk in part.chunks], pa.large_string()),
+        pa.DictionaryArray.from_arrays(np.zeros(sum(rows), np.int32), pa.array([generator])),
+        pa.DictionaryArray.from_arrays(
+            np.repeat(np.array(codes, np.int32), rows), pa.array(class_names, pa.string())
+        ),
+        np.repeat(np.array([folder.label for folder in folders], np.int8), rows),
+    ]
+    return pa.table(columns, schema=SAMPLE_SCHEMA)
+
+
+def load_entries(root: str, folders: list[LabelFolder]) -> list[FolderEntry]:
+    """Return the entries of label folders below `root`, from the cache where it is current."""
+    for cache in cache_folders(root):
+        if not any(stale_folders(cache, root, folders)):
+            break
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{place}.lock"):
-                known = read_index(place, root)  # another process may have been faster
-                if _stale(known, wanted):
-                    write_index(place, _refreshed(known, wanted, generator))
-                    known = read_index(place, root)
+            cache.mkdir(parents=True, exist_ok=True)
+            with FileLock(cache / ".lock"):
+                # Checked again: another process may have updated the cache in the meantime.
+                for folder in stale_folders(cache, root, folders):
+                    write_entry(cache_file(cache, root, folder), folder.path, list_folder(folder))
+            break
         except (OSError, UnicodeError) as error:  # Arrow opens no path that is not UTF-8
-            log.info("no index beside %s (%s)", utf8(root), images.reason(error))
-            continue
-        return _ordered(known, wanted)
-    return _ordered(_refreshed(Index(root, [], INDEX.empty_table()), wanted, generator), wanted)
+            log.info("no index in %s (%s)", utf8_path(cache), describe_error(error))
+    else:
+        return [list_folder(folder) for folder in folders]
+    entries = [read_entry(cache_file(cache, root, folder), folder.path) for folder in folders]
+    pairs = zip(entries, folders, strict=True)
+    return [list_folder(folder) if entry is None else entry for entry, folder in pairs]
 
 
-def places(root: str) -> list[Path]:
-    """Where the index of `root` may lie: beside it, or for want of a right to write there, below
-    the folder of temporary files."""
-    beside = Path(root)
-    owner = os.getuid() if hasattr(os, "getuid") else 0
-    elsewhere = Path(tempfile.gettempdir(), f"genspot-{owner}")
-    key = hashlib.sha256(root.encode(errors="surrogateescape")).hexdigest()[:16]
-    return [beside.with_name(f".{beside.name}.index.arrow"), elsewhere / f"{key}.index.arrow"]
-
-
-def read_index(place: Path, root: str) -> Index:
-    """The index kept at `place`, mapped into memory, as of `root`; an empty one if there is none.
-
-    Reading rows touches their pages only; the paths of an index that was moved are rewritten.
-    """
-    try:
-        with pa.ipc.open_file(pa.memory_map(str(place))) as file:
-            table = file.read_all()
-        about = json.loads(table.schema.metadata[b"genspot"])
-        sections = [Section(**section) for section in about["sections"]]
-        former = about["root"]
-        if not table.schema.equals(INDEX):
-            raise ValueError("an index of another version")
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):  # none, or torn
-        return Index(root, [], INDEX.empty_table())
-    if former != root:
-        tails = pa.compute.utf8_slice_codeunits(table["path"], len(utf8(former)))
-        wide = pa.large_string()
-        moved = pa.compute.binary_join_element_wise(
-            pa.scalar(utf8(root), wide), tails, pa.scalar("", wide)
-        )
-        table = table.set_column(0, INDEX.field(0), moved)
-    return Index(root, sections, table)
-
-
-def write_index(place: Path, index: Index) -> None:
-    """Write `index` beside `place` and rename it: a reader never meets half a file."""
-    about = {"root": index.root, "sections": [asdict(section) for section in index.sections]}
-    table = index.table.unify_dictionaries().replace_schema_metadata(
-        {"genspot": json.dumps(about)}
-    )
-    partial = place.with_name(f"{place.name}.partial")
-    with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-        writer.write_table(table)
-    partial.replace(place)
-
-
-def _relative(half: Half, root: str) -> str:
-    return os.path.relpath(half.folder, root)
-
-
-def _stale(known: Index, wanted: list[Half]) -> list[Half]:
-    """The halves that `known` does not list as they are now."""
-    sections = {section.folder: section for section in known.sections}
+def stale_folders(cache: Path, root: str, folders: list[LabelFolder]) -> list[LabelFolder]:
+    """Return the label folders that `cache` lacks, or that changed since they were listed."""
     return [
-        half
-        for half in wanted
-        if (section := sections.get(_relative(half, known.root))) is None
-        or not section.current(known.root)
+        folder
+        for folder in folders
+        if (entry := read_entry(cache_file(cache, root, folder), folder.path)) is None
+        or not entry.is_current(folder.path)
     ]
 
 
-def _ordered(known: Index, wanted: list[Half]) -> Index:
-    return known.select([_relative(half, known.root) for half in wanted])
+def list_folder(folder: LabelFolder) -> FolderEntry:
+    """Return the entry of a label folder as it is now."""
+    listed_ns, mtime_ns = time.time_ns(), os.stat(folder.path).st_mtime_ns
+    paths = pa.chunked_array([list_images(folder.path)], pa.large_string())
+    return FolderEntry(mtime_ns, listed_ns, paths)
 
 
-def _refreshed(known: Index, wanted: list[Half], generator: str) -> Index:
-    """`known` with the halves that changed listed anew; what is gone is left out."""
-    root = known.root
-    fresh = {_relative(half, root): half for half in _stale(known, wanted)}
-    parts = {
-        folder: part
-        for folder, part in known.parts().items()
-        if folder not in fresh and os.path.isdir(os.path.join(root, folder))
-    }
-    listed = {}
-    for folder, half in fresh.items():
-        now, changed = time.time_ns(), os.stat(half.folder).st_mtime_ns
-        listed[folder] = (now, changed, images_in(half.folder))
-    total = sum(len(files) for _, _, files in listed.values())
-    with (
-        tqdm(total=total, desc=f"indexing {generator}", unit="image", delay=1) as progress,
-        ThreadPoolExecutor(THREADS) as threads,
-    ):
-        for folder, (now, changed, files) in listed.items():
-            table = pa.concat_tables(_rows(files, fresh[folder], generator, threads, progress))
-            parts[folder] = (Section(folder, changed, now, len(files)), table)
-    return known.joined(parts)
+def cache_folders(root: str) -> list[Path]:
+    """Return where the index of `root` may be: beside it, or if that is not writable, in the
+    system's folder of temporary files."""
+    parent, name = os.path.split(root)
+    owner = os.getuid() if hasattr(os, "getuid") else 0
+    key = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    return [Path(parent, f".{name}.index"), Path(tempfile.gettempdir(), f"genspot-{owner}", key)]
 
 
-def _rows(
-    files: list[str], half: Half, generator: str, threads: ThreadPoolExecutor, progress: tqdm
-) -> Iterator[pa.Table]:
-    """Tables of `files`, a chunk each; one without rows first."""
-    yield INDEX.empty_table()
-    for first in range(0, len(files), CHUNK):
-        chunk = files[first : first + CHUNK]
-        widths, heights, formats = zip(*threads.map(_header, chunk), strict=True)
-        same = len(chunk)
-        columns = [chunk, [generator] * same, [half.name] * same, [half.label] * same]
-        columns += [widths, heights, formats]
-        yield pa.Table.from_arrays(
-            [pa.array(one, field.type) for one, field in zip(columns, INDEX, strict=True)],
-            schema=INDEX,
-        )
-        progress.update(same)
+def cache_file(cache: Path, root: str, folder: LabelFolder) -> Path:
+    """Return the file in `cache` that lists `folder`, a label folder below `root`."""
+    return cache / f"{os.path.relpath(folder.path, root)}.arrow"
 
 
-def _header(path: str) -> tuple[int | None, int | None, str | None]:
-    """Width, height and format as the file's header has them."""
+def read_entry(file: Path, folder: str) -> FolderEntry | None:
+    """Return the entry of `folder` stored in `file`; None if there is no intact one.
+
+    The paths are mapped into memory. If the data set was moved, its paths are rewritten.
+    """
     try:
-        with images.opened(path) as image:
-            return *image.size, image.format
-    except Exception:  # listed as unreadable by whoever reads it
-        return None, None, None
+        with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
+            table = reader.read_all()
+        metadata = table.schema.metadata
+        former = metadata[b"folder"].decode()
+        mtime_ns, listed_ns = int(metadata[b"mtime_ns"]), int(metadata[b"listed_ns"])
+        if not table.schema.equals(PATH_SCHEMA):
+            return None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
+    paths = table["path"]
+    if former != utf8_path(folder):
+        names = pa.compute.utf8_slice_codeunits(paths, len(former))
+        prefix, separator = (
+            pa.scalar(text, pa.large_string()) for text in (utf8_path(folder), "")
+        )
+        paths = pa.compute.binary_join_element_wise(prefix, names, separator)
+    return FolderEntry(mtime_ns, listed_ns, paths)
+
+
+def write_entry(file: Path, folder: str, entry: FolderEntry) -> None:
+    """Store the entry of `folder` in `file`."""
+    metadata = {
+        "folder": utf8_path(folder),
+        "mtime_ns": str(entry.mtime_ns),
+        "listed_ns": str(entry.listed_ns),
+    }
+    table = pa.table([entry.paths], schema=PATH_SCHEMA.with_metadata(metadata))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        atomic_write(file) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
+        writer.write_table(table)

@@ -1,4 +1,4 @@
-"""Which row is read when, on which rank. Samplers yield (epoch, row)."""
+"""Which rank reads which row of a table, and when. Samplers yield (epoch, row)."""
 
 from __future__ import annotations
 
@@ -7,58 +7,62 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from genspot.data.dataset import Draw
+SampleIndex = tuple[int, int]  # (epoch, row of the table)
 
 
-class ShuffledShare(Sampler[Draw]):
-    """A rank's share of all rows, in an order drawn from (seed, epoch).
+class ResumableShuffleSampler(Sampler[SampleIndex]):
+    """The rows of one rank, in an order drawn from (seed, epoch).
 
-    Ranks take turns, so that `world` ranks with a batch of B see together what one rank with a
-    batch of `world * B` sees. The last rows of an epoch that do not go round are left out, as
-    ranks must take equally many steps.
+    Ranks take turns, so that `world_size` ranks with a batch size of B see together what one
+    rank with a batch size of `world_size * B` sees. The rows left over at the end of an epoch are
+    dropped, because all ranks must take the same number of steps.
 
     Args:
-        rows: of the table.
-        seed: of the order.
-        rank: of this process among `world`.
-        world: processes.
-        epoch: to begin with.
-        done: rows of that epoch, over all ranks, that were read before; a multiple of `world`.
+        rows: length of the table.
+        seed: seed of the order.
+        rank: index of this process among `world_size` processes.
     """
 
-    def __init__(
-        self, rows: int, seed: int, rank: int = 0, world: int = 1, epoch: int = 0, done: int = 0
-    ) -> None:
-        self.rows, self.seed, self.rank, self.world = rows, seed, rank, world
-        self.epoch, self.done = epoch, done
+    def __init__(self, rows: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        self.rows, self.seed, self.rank, self.world_size = rows, seed, rank, world_size
+        self.epoch, self.start = 0, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Begin `epoch`, at the position set for it. Lightning calls this before each epoch."""
         if epoch != self.epoch:
-            self.epoch, self.done = epoch, 0
+            self.set_position(epoch, 0)
+
+    def set_position(self, epoch: int, start: int) -> None:
+        """Continue in `epoch` after the first `start` rows of this rank."""
+        self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
-        """Rows of a whole epoch, as Lightning counts the steps of a resumed one from there."""
-        return self.rows // self.world
+        """Return the number of rows of a whole epoch, also of a resumed one.
 
-    def __iter__(self) -> Iterator[Draw]:
+        Lightning counts the steps of a resumed epoch from its beginning.
+        """
+        return self.rows // self.world_size
+
+    def __iter__(self) -> Iterator[SampleIndex]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        share = order[self.done : len(self) * self.world][self.rank :: self.world]
-        return ((self.epoch, int(row)) for row in share)
+        own = order[: len(self) * self.world_size][self.rank :: self.world_size]
+        epoch = self.epoch
+        return ((epoch, int(row)) for row in own[self.start :])
 
 
-class PlainShare(Sampler[Draw]):
-    """A rank's share of all rows in their order, each row on exactly one rank, none twice.
+class SequentialDistributedSampler(Sampler[SampleIndex]):
+    """The rows of one rank in their order; each row is on exactly one rank.
 
-    Shares may differ by one row: nothing is repeated to even them out, which would count some
-    images twice. The epoch is always 0, so that every evaluation sees the same images.
+    Unlike PyTorch's `DistributedSampler`, no row is repeated to give all ranks the same number of
+    rows: repeated images would count twice in an evaluation. The numbers of rows differ by at
+    most one. The epoch is always 0, so that every evaluation sees the same augmentations.
     """
 
-    def __init__(self, rows: int, rank: int = 0, world: int = 1) -> None:
-        self.share = range(rank, rows, world)
+    def __init__(self, rows: int, rank: int = 0, world_size: int = 1) -> None:
+        self.own = range(rank, rows, world_size)
 
     def __len__(self) -> int:
-        return len(self.share)
+        return len(self.own)
 
-    def __iter__(self) -> Iterator[Draw]:
-        return ((0, row) for row in self.share)
+    def __iter__(self) -> Iterator[SampleIndex]:
+        return ((0, row) for row in self.own)

@@ -1,11 +1,12 @@
 """A packed copy of a data set: decoded images in a few large files, for slow file systems.
 
-Beside the folder `train/` lies `train.packed/`: for each half of each class a folder of Arrow
-files of up to `SHARD` images, and an index. A store needs no source: it can be copied alone to
-where the training runs. Images are read through memory maps, in any order.
+Beside the folder `train/` lies the store `train.packed/`. For each label folder of the source it
+has a folder with Arrow files of up to `SHARD_IMAGES` images (shards), and an index of the images
+(`index.arrow`). The store can be copied alone to where a training runs. Images are read through
+memory maps, in any order.
 
-A store is out of date when a folder of its source changed (files added, removed or renamed), and
-is then refused. A file rewritten in place leaves its folder's time as it was: pack again.
+A store is refused if a folder of its source changed (files added, removed or renamed). A file
+that is rewritten in place leaves the modification time of its folder as it was: pack again then.
 """
 
 from __future__ import annotations
@@ -17,54 +18,56 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from genspot.data import image_io as images
 from genspot.common.errors import GenspotError
-from genspot.data.layout import LABELS, PACKED, halves
-from genspot.data.index import Index, read_index
+from genspot.data.image_io import UnreadableError
+from genspot.data.index import join_samples, read_entry
+from genspot.data.layout import LABELS, PACKED_SUFFIX, LabelFolder, label_folders, utf8_path
+from genspot.data.settings import Classes
 
-SHARD = 1024  # images a file: what a killed pack can lose
-BATCH = 32  # images written at once
-SCHEMA = pa.schema(
+SHARD_IMAGES = 1024  # images per file: what a killed pack has to repeat
+BATCH_IMAGES = 32  # images per record batch: what is in memory while packing
+INDEX_FILE = "index.arrow"
+SHARD_SCHEMA = pa.schema(
     [
-        ("name", pa.string()),  # of the file
-        ("changed", pa.int64()),  # when it changed last, in nanoseconds
+        ("name", pa.string()),  # of the source file
+        ("mtime_ns", pa.int64()),  # modification time of the source file
         ("height", pa.int32()),
         ("width", pa.int32()),
-        ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null where it cannot be read
-        ("reason", pa.string()),  # why
+        ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null if unreadable
+        ("reason", pa.string()),  # why it is unreadable
     ],
-    metadata={"layout": f"{SHARD} images a file, {BATCH} a batch"},
+    metadata={"layout": f"{SHARD_IMAGES} images a file, {BATCH_IMAGES} a batch"},
 )
 
 
-class Packed:
-    """The images of a table by their rows, from a store.
+class PackedReader:
+    """A function from the row of a table of samples to its image, `uint8` H×W×3.
 
     Args:
-        parts: for each section of the table, its folder in the store and its number of rows.
+        folders: folders of the store in the order of the table, with their numbers of images.
     """
 
-    def __init__(self, parts: list[tuple[Path, int]]) -> None:
-        self.folders = [folder for folder, _ in parts]
-        self.starts = np.cumsum([0, *(rows for _, rows in parts)]).tolist()[:-1]
+    def __init__(self, folders: list[tuple[Path, int]]) -> None:
+        self.folders = [folder for folder, _ in folders]
+        self.starts = np.cumsum([0, *(images for _, images in folders)]).tolist()[:-1]
         self.shards: dict[tuple[int, int], Shard] = {}
 
     def __call__(self, row: int) -> np.ndarray:
-        """The image of `row`, `uint8` H×W×3.
+        """Return the image of `row`.
 
         Raises:
-            images.UnreadableError: it could not be read when it was packed.
+            UnreadableError: the image could not be read when it was packed.
         """
-        part = bisect.bisect_right(self.starts, row) - 1
-        number, place = divmod(row - self.starts[part], SHARD)
-        shard = self.shards.get((part, number))
+        folder = bisect.bisect_right(self.starts, row) - 1
+        number, position = divmod(row - self.starts[folder], SHARD_IMAGES)
+        shard = self.shards.get((folder, number))
         if shard is None:
-            shard = Shard(shard_file(self.folders[part], number))
-            self.shards[part, number] = shard
-        image = shard.image(place)
+            shard = Shard(shard_file(self.folders[folder], number))
+            self.shards[folder, number] = shard
+        image = shard.image(position)
         if isinstance(image, str):
-            raise images.UnreadableError(image)
-        return image.copy()  # a mapped page cannot be written to
+            raise UnreadableError(image)
+        return image.copy()  # mapped pages are read-only
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"shards": {}}
@@ -73,88 +76,96 @@ class Packed:
 class Shard:
     """The images of one file of a store, mapped into memory.
 
-    NumPy sees through Arrow's buffers: an image costs no Arrow object. The file needs no
-    descriptor while it is open, of which there may be fewer than files.
+    Raises:
+        OSError, ValueError, pyarrow.ArrowException: the file is missing or damaged.
+        KeyError: the file is no shard.
     """
 
     def __init__(self, file: Path) -> None:
-        with pa.memory_map(str(file)) as mapped:
-            self.table = pa.ipc.open_file(mapped.read_buffer()).read_all()
+        with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
+            self.table = reader.read_all()
         heights, widths = (
             self.table[name].fill_null(0).to_numpy().astype(np.int64)
             for name in ("height", "width")
         )
         self.shapes = np.stack([heights, widths], axis=1)
-        self.batches = [_pixels(chunk) for chunk in self.table["pixels"].chunks]
+        self.batches = [_batch_pixels(chunk) for chunk in self.table["pixels"].chunks]
 
-    def image(self, place: int) -> np.ndarray | str:
-        """The pixels of an image, in place and not writable; or why there are none."""
-        height, width = self.shapes[place].tolist()
+    def image(self, position: int) -> np.ndarray | str:
+        """Return the pixels of an image, read-only; or why there are none."""
+        height, width = self.shapes[position].tolist()
         if not height:
-            return str(self.table["reason"][place].as_py())
-        batch, offset = divmod(place, BATCH)
+            return str(self.table["reason"][position].as_py())
+        batch, row = divmod(position, BATCH_IMAGES)
         values, offsets = self.batches[batch]
-        start = int(offsets[offset])
+        start = int(offsets[row])
         return values[start : start + 3 * height * width].reshape(height, width, 3)
 
 
-def _pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
-    """The bytes of all images of a batch, and where each begins."""
+def _batch_pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bytes of all images of a record batch, and the offset of each image."""
     _, offsets, values = chunk.buffers()
     return np.frombuffer(values or b"", np.uint8), np.frombuffer(offsets, np.int64)
 
 
 def shard_file(folder: Path, number: int) -> Path:
-    """A shard's place below the folder of its half."""
+    """Return the path of a shard in a folder of a store."""
     return folder / f"{number:05d}.arrow"
 
 
-def store_of(folder: str | Path) -> Path:
-    """Where the store of `folder` lies."""
-    root = Path(os.path.abspath(folder))
-    return root.with_name(root.name + PACKED)
+def store_folder(root: str) -> Path:
+    """Return the path of the store of the data set in `root`."""
+    return Path(root + PACKED_SUFFIX)
 
 
-def index_of(folder: str | Path) -> Index:
-    """The index of the store of `folder`; empty where there is none."""
-    return read_index(store_of(folder) / "index.arrow", os.path.abspath(folder))
-
-
-def open_store(
-    folder: str | Path, generator: str, classes: list[str] | str | None
-) -> tuple[pa.Table, Packed]:
-    """The table of samples of `folder` from its store, and the reader of their images.
+def open_packed(
+    folder: str | Path, generator: str, classes: Classes
+) -> tuple[pa.Table, PackedReader]:
+    """Return the table of samples of `folder` from its store, and the reader of their images.
 
     Raises:
         GenspotError: there is no store, it lacks a class, or the folder changed since.
     """
-    index = index_of(folder)
-    wanted = _wanted(index, folder, generator, classes)
-    known = {section.folder: section for section in index.sections}
-    mend = f"task=pack data={generator} packs it, genspot.data.packed.reader=files reads the images themselves"
-    if missing := sorted(set(wanted) - known.keys()):
-        raise GenspotError(f"{store_of(folder)} lacks {', '.join(missing[:3])}; {mend}")
-    for name in wanted:
-        half = os.path.join(index.root, name)
-        if os.path.isdir(half) and os.stat(half).st_mtime_ns != known[name].changed:
-            raise GenspotError(f"{half} changed since it was packed; {mend}")
-    parts = [(store_of(folder) / name, known[name].rows) for name in wanted]
-    for place, rows in parts:
-        for number in range(-(-rows // SHARD)):
-            if not shard_file(place, number).is_file():
-                raise GenspotError(f"{shard_file(place, number)} is missing; {mend}")
-    return index.select(wanted).samples(generator), Packed(parts)
+    root = os.path.abspath(folder)
+    store = store_folder(root)
+    hint = f"task=pack data={generator} packs it, data.format=files reads the images themselves"
+    found = label_folders if os.path.isdir(root) else _packed_label_folders
+    sources = found(root, generator, classes)
+    paths, folders = [], []
+    for source in sources:
+        packed = store / os.path.relpath(source.path, root)
+        entry = read_entry(packed / INDEX_FILE, source.path)
+        if entry is None:
+            raise GenspotError(f"{store} lacks {os.path.relpath(source.path, root)}; {hint}")
+        if os.path.isdir(source.path) and os.stat(source.path).st_mtime_ns != entry.mtime_ns:
+            raise GenspotError(f"{source.path} changed since it was packed; {hint}")
+        for number in range(-(-len(entry.paths) // SHARD_IMAGES)):
+            if not shard_file(packed, number).is_file():
+                raise GenspotError(f"{shard_file(packed, number)} is missing; {hint}")
+        paths.append(entry.paths)
+        folders.append((packed, len(entry.paths)))
+    return join_samples(sources, paths, generator), PackedReader(folders)
 
 
-def _wanted(
-    index: Index, folder: str | Path, generator: str, classes: list[str] | str | None
-) -> list[str]:
-    """The halves to read, in the order in which the source lists them."""
-    if os.path.isdir(folder):
-        found = halves(folder, generator, classes)
-        return [os.path.relpath(half.folder, index.root) for half in found]
+def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[LabelFolder]:
+    """Return the label folders of a source that is not here, in the order of `label_folders`.
+
+    Raises:
+        GenspotError: `classes` is "any" and there is no store.
+    """
+    store = store_folder(root)
     if classes == "any":
-        names = (section.folder for section in index.sections)
-        return sorted(names, key=lambda name: (Path(name).parent, name))
-    parents = [""] if classes is None else sorted(classes)
-    return [os.path.join(parent, half) for parent in parents for half in LABELS]
+        parents = {index.parents[1].relative_to(store) for index in store.rglob(INDEX_FILE)}
+        if not parents:
+            raise GenspotError(f"{generator}: no folder {root}, and no packed images in {store}")
+    else:
+        parents = {Path()} if classes is None else {Path(name) for name in classes}
+    return [
+        LabelFolder(
+            os.path.normpath(os.path.join(root, parent, name)),
+            "" if parent == Path() else utf8_path(parent.as_posix()),
+            label,
+        )
+        for parent in sorted(parents)
+        for name, label in LABELS.items()
+    ]

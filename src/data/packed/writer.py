@@ -1,114 +1,121 @@
-"""Make a packed store (`python run.py task=pack data=…`); `genspot.data.packed.reader` reads it."""
+"""Writing of packed stores; `genspot.data.packed.reader` describes and reads them."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 from filelock import FileLock
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from genspot.data import image_io as images
 from genspot.common.errors import GenspotError
-from genspot.data.layout import utf8
-from genspot.data.index import Index, open_index, write_index
-from genspot.data.packed.reader import BATCH, SCHEMA, SHARD, Shard, index_of, shard_file, store_of
+from genspot.common.files import atomic_write
+from genspot.data import image_io
+from genspot.data.index import load_entries, write_entry
+from genspot.data.layout import label_folders, utf8_path
+from genspot.data.packed.reader import (
+    BATCH_IMAGES,
+    INDEX_FILE,
+    SHARD_IMAGES,
+    SHARD_SCHEMA,
+    Shard,
+    shard_file,
+    store_folder,
+)
+from genspot.data.settings import Classes
 
 log = logging.getLogger(__name__)
 
-Part = tuple[Path, pa.Table]  # the place of a shard, and its rows of the index
+HEADERS = 1000  # image headers read to estimate the size of a store
 
 
-def run(cfg: DictConfig) -> None:
-    """Pack the training and validation sets of `data`."""
-    source = cfg.data
-    if not (source.train and source.val):
-        raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
-    node = cfg.datamodule.copy()
-    OmegaConf.update(node, "generators", {}, merge=False)
-    data = instantiate(node, _convert_="all")
-    data.prepare_data()
-    for split in ("train", "val"):
-        pack(source[split], source.name, data.source["classes"])
+class ShardJob(NamedTuple):
+    """A shard and the images that it must hold."""
+
+    file: Path
+    paths: list[str]
 
 
-def pack(folder: str | Path, generator: str, classes: list[str] | str | None) -> None:
-    """Make or complete the store of `folder`, and verify all that is new against the source.
+def pack(folder: str | Path, generator: str, classes: Classes) -> None:
+    """Write or complete the store of `folder`.
 
-    A shard is written beside its place, read back, held against the source as PIL decodes it,
-    and only then renamed. So what a store holds is whole and true, and a pack that was
-    interrupted goes on where it was.
+    Each new shard is written to a temporary file, read back, compared with the source as PIL
+    decodes it, and only then renamed. An interrupted pack continues with the first missing shard.
 
     Raises:
-        GenspotError: the folder cannot be listed, its name is not UTF-8, the disk has no room, or
-            what was read back differs from the source.
+        GenspotError: the folder cannot be listed, its name is not UTF-8, the disk has no space,
+            or the packed images differ from the source.
     """
-    index = open_index(folder, generator, classes)
-    store = store_of(folder)
-    for section in index.sections:
-        place = str(store / section.folder)
-        if utf8(place) != place:
-            raise GenspotError(f"{utf8(place)}: a store needs folders with names in UTF-8; rename it")
+    root = os.path.abspath(folder)
+    store = store_folder(root)
+    sources = label_folders(root, generator, classes)
+    packed_folders = [store / os.path.relpath(source.path, root) for source in sources]
+    for packed in packed_folders:
+        if utf8_path(packed) != str(packed):
+            raise GenspotError(
+                f"{utf8_path(packed)}: a store needs folders with names in UTF-8; rename it"
+            )
     store.mkdir(parents=True, exist_ok=True)
-    with FileLock(store / ".lock"):
-        shards = [
-            (shard_file(store / name, first // SHARD), rows.slice(first, SHARD))
-            for name, (_, rows) in index.parts().items()
-            for first in range(0, len(rows), SHARD)
+    entries = load_entries(root, sources)
+    with FileLock(store / ".lock"), ThreadPoolExecutor() as threads:
+        jobs = [
+            [
+                ShardJob(
+                    shard_file(packed, start // SHARD_IMAGES),
+                    entry.paths.slice(start, SHARD_IMAGES).to_pylist(),
+                )
+                for start in range(0, len(entry.paths), SHARD_IMAGES)
+            ]
+            for packed, entry in zip(packed_folders, entries, strict=True)
         ]
-        missing = [shard for shard in shards if not _done(*shard)]
-        known = index_of(folder).parts()
-        # Until a half is whole again, the index must not promise the rows it had.
-        unfinished = {file.parent for file, _ in missing}
-        whole = {name: one for name, one in known.items() if store / name not in unfinished}
-        write_index(store / "index.arrow", index.joined(whole))
-        _announce(store, missing, total=len(index.table))
-        with (
-            tqdm(
-                total=sum(len(rows) for _, rows in missing),
-                desc=f"packing {Path(folder).name}",
-                unit="image",
-                disable=not missing,
-            ) as progress,
-            ThreadPoolExecutor() as threads,
-        ):
-            for file, rows in missing:
-                _write(file, rows["path"].to_pylist(), threads, progress.update)
-        write_index(store / "index.arrow", index.joined(known | index.parts()))
-        _drop_others(store, index, {file for file, _ in shards})
-    log.info("%s holds %d images, verified", store, len(index.table))
+        missing = [[job for job in of_folder if not is_current(job)] for of_folder in jobs]
+        paths = [path for of_folder in missing for job in of_folder for path in job.paths]
+        total = sum(len(entry.paths) for entry in entries)
+        check_space(store, paths, total, threads)
+        with tqdm(
+            total=len(paths), desc=f"packing {Path(root).name}", unit="image", disable=not paths
+        ) as progress:
+            for source, packed, entry, of_folder, to_write in zip(
+                sources, packed_folders, entries, jobs, missing, strict=True
+            ):
+                packed.mkdir(parents=True, exist_ok=True)
+                if to_write:  # a folder without an index is incomplete, and not read
+                    (packed / INDEX_FILE).unlink(missing_ok=True)
+                for job in to_write:
+                    _write_shard(job, threads, progress)
+                write_entry(packed / INDEX_FILE, source.path, entry)
+                _remove_others(packed, {packed / INDEX_FILE, *(job.file for job in of_folder)})
+    log.info("%s holds %d images, verified", store, total)
 
 
-def _drop_others(store: Path, index: Index, shards: set[Path]) -> None:
-    """Remove the files of these halves that hold nothing any more."""
-    for section in index.sections:
-        for file in (store / section.folder).glob("*"):
-            if file not in shards:
-                file.unlink()
+def _remove_others(folder: Path, files: set[Path]) -> None:
+    """Remove what is in `folder` besides `files`: shards of removed images, temporary files."""
+    for file in folder.glob("*"):
+        if file not in files and file.is_file():
+            file.unlink()
 
 
-def _announce(store: Path, missing: list[Part], total: int) -> None:
-    """Say how large it gets before it is begun.
+def check_space(store: Path, paths: list[str], total: int, threads: ThreadPoolExecutor) -> None:
+    """Log how much space the images at `paths` will take in the store, and raise if it is missing.
+
+    The size is estimated from the headers of some of the images.
 
     Raises:
-        GenspotError: the disk has less room than that.
+        GenspotError: the disk has less space than that.
     """
-    count = sum(len(rows) for _, rows in missing)
-    size = sum(_size(rows) for _, rows in missing)
+    sample = paths[:: max(1, len(paths) // HEADERS)]
+    size = sum(threads.map(_decoded_size, sample)) * len(paths) / max(1, len(sample))
     free = shutil.disk_usage(store).free
     log.info(
-        "%s: %d of %d images to pack, %.3f GB; %.1f GB free",
+        "%s: %d of %d images to pack, about %.3f GB; %.1f GB free",
         store,
-        count,
+        len(paths),
         total,
         size / 1e9,
         free / 1e9,
@@ -120,95 +127,99 @@ def _announce(store: Path, missing: list[Part], total: int) -> None:
         )
 
 
-def _size(rows: pa.Table) -> int:
-    """Bytes of the decoded images."""
-    area = pa.compute.multiply(rows["width"].cast(pa.int64()), rows["height"].cast(pa.int64()))
-    return 3 * int(pa.compute.sum(area).as_py() or 0)
+def _decoded_size(path: str) -> int:
+    """Return the number of bytes of a decoded image; 0 if its header cannot be read."""
+    try:
+        with image_io.open_image(path) as image:
+            return 3 * image.width * image.height
+    except Exception:  # reported when the image is packed
+        return 0
 
 
-def _stamp(path: str) -> int:
-    """When `path` changed last, in nanoseconds; 0 where there is no such file."""
+def _mtime_ns(path: str) -> int:
+    """Return the modification time of `path` in nanoseconds; 0 if there is no such file."""
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
 
-def _done(file: Path, rows: pa.Table) -> bool:
-    """Whether `file` holds these images as they are now."""
+def is_current(job: ShardJob) -> bool:
+    """Return whether a shard exists and holds its images as they are now."""
     try:
-        shard = Shard(file).table
+        table = Shard(job.file).table
     except (OSError, KeyError, ValueError, pa.ArrowException):
         return False
-    paths = rows["path"].to_pylist()
-    return shard.schema.equals(SCHEMA, check_metadata=True) and shard.select(
-        ["name", "changed"]
-    ).to_pydict() == {
-        "name": [os.path.basename(path) for path in paths],
-        "changed": [_stamp(path) for path in paths],
-    }
+    return bool(
+        table.schema.equals(SHARD_SCHEMA, check_metadata=True)
+        and table["name"].to_pylist() == [os.path.basename(path) for path in job.paths]
+        and table["mtime_ns"].to_pylist() == [_mtime_ns(path) for path in job.paths]
+    )
 
 
-def _write(
-    file: Path,
-    paths: list[str],
-    threads: ThreadPoolExecutor,
-    advance: Callable[[int], object],
-) -> None:
-    """Pack the images at `paths` into `file`."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-        for first in range(0, len(paths), BATCH):
-            chunk = paths[first : first + BATCH]
-            stamps = [_stamp(path) for path in chunk]  # before they are read
-            writer.write_batch(_batch(chunk, stamps, list(threads.map(_read, chunk))))
-            advance(len(chunk))
-    _verify(partial, paths, threads)
-    partial.replace(file)
+def _write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> None:
+    """Write and verify one shard."""
+    with atomic_write(job.file) as partial:
+        with (
+            pa.OSFile(str(partial), "wb") as sink,
+            pa.ipc.new_file(sink, SHARD_SCHEMA) as writer,
+        ):
+            for start in range(0, len(job.paths), BATCH_IMAGES):
+                paths = job.paths[start : start + BATCH_IMAGES]
+                mtimes = [_mtime_ns(path) for path in paths]  # before the files are read
+                writer.write_batch(_record_batch(paths, mtimes, list(threads.map(_read, paths))))
+                progress.update(len(paths))
+        _verify(partial, job.paths, threads)
 
 
-def _batch(paths: list[str], stamps: list[int], found: list[np.ndarray | str]) -> pa.RecordBatch:
-    shapes = [one.shape if isinstance(one, np.ndarray) else (None, None) for one in found]
+def _record_batch(
+    paths: list[str], mtimes: list[int], images: list[np.ndarray | str]
+) -> pa.RecordBatch:
+    arrays = [image if isinstance(image, np.ndarray) else None for image in images]
     columns = [
         [os.path.basename(path) for path in paths],
-        stamps,
-        [shape[0] for shape in shapes],
-        [shape[1] for shape in shapes],
-        [one.tobytes() if isinstance(one, np.ndarray) else None for one in found],
-        [one if isinstance(one, str) else None for one in found],
+        mtimes,
+        [None if array is None else array.shape[0] for array in arrays],
+        [None if array is None else array.shape[1] for array in arrays],
+        [None if array is None else array.tobytes() for array in arrays],
+        [image if isinstance(image, str) else None for image in images],
     ]
-    arrays = [pa.array(one, field.type) for one, field in zip(columns, SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+    typed = [
+        pa.array(values, field.type) for values, field in zip(columns, SHARD_SCHEMA, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(typed, schema=SHARD_SCHEMA)
 
 
 def _read(path: str) -> np.ndarray | str:
-    """The image at `path`, or why it cannot be read."""
+    """Return the image at `path`, or why it cannot be read."""
     try:
-        return images.read(path)
+        return image_io.read(path)
     except Exception as error:  # a broken file can raise nearly anything
-        return images.reason(error)
+        return image_io.describe_error(error)
 
 
-def _published(path: str) -> np.ndarray | str:
-    """The same by PIL; a few damaged files that PIL refuses are read all the same."""
+def _read_reference(path: str) -> np.ndarray | str:
+    """Return the same as `_read`, but decoded by PIL.
+
+    PIL refuses a few damaged files that are decodable otherwise; those are read again.
+    """
     try:
-        return images.pil_read(path) if os.path.isfile(path) else _read(path)
+        return image_io.read_with_pil(path) if os.path.isfile(path) else _read(path)
     except Exception:
         return _read(path)
 
 
 def _verify(file: Path, paths: list[str], threads: ThreadPoolExecutor) -> None:
-    """Hold what `file` holds against the source.
+    """Raise if the images in `file` differ from their source.
 
     Raises:
-        GenspotError: an image differs.
+        GenspotError: naming the first image that differs.
     """
     shard = Shard(file)
-    for place, expected in enumerate(threads.map(_published, paths)):
-        packed = shard.image(place)
+    for position, expected in enumerate(threads.map(_read_reference, paths)):
+        packed = shard.image(position)
         if type(packed) is not type(expected) or not np.array_equal(packed, expected):
             raise GenspotError(
-                f"{paths[place]}: the packed copy differs from the source; was it written to "
-                "meanwhile? Pack again"
+                f"{paths[position]}: the packed copy differs from the source; was the file "
+                "changed while it was packed? Pack again"
             )

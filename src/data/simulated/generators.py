@@ -1,10 +1,10 @@
 """Simulated generators: small autoencoders whose decoders upsample as real generators do.
 
-A detector of generated images learns what upsampling leaves behind, so an autoencoder that
-reconstructs a real photograph through such a decoder makes fakes to learn from, without any GAN
-(Zhang, Karaman & Chang, "Detecting and simulating artifacts in GAN fake images", WIFS 2019).
-Theirs is trained against a discriminator; these match the photograph's pixels and its
-high-frequency energy instead, which keeps them small and stops sharpness from betraying them.
+A detector of generated images learns the traces of upsampling. An autoencoder that reconstructs a
+photograph through such a decoder therefore produces fakes to train on, without any GAN (Zhang,
+Karaman & Chang, "Detecting and simulating artifacts in GAN fake images", WIFS 2019). Theirs is
+trained against a discriminator. These are trained to match the pixels and the high-frequency
+energy of the photograph instead: they are small, and their sharpness does not give them away.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from genspot.common.errors import GenspotError
 
 WEIGHTS = Path(__file__).with_name("simulators.safetensors")
 
-# The decoder's way of doubling height and width; each is one family of real generators.
+# How the decoder doubles height and width; each stands for a family of real generators.
 UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
 
 
-def _up(kind: str, inputs: int, outputs: int) -> nn.Module:
-    """One doubling of height and width, `inputs` to `outputs` channels."""
+def _upsampler(kind: str, inputs: int, outputs: int) -> nn.Module:
+    """Return a module that doubles height and width, from `inputs` to `outputs` channels."""
     if kind in ("nearest", "bilinear"):  # ProGAN; StyleGAN
         return nn.Sequential(
             nn.Upsample(scale_factor=2, mode=kind), nn.Conv2d(inputs, outputs, 3, padding=1)
         )
     if kind == "deconv4":  # DCGAN: the kernel is a multiple of the stride
         return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-    if kind == "deconv3":  # CycleGAN: it is not, so neighbours overlap unevenly
+    if kind == "deconv3":  # CycleGAN: it is not, so the windows overlap unevenly
         return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
     if kind == "shuffle":  # super-resolution
         return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
@@ -41,14 +41,17 @@ def _up(kind: str, inputs: int, outputs: int) -> nn.Module:
 
 
 class Simulator(nn.Module):
-    """Autoencoder of RGB images in [0, 1], shape N×3×H×W; H and W multiples of 2**stages.
+    """Autoencoder of RGB images, float N×3×H×W in [0, 1]; H and W are multiples of 2**stages.
 
-    A third stage sits inside the two others, so that a trained simulator of two can grow by one,
-    as ProGAN does; three at once hardly train.
+    The third stage lies inside the two others, so that a trained simulator with two stages can
+    grow by one, as ProGAN does. Three stages hardly train from the beginning.
 
     Args:
         upsampling: one of `UPSAMPLERS`.
         stages: how often the encoder halves and the decoder doubles the size (2 or 3).
+
+    Raises:
+        GenspotError: there is no such upsampling or number of stages.
     """
 
     def __init__(self, upsampling: str, stages: int = 2) -> None:
@@ -65,11 +68,11 @@ class Simulator(nn.Module):
         self.inner = nn.Sequential()
         if stages == 3:
             down = nn.Conv2d(64, 192, 3, stride=2, padding=1)
-            self.inner = nn.Sequential(down, nn.LeakyReLU(0.2), _up(upsampling, 192, 64))
+            self.inner = nn.Sequential(down, nn.LeakyReLU(0.2), _upsampler(upsampling, 192, 64))
         self.decode = nn.Sequential(
-            _up(upsampling, 64, 32),
+            _upsampler(upsampling, 64, 32),
             nn.LeakyReLU(0.2),
-            _up(upsampling, 32, 16),
+            _upsampler(upsampling, 32, 16),
             nn.LeakyReLU(0.2),
             nn.Conv2d(16, 3, 1),
         )
@@ -79,8 +82,12 @@ class Simulator(nn.Module):
         return decoded
 
 
-def load(name: str, upsampling: str, stages: int) -> Simulator:
-    """The shipped simulator `name`, ready to run on the CPU in float32."""
+def load_simulator(name: str, upsampling: str, stages: int) -> Simulator:
+    """Return the shipped simulator `name`, in evaluation mode, float32, on the CPU.
+
+    Raises:
+        GenspotError: there are no weights of that name, or they do not fit.
+    """
     prefix = f"{name}."
     weights = {
         key.removeprefix(prefix): value.float()
@@ -93,22 +100,22 @@ def load(name: str, upsampling: str, stages: int) -> Simulator:
     if {key: value.shape for key, value in weights.items()} != {
         key: value.shape for key, value in simulator.state_dict().items()
     }:
-        raise GenspotError(f"{name} is not a simulator of {stages} stages of {upsampling!r}")
+        raise GenspotError(f"{name} is not a simulator with {stages} stages of {upsampling!r}")
     simulator.load_state_dict(weights)
     return simulator.eval()
 
 
 @torch.inference_mode()
 def simulate(simulator: Simulator, images: np.ndarray) -> np.ndarray:
-    """The fakes of real images, `uint8` N×H×W×3 to the same."""
+    """Return the fakes of real images, both `uint8`, N×H×W×3."""
     batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     fakes = simulator(batch).clamp(0, 1).mul(255).round().to(torch.uint8)
     return fakes.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def sharpness(images: torch.Tensor) -> torch.Tensor:
-    """Log energy of the Laplacian of each image, shape N."""
+    """Return the log energy of the Laplacian of each image, N×3×H×W to N."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=images.device)
-    high = functional.conv2d(images.flatten(0, 1).unsqueeze(1), kernel[None, None])
-    energy = high.square().mean((1, 2, 3)).add(1e-6).log()
+    laplacian = functional.conv2d(images.flatten(0, 1).unsqueeze(1), kernel[None, None])
+    energy = laplacian.square().mean((1, 2, 3)).add(1e-6).log()
     return energy.view(images.shape[:2]).mean(1)

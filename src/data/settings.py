@@ -1,0 +1,84 @@
+"""The settings of data sets and of their loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from genspot.common.errors import GenspotError
+from genspot.common.geometry import check_integer
+
+Split = Literal["train", "val", "test", "predict"]
+Classes = list[str] | Literal["any"] | None
+
+# An image side of less than 16 pixels shows no complete period of the simulators' upsampling;
+# fewer images than photographs would leave a photograph out (`data/simulated/build.py`).
+MIN_SIMULATION = {"size": 16, "seed": 0, "train": 7, "val": 1, "test": 3}
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What a detector is trained and validated on: one choice of `data=`."""
+
+    name: str
+    train: str | None  # folder of the training images
+    val: str | None  # folder of the validation images
+    classes: Classes  # class folders; "any": every one there is; None: no class folders
+    num_classes: int | None = None  # train on this many classes, drawn with the seed; None: all
+    simulator: dict[str, Any] | None = None  # name, upsampling and stages, if it is built here
+    format: str = "files"  # "files", or "packed" to read what task=pack wrote
+
+    def __post_init__(self) -> None:
+        if self.format not in ("files", "packed"):
+            raise GenspotError(f"data.format={self.format}: choose files or packed")
+        if self.num_classes is not None:
+            check_integer("data.num_classes", self.num_classes, minimum=1)
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Real images and the fakes of one generator."""
+
+    __test__ = False  # pytest takes classes named Test… for tests
+
+    name: str  # names the metrics: ap/NAME
+    path: str | None  # folder of the images
+    classes: Classes  # see `TrainingSet.classes`
+    simulator: dict[str, Any] | None = None  # upsampling and stages, if the set is built here
+    setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
+
+    @property
+    def choice(self) -> str:
+        """The choice of `generator=` that defines the set."""
+        return self.setting or self.name
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How images are read into batches."""
+
+    batch_size: int  # images of a training step, over all ranks
+    eval_batch_size: int  # images of an evaluation step, per rank
+    workers: int | None  # reading processes per rank; None: one per core, at most 16
+    seed: int  # of the order of the images and of all augmentations
+
+    def __post_init__(self) -> None:
+        check_integer("schedule.batch_size", self.batch_size, minimum=1)
+        check_integer("schedule.eval_batch_size", self.eval_batch_size, minimum=1)
+        if self.workers is not None:
+            check_integer("workers", self.workers, minimum=0)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How large the data sets are that are built here."""
+
+    size: int  # side of the images in pixels
+    seed: int
+    train: int  # numbers of images of each label, real and fake
+    val: int
+    test: int
+
+    def __post_init__(self) -> None:
+        for name, minimum in MIN_SIMULATION.items():
+            check_integer(f"simulation.{name}", getattr(self, name), minimum)
