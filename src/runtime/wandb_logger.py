@@ -23,7 +23,9 @@ from genspot.common.ranks import is_rank_zero
 log = logging.getLogger(__name__)
 
 INIT_TIMEOUT_S = 20.0  # at most, that an unreachable server delays the start of a run
-FINISH_TIMEOUT_S = 60.0  # at most, that a slow or lost server delays its end
+# At most, that a slow or lost server delays its end. A lost one also delays each of the two tables
+# of the results, by W&B's own limit of 20 s.
+FINISH_TIMEOUT_S = 60.0
 RUN_ID_FILE = "wandb_id.txt"
 
 

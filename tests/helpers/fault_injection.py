@@ -1,22 +1,33 @@
-"""A callback with which a training sends itself a signal, once."""
+"""Faults within a run: callbacks and a task that send a signal once, or spoil a weight."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from hydra.utils import get_method
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import CSVLogger
 
+from genspot.data.dataset import ImageDataset
+from helpers.settings import ROOT
+
+PYTHONPATH = str(ROOT / "tests")  # for run.py to find this module
+SAME_FILES = ("scores.parquet", "validation.parquet", "unreadable.csv", "metrics.csv")
+
 
 class SignalOnce(pl.Callback):
-    """Send `name` to this process in batch `batch` of epoch `epoch`, unless `mark` is there.
+    """Send the signal `name` to this process before batch `batch` of epoch `epoch`.
 
-    A batch of -1 is the validation, an epoch of -1 the time before the training.
+    Once: `mark` is a file that exists from then on. A batch of -1 is the validation; an epoch of
+    -1 is the time before the training.
     """
 
     def __init__(self, name: str, epoch: int, batch: int, mark: str) -> None:
@@ -24,32 +35,27 @@ class SignalOnce(pl.Callback):
 
     def setup(self, *_: Any, **__: Any) -> None:
         if self.epoch < 0:
-            self._send()
+            send_once(self.name, self.mark)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *rest: Any) -> None:
         if trainer.current_epoch == self.epoch and rest[-1] == self.batch:
-            self._send()
+            send_once(self.name, self.mark)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.current_epoch == self.epoch and self.batch < 0:  # in validation
-            self._send()
-
-    def _send(self) -> None:
-        if not self.mark.exists():
-            self.mark.touch()
-            os.kill(os.getpid(), getattr(signal, self.name))
+        if trainer.current_epoch == self.epoch and self.batch < 0:
+            send_once(self.name, self.mark)
 
 
-class SlowToClose(CSVLogger):
-    """A logger that waits for a slow server where its run is stopped."""
+class SlowToFinalize(CSVLogger):
+    """A logger that waits for a slow server when its run is stopped."""
 
     def finalize(self, status: str) -> None:
         if status == "failed":
             time.sleep(8)  # longer than Lightning takes to notice that another rank has ended
-            Path(self.save_dir, "closed").touch()
+            Path(self.save_dir, "finalized").touch()
 
 
-class Infinite(pl.Callback):
+class InfiniteWeight(pl.Callback):
     """Make a weight infinite before batch `batch` of epoch `epoch`."""
 
     def __init__(self, epoch: int, batch: int) -> None:
@@ -62,25 +68,65 @@ class Infinite(pl.Callback):
             next(module.parameters()).data[0] = float("inf")
 
 
-def told(cfg: DictConfig) -> None:
-    """A task of genspot.tasks.train that is told once to end, by itself, while it reads an image.
+def send_once(name: str, mark: Path) -> None:
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), getattr(signal, name))
 
-    `task.told` says who is told (rank), by which signal (name), and at which row; its file `mark`
-    is there from then on.
+
+def signal_while_testing(cfg: DictConfig) -> None:
+    """Run the task `task.fault.run`, and send a signal once while a test image is read.
+
+    `task.fault` also has `name`, the signal, and `mark`, a file that exists from then on.
     """
-    from genspot.data.dataset import ImageDataset
-    from genspot.tasks import train as tasks
+    fault, read = cfg.task.fault, ImageDataset.__getitem__
 
-    mine, read = cfg.task.told, ImageDataset.__getitem__
-    mark = Path(mine.mark)
-
-    def reading(dataset: ImageDataset, index: tuple[int, int]) -> object:
-        whole = not dataset.train and dataset.augment is None and len(dataset) > 11  # of the test
-        me = int(os.environ.get("LOCAL_RANK", "0")) == mine.rank
-        if whole and me and index[1] == mine.row and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), getattr(signal, mine.name))
+    def read_and_signal(dataset: ImageDataset, index: tuple[int, int]) -> Any:
+        if not dataset.train and dataset.table.num_rows > 11:  # not the validation set
+            send_once(fault.name, Path(fault.mark))
         return read(dataset, index)
 
-    ImageDataset.__getitem__ = reading  # type: ignore[method-assign, assignment]
-    getattr(tasks, cfg.task.name)(cfg)
+    ImageDataset.__getitem__ = read_and_signal  # type: ignore[method-assign]
+    get_method(fault.run)(cfg)
+
+
+def signal_in_training(name: str, epoch: int, batch: int, folder: Path) -> list[str]:
+    """Return the overrides of a training that sends itself a signal once."""
+    target = "_target_: helpers.fault_injection.SignalOnce"
+    values = f"name: {name}, epoch: {epoch}, batch: {batch}, mark: '{folder}/sent'"
+    return [f"+callbacks.signal={{{target}, {values}}}"]
+
+
+def signal_in_test(task: str, name: str, folder: Path) -> list[str]:
+    """Return the overrides of a run of `task` that sends itself a signal once while it tests."""
+    run = f"run: genspot.tasks.{task}.{task}"
+    fault = f"+task.fault={{{run}, name: {name}, mark: '{folder}/sent'}}"
+    return [f"task={task}", "task.run=helpers.fault_injection.signal_while_testing", fault]
+
+
+def start_training(overrides: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start a run in an interpreter of its own, and wait until it trains or has ended."""
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *overrides],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "] - training " in line:
+            break
+    return process
+
+
+def assert_same_results(folder: Path, expected: Path) -> None:
+    """Compare the results, curves and weights of two trainings to the bit."""
+    for name in SAME_FILES:
+        assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
+    assert (folder / "report.html").is_file()
+    states = [torch.load(run / "last.ckpt", weights_only=True) for run in (folder, expected)]
+    assert states[0]["global_step"] == states[1]["global_step"]
+    for weight, other in zip(*(state["state_dict"].values() for state in states), strict=True):
+        assert torch.equal(weight, other)

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_signals import CODES, told
 
 import conftest
 from conftest import RESNET, ROOT, Run, finished
 from genspot.detector import safe_load as archives
 from test_resume import assert_same_results, signalled
-from test_signals import CODES, told
 
 pytestmark = pytest.mark.slow
 

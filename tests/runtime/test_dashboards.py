@@ -1,0 +1,89 @@
+"""experiments/dashboards.py: a W&B report of the studies, with panels for what runs log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from experiments import dashboards
+
+pytestmark = pytest.mark.usefixtures("isolated_wandb")
+
+
+def sections(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, Any]]:
+    """Return the panel grid below each heading, as the package serialises them."""
+    dashboards.main(["--entity", "me", *arguments])
+    blocks = json.loads(capsys.readouterr().out)["spec"]["blocks"]
+    named = [block for block in blocks if block["type"] in ("heading", "panel-grid")]
+    return {
+        heading["children"][0]["text"]: grid["metadata"]
+        for heading, grid in zip(named[::2], named[1::2], strict=True)
+    }
+
+
+def panels(grid: dict[str, Any]) -> list[dict[str, Any]]:
+    return grid["panelBankSectionConfig"]["panels"]  # type: ignore[no-any-return]
+
+
+def test_report_compares_augmentations_and_class_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    grids = sections(capsys)
+    assert list(grids) == ["Augmentations", "Class counts", "Curves", "Media"]
+    for name, choice, key, value in (
+        ("Augmentations", "aug", "num_classes", 20),
+        ("Class counts", "num_classes", "aug", "blur_jpg_0.5"),
+    ):
+        (runs,) = grids[name]["runSets"]
+        filters = [
+            (one["key"]["name"], one["op"], one["value"]) for one in runs["filters"]["filters"]
+        ]
+        assert filters == [("task", "=", "train"), (key, "=", value), ("model", "=", "resnet50")]
+        assert runs["grouping"] == [{"section": "config", "name": f"{choice}.value"}]
+        charts = [panel["config"] for panel in panels(grids[name])]
+        assert {panel["viewType"] for panel in panels(grids[name])} == {"Bar Chart"}
+        assert {(one["groupBy"], one["groupArea"]) for one in charts} == {
+            (f"{choice}.value", "minmax")
+        }
+        together, mean, *each = [one["metrics"] for one in charts]
+        assert len(together) == len(each) == 13
+        assert mean == ["ap_low/mean", "ap/mean", "ap_high/mean"]
+        assert [metrics[1] for metrics in each] == together
+
+
+def test_report_shows_the_curves_tables_and_pictures_of_a_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The keys are those that `wandb_logger` and `report.dashboard` log."""
+    grids = sections(capsys, "--generators", "san,sitd")
+    curves = [panel["config"]["metrics"] for panel in panels(grids["Curves"])]
+    assert curves == [["train/loss"], ["val/acc"], ["val/ap"]]
+    table, chart, spectra, ranking = panels(grids["Media"])
+    assert "ap_table" in json.dumps(table)
+    assert "pr_table" in json.dumps(chart)
+    assert "spectra/san_real" in spectra["config"]["mediaKeys"]
+    assert "ranking/san" in ranking["config"]["mediaKeys"]
+
+
+def test_miniature_report_compares_all_trainings(capsys: pytest.CaptureFixture[str]) -> None:
+    grids = sections(capsys, "--miniature")
+    for name, grid in grids.items():
+        filters = [one["key"]["name"] for one in grid["runSets"][0]["filters"]["filters"]]
+        assert filters == (["task"] if name in ("Augmentations", "Class counts") else [])
+    metrics = panels(grids["Augmentations"])[0]["config"]["metrics"]
+    assert "ap/sim_nearest" in metrics
+    assert all(name.startswith("ap/sim_") for name in metrics)
+
+
+@pytest.mark.parametrize("key", ["", 40 * "a"], ids=["no key", "refused"])
+def test_report_that_cannot_be_saved_ends_with_one_line(
+    key: str, refusing_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    with pytest.raises(SystemExit) as stopped:
+        dashboards.main(["--entity", "me", "--save"])
+    assert isinstance(stopped.value.code, str)  # printed on stderr, with exit code 1
+    assert stopped.value.code.startswith("dashboards: not saved: ")
+    assert "\n" not in stopped.value.code
