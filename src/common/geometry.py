@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genspot.common.errors import GenspotError
@@ -36,6 +36,22 @@ class Geometry:
     def fixed_size(self) -> bool:
         """Whether all processed images have the same size, so that they fit into one batch."""
         return self.crop is not None or isinstance(self.resize, tuple)
+
+    def with_crop(self, crop: object) -> Geometry:
+        """Return the same with another crop: a side in pixels, "none", or None to keep it.
+
+        Raises:
+            GenspotError: `crop` is something else.
+        """
+        if crop is None:
+            return self
+        if crop == "none":
+            return replace(self, crop=None)
+        if type(crop) is not int or not 1 <= crop <= MAX_SIDE:
+            raise GenspotError(
+                f"crop={crop}: give a number of pixels up to {MAX_SIDE}, or none for whole images"
+            )
+        return replace(self, crop=crop)
 
     def as_dict(self) -> dict[str, Any]:
         """Return resize and crop as plain values."""

@@ -24,7 +24,7 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-@dataclass
+@dataclass(eq=False)
 class ScoreCollector(pl.Callback):
     """Collect the scores of a test or a prediction, from all ranks at its end.
 
@@ -62,11 +62,13 @@ class ScoreCollector(pl.Callback):
 
     # A rank without images skips the loop and all its hooks, but not this one.
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        shares = gather((self.rows, self.logits, self.padded, self.unreadable))
-        self.rows = [row for share in shares for row in share[0]]
-        self.logits = [logit for share in shares for logit in share[1]]
-        self.padded = [flag for share in shares for flag in share[2]]
-        self.unreadable = {row: reason for share in shares for row, reason in share[3].items()}
+        ranks = gather((self.rows, self.logits, self.padded, self.unreadable))
+        self.rows, self.logits, self.padded, self.unreadable = [], [], [], {}
+        for rows, logits, padded, unreadable in ranks:
+            self.rows += rows
+            self.logits += logits
+            self.padded += padded
+            self.unreadable |= unreadable
 
 
 class UnreadableImages(pl.Callback):
@@ -150,8 +152,8 @@ class UnreadableImages(pl.Callback):
     def synchronise(self) -> None:
         """Share between all ranks; a collective, so never within a checkpoint hook."""
         for split, own in self.unreadable.items():
-            for share in gather(own):
-                self.unreadable[split] = self.unreadable[split] | share
+            for unreadable in gather(own):
+                self.unreadable[split] = self.unreadable[split] | unreadable
 
     def state_dict(self) -> dict[str, Any]:
         return {"unreadable": self.unreadable, "saw_readable_batch": self.saw_readable_batch}
@@ -216,7 +218,7 @@ class StopOnNonFinite(pl.Callback):
         """
         if self._is_finite(trainer, module):
             return
-        rows = [row for share in gather(self.rows) for row in share]
+        rows = [row for rows in gather(self.rows) for row in rows]
         place = self.folder / "not_finite.csv"
         if trainer.is_global_zero:
             self.write_rows(rows, place)
@@ -231,5 +233,7 @@ class StopOnNonFinite(pl.Callback):
         if trainer.precision == "16-mixed":
             finite = bool(torch.isfinite(self.loss))
             return trainer.strategy.reduce_boolean_decision(finite, all=True)
-        gradients = [one.grad for one in module.parameters() if one.grad is not None]
+        gradients = [
+            parameter.grad for parameter in module.parameters() if parameter.grad is not None
+        ]
         return bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients)))

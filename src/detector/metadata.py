@@ -58,7 +58,8 @@ class Metadata:
         Raises:
             GenspotError: another version or form; the first fault is named.
         """
-        if not isinstance(values, dict) or values.get("version") != VERSION:
+        version = values.get("version") if isinstance(values, dict) else None
+        if type(version) is not int or version != VERSION:  # it may be a tensor
             raise GenspotError(
                 f"checkpoint={path} was made by another version of genspot, or is none of its "
                 "checkpoints; train it again, or give the network's state dict alone"

@@ -93,8 +93,8 @@ class Detector(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         assert self.make_optimizer is not None, "a detector without an optimizer is not trained"
-        trained = (one for one in self.network.parameters() if one.requires_grad)
-        optimizer = self.make_optimizer(trained)
+        parameters = self.network.parameters()
+        optimizer = self.make_optimizer(value for value in parameters if value.requires_grad)
         if self.make_scheduler is None:
             return optimizer
         total = int(self.trainer.estimated_stepping_batches)

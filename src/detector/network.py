@@ -46,6 +46,7 @@ class DetectorNetwork(nn.Module):
         if trainable == "head":
             self.requires_grad_(False)
             head(self.backbone).requires_grad_(True)
+        self.train()  # Lightning does not call it before the first epoch
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits, float32 of shape N, of `uint8` images N×H×W×3."""
@@ -94,25 +95,33 @@ def build_network(model: ModelSettings) -> DetectorNetwork:
             the model's author can build.
     """
     if model.input is None or model.backbone is None:
-        raise GenspotError(
-            f"model {model.name!r} is a config of its author's own: name the folder that holds "
-            f"model/{model.name}.yaml with --config-dir FOLDER"
-        )
+        raise custom_model_error(model)
     return DetectorNetwork(
         build_input(model.input), build_backbone(model.backbone), model.trainable
     )
 
 
+def custom_model_error(model: ModelSettings) -> GenspotError:
+    """Return the error for a model that only a config of its author's own can build."""
+    return GenspotError(
+        f"model {model.name!r} is a config of its author's own: name the folder that holds "
+        f"model/{model.name}.yaml with --config-dir FOLDER"
+    )
+
+
 def head(backbone: nn.Module) -> nn.Linear:
-    """Return the last linear layer of `backbone`.
+    """Return the last linear layer with one output of `backbone`.
 
     Raises:
         GenspotError: there is none.
     """
-    layers = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
-    if not layers:
-        raise GenspotError("model.trainable=head: the backbone has no linear layer")
-    return layers[-1]
+    linear = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
+    heads = [layer for layer in linear if layer.out_features == 1]
+    if not heads:
+        raise GenspotError(
+            "model.trainable=head: the backbone has no linear layer with one output; choose all"
+        )
+    return heads[-1]
 
 
 def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:

@@ -44,28 +44,6 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
         ) from error
 
 
-def load_state_dict(path: Path, hint: str) -> dict[str, torch.Tensor]:
-    """Return the state dict in the file of initial weights at `path`.
-
-    Args:
-        path: given as model.backbone.weights.
-        hint: what else can be done, for messages.
-
-    Raises:
-        GenspotError: no such file, or no state dict.
-    """
-    setting = "model.backbone.weights"
-    if not path.is_file():
-        raise GenspotError(f"{setting}={path}: no such file; {hint}")
-    state = safe_load(path, setting)
-    tensors = isinstance(state, dict) and all(
-        isinstance(one, torch.Tensor) for one in state.values()
-    )
-    if not tensors:
-        raise GenspotError(f"{setting}={path} is no state dict; {hint}")
-    return dict(state)
-
-
 def find_corruption(path: Path) -> str | None:
     """Return what is wrong with the file, or None; PyTorch does not check.
 

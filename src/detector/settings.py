@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 
 TRAINABLE = ("all", "head")
+MAX_VALUES = 1000  # of all settings of a checkpoint together
 
 
 @dataclass(frozen=True)
@@ -88,26 +89,35 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"\w[\w.+-]{0,99}", value))
 
 
-def not_plain(value: Any, depth: int = 0) -> str | None:
+def not_plain(value: Any) -> str | None:
     """Return why `value` is not made of plain values (text, numbers, lists, dicts), or None.
 
     Interpolations (`${…}`) are not plain: OmegaConf would fill them in, from the environment too.
     """
-    if depth > 10:
-        return "nested too deeply"
+    pending = [value]
+    for _ in range(MAX_VALUES):
+        if not pending:
+            return None
+        part = pending.pop()
+        if fault := _fault_of_scalar(part):
+            return fault
+        if isinstance(part, dict):
+            if not all(isinstance(key, str) and key != "_target_" for key in part):
+                return "a key that is no setting"
+            pending += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple):
+            pending += part
+    return f"more than {MAX_VALUES} values"  # or a list that contains itself
+
+
+def _fault_of_scalar(value: Any) -> str | None:
     if isinstance(value, str):
         plain = "${" not in value and value != "???" and len(value) <= 1000 and value.isprintable()
         return None if plain else f"{safe_repr(value)} is no plain text"
-    if value is None or isinstance(value, bool | float):
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return "a number of more than 64 bits"
+    if value is None or isinstance(value, int | float | dict | list | tuple):
         return None
-    if isinstance(value, int):
-        return None if -(2**63) <= value < 2**63 else "a number of more than 64 bits"
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) and key != "_target_" for key in value):
-            return "a key that is no setting"
-        return next(filter(None, (not_plain(one, depth + 1) for one in value.values())), None)
-    if isinstance(value, Sequence):
-        return next(filter(None, (not_plain(one, depth + 1) for one in value)), None)
     return f"a {type(value).__name__} is no plain value"
 
 

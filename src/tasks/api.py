@@ -115,13 +115,7 @@ def load_detector(
     model = loaded.metadata.model.without_initial_weights()
     network = build_network(model)
     loaded.load_into(network, model.name)
-    geometry = model.test
-    if crop is not None:
-        if crop != "none" and type(crop) is not int:
-            raise GenspotError(f"crop={crop}: give a number of pixels, or none for whole images")
-        side = None if crop == "none" else int(crop)
-        geometry = Geometry(model.test.resize, side, setting="crop")
-    return LoadedDetector(network, loaded.metadata, geometry, device)
+    return LoadedDetector(network, loaded.metadata, model.test.with_crop(crop), device)
 
 
 def _as_array(image: ImageInput) -> np.ndarray:

@@ -17,7 +17,12 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.data.datamodule import ImageDataModule
-from genspot.detector.network import DetectorNetwork, build_backbone, build_input
+from genspot.detector.network import (
+    DetectorNetwork,
+    build_backbone,
+    build_input,
+    custom_model_error,
+)
 from genspot.detector.precision import check_processes
 from genspot.detector.settings import ModelSettings
 from genspot.tasks.config import DataSettings, TrainerSettings
@@ -41,8 +46,11 @@ def make_network(
         ("input", model.input, build_input),
         ("backbone", model.backbone, build_backbone),
     ):
-        node = model_node[name]
-        parts[name] = build(settings) if settings else instantiate(node, _convert_="all")
+        if settings is None and "_target_" not in model_node[name]:
+            raise custom_model_error(model)
+        parts[name] = (
+            build(settings) if settings else instantiate(model_node[name], _convert_="all")
+        )
     return DetectorNetwork(**parts, trainable=model.trainable, channels_last=channels_last)
 
 

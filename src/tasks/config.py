@@ -111,7 +111,10 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
     values: Any = OmegaConf.to_container(cfg.model, resolve=True)
     values.pop("arch", None)  # an abbreviation in timm.yaml, which backbone.arch refers to
     for part in ("input", "backbone"):
-        if "_target_" in values[part]:
+        node = values.get(part)
+        if not isinstance(node, dict):
+            raise GenspotError(f"model.{part}={node}: give its name and its settings")
+        if "_target_" in node:
             values[part] = None
     return ModelSettings.from_dict(values)
 
@@ -147,12 +150,7 @@ def test_geometry(cfg: DictConfig, model: ModelSettings) -> Geometry:
     Raises:
         GenspotError: `crop` is neither a number of pixels nor "none".
     """
-    if cfg.crop is None:
-        return model.test
-    crop = None if cfg.crop == "none" else cfg.crop
-    if crop is not None and (type(crop) is not int or crop < 1):
-        raise GenspotError(f"crop={crop}: give a number of pixels, or none for whole images")
-    return Geometry(model.test.resize, crop, setting="crop")
+    return model.test.with_crop(cfg.crop)
 
 
 def data_settings(cfg: DictConfig, model: ModelSettings) -> DataSettings:

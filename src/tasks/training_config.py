@@ -42,7 +42,8 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
             raise GenspotError(
                 "trained on folder: name the test set, generator=folder test_set.path=PATH"
             )
-    if metadata.model.backbone is None and "model" not in keys:
+    custom = metadata.model.backbone is None or metadata.model.input is None
+    if custom and "model" not in keys:
         own.append(f"model={metadata.model.name}")  # from the user's own config folder
     return compose("config", [*own, *_search_path(), *typed]) if own else cfg
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones import register_backbone
-from genspot.detector.safe_load import load_state_dict
+from genspot.detector.initial_weights import HINT, load_body, load_state_dict
 
-HINT = "model.backbone.weights=PATH takes a local file, model.backbone.weights=null none"
+HEAD = ("fc.weight", "fc.bias")
 
 
 @register_backbone("resnet")
@@ -35,23 +35,12 @@ def resnet(arch: str, weights: str | None = None) -> nn.Module:
     except ValueError as error:
         raise GenspotError(f"model.backbone.arch={arch}: {error}") from error
     if weights is not None:
-        _load_body(network, arch, weights)
+        state = _imagenet(arch) if weights == "imagenet" else load_state_dict(Path(str(weights)))
+        load_body(network, state, HEAD, f"{weights} for {arch}")
     network.fc = nn.Linear(network.fc.in_features, 1)
     nn.init.normal_(network.fc.weight, 0.0, 0.02)
     nn.init.zeros_(network.fc.bias)
     return cast(nn.Module, network)
-
-
-def _load_body(network: nn.Module, arch: str, weights: str) -> None:
-    """Load `weights` into all layers of `network` but the last, which is about to be replaced."""
-    state = _imagenet(arch) if weights == "imagenet" else load_state_dict(Path(weights), HINT)
-    body = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    for key, value in network.state_dict().items():
-        if key.startswith("fc."):
-            continue
-        if key not in body or body[key].shape != value.shape:
-            raise GenspotError(f"{weights} holds no weights of {arch}: {key} differs; {HINT}")
-    network.load_state_dict(body, strict=False)
 
 
 def _imagenet(arch: str) -> dict[str, Any]:

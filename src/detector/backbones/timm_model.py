@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones import register_backbone
-from genspot.detector.safe_load import load_state_dict
-
-HINT = (
-    "model.backbone.weights=PATH takes a local file, model.backbone.weights=null trains from "
-    "scratch"
-)
+from genspot.detector.initial_weights import HINT, load_body, load_state_dict
 
 
 @register_backbone("timm")
@@ -40,22 +35,14 @@ def timm_model(arch: str, weights: str | None = None) -> nn.Module:
         hint = f"; similar: {', '.join(near)}" if near else ""
         raise GenspotError(f"model.arch={arch}: timm {timm.__version__} has no such model{hint}")
     try:
-        network = timm.create_model(str(arch), pretrained=weights == "pretrained", num_classes=1)
+        network: Any = timm.create_model(
+            str(arch), pretrained=weights == "pretrained", num_classes=1
+        )
     except Exception as error:  # the network, the disk, or no such weights
         reason = " ".join(str(error).split())
         raise GenspotError(f"timm cannot build {arch} ({reason}); {HINT}") from error
-    if weights not in (None, "pretrained"):
-        _load_body(network, arch, str(weights))
+    if weights is not None and weights != "pretrained":
+        head = {id(value) for value in network.get_classifier().parameters()}
+        keys = [key for key, value in network.named_parameters() if id(value) in head]
+        load_body(network, load_state_dict(Path(str(weights))), keys, f"{weights} for {arch}")
     return cast(nn.Module, network)
-
-
-def _load_body(network: nn.Module, arch: str, weights: str) -> None:
-    """Load a local file into all layers of `network` but the last, which stays new."""
-    state = load_state_dict(Path(weights), HINT)
-    head = {id(one) for one in network.get_classifier().parameters()}  # type: ignore[operator]
-    new = {key for key, value in network.named_parameters() if id(value) in head}
-    body = {key: value for key, value in state.items() if key not in new}
-    for key, value in network.state_dict().items():
-        if key not in new and (key not in body or body[key].shape != value.shape):
-            raise GenspotError(f"{weights} holds no weights of {arch}: {key} differs; {HINT}")
-    network.load_state_dict(body, strict=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,14 +30,27 @@ class Pixels(nn.Module):
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         for name, values in (("mean", mean), ("std", std)):
-            if len(values) != 3 or not torch.tensor(values, dtype=torch.float32).isfinite().all():
+            if not _are_three_numbers(values):
                 raise GenspotError(f"model.input.{name}={values}: give one number per channel")
         if min(std) <= 0:
             raise GenspotError(f"model.input.std={std}: each must be above 0")
         # Settings, not weights: a state dict of the published detector has neither.
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1), persistent=False
+        )
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 N×3×H×W of `uint8` pixels N×3×H×W."""
         return (pixels.float() / 255 - self.mean) / self.std
+
+
+def _are_three_numbers(values: object) -> bool:
+    """Return whether `values`, which a foreign file may have given, are three finite numbers."""
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+    )

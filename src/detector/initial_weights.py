@@ -1,0 +1,52 @@
+"""Initial weights of a backbone: all layers but the head, which stays new."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from genspot.common.errors import GenspotError
+from genspot.detector.safe_load import safe_load
+
+SETTING = "model.backbone.weights"
+HINT = f"{SETTING}=PATH takes a local file, {SETTING}=null trains from scratch"
+
+
+def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """Return the state dict in the file of initial weights at `path`.
+
+    Raises:
+        GenspotError: no such file, or no state dict.
+    """
+    if not path.is_file():
+        raise GenspotError(f"{SETTING}={path}: no such file; {HINT}")
+    state = safe_load(path, SETTING)
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise GenspotError(f"{SETTING}={path} is no state dict; {HINT}")
+    return state
+
+
+def load_body(
+    network: nn.Module, state: dict[str, torch.Tensor], head: Collection[str], source: str
+) -> None:
+    """Load `state` into all layers of `network` but the head.
+
+    Args:
+        network: a backbone.
+        state: with its keys; those of the head may have another shape, or be missing.
+        head: keys of the head.
+        source: where `state` is from and what for, for messages.
+
+    Raises:
+        GenspotError: a key is missing, or has another shape.
+    """
+    body = {key: value for key, value in state.items() if key not in head}
+    for key, value in network.state_dict().items():
+        if key not in head and (key not in body or body[key].shape != value.shape):
+            raise GenspotError(f"{source} does not fit: {key} differs; {HINT}")
+    network.load_state_dict(body, strict=False)
