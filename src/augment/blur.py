@@ -52,23 +52,21 @@ def blur(image: np.ndarray, sigma: float, exact: bool = True) -> np.ndarray:
     return _exact_blur(image, sigma) if exact else _opencv_blur(image, sigma)
 
 
-def _scipy_blur(image: np.ndarray, sigma: float) -> np.ndarray:
+def _published_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Apply the published filter: SciPy truncates after each axis if the output is `uint8`."""
-    channels = [
-        gaussian_filter(image[..., channel], sigma, output=np.uint8)
-        for channel in range(image.shape[-1])
-    ]
-    return np.stack(channels, axis=-1)
+    return gaussian_filter(image, (sigma, sigma, 0), output=np.uint8)
 
 
 def _compiled_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Apply the same filter, about four times as fast."""
     from genspot.augment.blur_kernels import gaussian_weights, truncating_blur
 
+    weights = gaussian_weights(sigma)
+    margins = [len(weights) - 1] * 4
+    padded = cv2.copyMakeBorder(np.ascontiguousarray(image), *margins, cv2.BORDER_REFLECT)
     blurred = np.empty(image.shape, np.uint8)
-    # The signature compiled by numba asks for a writable array, though it is only read.
-    source = np.require(image, requirements=["C", "W"])
-    truncating_blur(source, blurred, gaussian_weights(sigma))
+    rows = padded.reshape(len(padded), -1).astype(np.float32)
+    truncating_blur(rows, blurred, weights)
     return blurred
 
 
@@ -82,7 +80,7 @@ def _opencv_blur(image: np.ndarray, sigma: float) -> np.ndarray:
 
 _exact_blur = verified_or_fallback(
     _compiled_blur,
-    _scipy_blur,
+    _published_blur,
     [(image, sigma) for image in sample_images() for sigma in (0.1, 0.4, 1.1, 2.2, 3.0, 12.5)],
     "blur (numba)",
 )

@@ -7,22 +7,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-TRUNCATE = 4.0  # radius of the kernel in standard deviations, as in SciPy
-
 
 def gaussian_weights(sigma: float) -> np.ndarray:
-    """Return the kernel from its centre outwards, computed as in SciPy: float64, radius + 1."""
-    radius = int(TRUNCATE * sigma + 0.5)
+    """Return the float64 kernel from its centre outwards (radius + 1), computed as in SciPy."""
+    radius = int(4 * sigma + 0.5)
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 / (sigma * sigma) * offsets**2)
     return np.ascontiguousarray((kernel / kernel.sum())[radius:])
-
-
-@njit
-def _reflect(index: Any, size: Any) -> Any:
-    """Return the pixel that stands at `index` outside the image: (d c b a | a b c d | d c b a)."""
-    index = index % (2 * size)
-    return index if index < size else 2 * size - 1 - index
 
 
 @njit
@@ -60,51 +51,26 @@ def _correlate(sums: Any, pixels: Any, centre: Any, stride: Any, weights: Any) -
             sums[j] = total + np.float64(a1[j] + b1[j]) * w1
 
 
-@njit
-def _rows_with_margins(image: Any, radius: Any) -> Any:
-    """Return the rows of `image` as flat float32, with `radius` reflected rows at either end."""
-    height, width, channels = image.shape
-    count = width * channels
-    rows = np.empty((height + 2 * radius, count), np.float32)
-    for y in range(len(rows)):
-        source, row = image[_reflect(y - radius, height)].reshape(count), rows[y]
-        for j in range(count):
-            row[j] = np.float32(source[j])
-    return rows.reshape(rows.size)
+@njit("void(float32[:,::1], uint8[:,:,::1], float64[::1])", error_model="numpy", cache=True)
+def truncating_blur(padded: Any, blurred: Any, weights: Any) -> None:
+    """Blur along columns, then rows, truncating after each axis.
 
+    Each row goes through both axes while it is in the cache. The column pass includes the left
+    and right margins, so that the truncated rows have their margins too.
 
-@njit
-def _fill_margins(row: Any, margin: Any, channels: Any) -> None:
-    """Reflect the middle of `row` into the `margin` values at either end."""
-    width = (len(row) - 2 * margin) // channels
-    for x in range(1, margin // channels + 1):
-        left, right = margin - x * channels, margin + (width - 1 + x) * channels
-        left_source = margin + _reflect(-x, width) * channels
-        right_source = margin + _reflect(width - 1 + x, width) * channels
-        for c in range(channels):
-            row[left + c] = row[left_source + c]
-            row[right + c] = row[right_source + c]
-
-
-@njit("void(uint8[:,:,::1], uint8[:,:,::1], float64[::1])", error_model="numpy", cache=True)
-def truncating_blur(image: Any, blurred: Any, weights: Any) -> None:
-    """Blur `image` (H×W×C) into `blurred` along columns, then rows, truncating after each axis.
-
-    Each row goes through both axes while it is in the cache.
+    Args:
+        padded: the image as (H + 2 radius) × (W + 2 radius)·C values, with reflected margins.
+        blurred: H×W×C, the result.
+        weights: see `gaussian_weights`.
     """
-    height, width, channels = image.shape
-    radius, count = len(weights) - 1, width * channels
-    rows, results = _rows_with_margins(image, radius), blurred.reshape(height, count)
-    margin = radius * channels
-    row = np.empty(count + 2 * margin, np.float32)
-    middle = row[margin : margin + count]
-    sums = np.empty(count, np.float64)
+    height, width, channels = blurred.shape
+    radius, count = len(weights) - 1, padded.shape[1]
+    values, results = padded.reshape(padded.size), blurred.reshape(height, width * channels)
+    row, sums = np.empty(count, np.float32), np.empty(count, np.float64)
     for y in range(height):
-        _correlate(sums, rows, (y + radius) * count, count, weights)
+        _correlate(sums, values, (y + radius) * count, count, weights)
         for j in range(count):
-            middle[j] = np.float32(np.int32(sums[j]))
-        _fill_margins(row, margin, channels)
-        _correlate(sums, row, margin, channels, weights)
-        result = results[y]
-        for j in range(count):
-            result[j] = np.int32(sums[j])
+            row[j] = np.float32(np.int32(sums[j]))
+        _correlate(sums[: width * channels], row, radius * channels, channels, weights)
+        for j in range(width * channels):
+            results[y, j] = np.int32(sums[j])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import albumentations
@@ -13,8 +14,6 @@ from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.augment.ranges import as_range
 from genspot.common.errors import GenspotError
-
-MIN_SCALE, MAX_SCALE = 1 / 256, 8.0
 
 
 class Resize(ImageOnlyTransform):
@@ -30,43 +29,40 @@ class Resize(ImageOnlyTransform):
 
     def __init__(self, scale: float, p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.scale, _ = as_range(scale, "scale", MIN_SCALE, MAX_SCALE)
+        self.scale, _ = as_range(scale, "scale", 1 / 256, 8)
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
         height, width = (max(1, round(side * self.scale)) for side in img.shape[:2])
         return np.array(Image.fromarray(img).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def parse_degradation(text: str) -> ImageOnlyTransform:
-    """Return the transform of one degradation, such as "jpeg_75", applied to every image.
-
-    Raises:
-        GenspotError: The kind is unknown, or the strength is outside its range.
-    """
-    kind, _, strength = text.partition("_")
-    try:
-        value = float(strength)
-        if kind == "blur":
-            return Blur(sigma=value, p=1)
-        if kind == "jpeg":
-            return JPEG(quality=value, codecs=["pil"], p=1)
-        if kind == "resize":
-            return Resize(value)
-    except ValueError as error:
-        raise GenspotError(f"degradations={text}: {error}") from error
-    raise GenspotError(f"degradations={text}: write blur_SIGMA, jpeg_QUALITY or resize_SCALE")
+TRANSFORMS: dict[str, Callable[[float], ImageOnlyTransform]] = {
+    "blur": lambda sigma: Blur(sigma, p=1),
+    "jpeg": lambda quality: JPEG(quality, codecs=["pil"], p=1),
+    "resize": Resize,
+}
 
 
 def parse_degradations(degradations: str) -> albumentations.Compose | None:
     """Return the transform of test images before their crop; None for "none".
 
     Args:
-        degradations: joined by + in the order in which they are applied, or "none".
+        degradations: "none", or one or more in the order in which they are applied, such as
+            "blur_1.5+jpeg_75". Each applies to every image.
 
     Raises:
         GenspotError: A degradation is unknown, or its strength is outside its range.
     """
     if degradations == "none":
         return None
-    parts = str(degradations).split("+")  # a number where a user wrote one
-    return albumentations.Compose([parse_degradation(part) for part in parts])
+    transforms = []
+    for text in str(degradations).split("+"):  # YAML gives a number where a user wrote one
+        kind, _, strength = text.partition("_")
+        if kind not in TRANSFORMS:
+            forms = "blur_SIGMA, jpeg_QUALITY or resize_SCALE"
+            raise GenspotError(f"degradations={text}: write {forms}")
+        try:
+            transforms.append(TRANSFORMS[kind](float(strength)))
+        except ValueError as error:
+            raise GenspotError(f"degradations={text}: {error}") from error
+    return albumentations.Compose(transforms)

@@ -16,11 +16,15 @@ from genspot.augment.verified import sample_images, verified_or_fallback
 from genspot.common.errors import GenspotError
 
 
+def _opencv_encode(image: np.ndarray, quality: int) -> np.ndarray:
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+
+
 def _opencv_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Encode and decode `image` (`uint8` RGB) by OpenCV, whose images are BGR."""
-    decoded = cv2.imdecode(_opencv_encode(image, quality), cv2.IMREAD_COLOR)
-    assert decoded is not None, "OpenCV cannot decode what it encoded"
-    return np.ascontiguousarray(decoded[..., ::-1])
+    """Encode and decode `image` (`uint8` RGB) by OpenCV."""
+    decoded: Any = cv2.imdecode(_opencv_encode(image, quality), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(decoded[..., ::-1])  # from BGR
 
 
 def _pil_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -30,17 +34,11 @@ def _pil_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.array(Image.open(buffer))
 
 
-def _opencv_encode(image: np.ndarray, quality: int) -> np.ndarray:
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-
-
 def _fast_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """Encode by OpenCV and decode by simplejpeg, to the same bits as either codec."""
     import simplejpeg
 
-    decoded: np.ndarray = simplejpeg.decode_jpeg(_opencv_encode(image, quality), "RGB")
-    return decoded
+    return np.asarray(simplejpeg.decode_jpeg(_opencv_encode(image, quality), "RGB"))
 
 
 _SAMPLES = [(image, quality) for image in sample_images() for quality in (1, 30, 65, 90, 95, 100)]

@@ -21,14 +21,13 @@ def as_range(
         GenspotError: `value` is neither, or is outside the limits.
     """
     try:
-        if isinstance(value, str):  # would be read digit by digit
-            raise TypeError
-        ends = [float(value)] if isinstance(value, int | float) else [float(end) for end in value]
-    except (TypeError, ValueError):
-        ends = []
-    if len(ends) not in (1, 2) or not low <= ends[0] <= ends[-1] <= high:
+        ends = [value] if isinstance(value, int | float) else list(value)
+        valid = len(ends) in (1, 2) and low <= ends[0] <= ends[-1] <= high
+    except TypeError:
+        valid = False
+    if not valid:
         raise GenspotError(
             f"{name}={value} is neither a number nor a [lowest, highest] pair within "
             f"[{low:g}, {high:g}]"
         )
-    return ends[0], ends[-1]
+    return float(ends[0]), float(ends[-1])

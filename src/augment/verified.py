@@ -37,10 +37,8 @@ def verified_or_fallback(
 def sample_images() -> list[np.ndarray]:
     """Return small `uint8` H×W×3 images of several shapes: noise, a gradient, a sharp edge."""
     rng = np.random.default_rng(0)
-    noise = [
-        rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        for height, width in ((40, 33), (5, 61), (1, 1))
-    ]
+    shapes = ((40, 33, 3), (5, 61, 3), (1, 1, 3))
+    noise = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
     gradient = np.linspace(0, 255, 48 * 40 * 3).astype(np.uint8).reshape(48, 40, 3)
     edge = np.zeros((24, 24, 3), np.uint8)
     edge[:, 12:] = 255
