@@ -1,7 +1,5 @@
 """The error for what a user can correct."""
 
-from __future__ import annotations
-
 
 class GenspotError(ValueError):
     """A mistake that the user can correct.

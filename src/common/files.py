@@ -35,9 +35,5 @@ def write_text(text: str, path: Path) -> None:
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write `content` to `path` as JSON.
-
-    Raises:
-        ValueError: `content` holds NaN or infinity, which JSON has no form for.
-    """
+    """Write `content` to `path` as JSON; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(json.dumps(content, indent=2, allow_nan=False), path)

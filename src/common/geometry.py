@@ -55,16 +55,12 @@ class Geometry:
 
     def as_dict(self) -> dict[str, Any]:
         """Return resize and crop as plain values."""
-        pair = isinstance(self.resize, tuple)
-        return {"resize": list(self.resize) if pair else self.resize, "crop": self.crop}  # type: ignore[arg-type]
+        resize = list(self.resize) if isinstance(self.resize, tuple) else self.resize
+        return {"resize": resize, "crop": self.crop}
 
 
 def check_integer(setting: str, value: object, minimum: int, maximum: int = 2**31) -> None:
-    """Raise if `value` is not an integer from `minimum` to `maximum`.
-
-    Raises:
-        GenspotError: The message names the setting.
-    """
+    """Raise GenspotError, naming `setting`, unless `value` is an integer within the limits."""
     if type(value) is not int or not minimum <= value <= maximum:
         limit = "" if maximum == 2**31 else f", at most {maximum}"
         raise GenspotError(f"{setting}={value}: give a whole number from {minimum} on{limit}")

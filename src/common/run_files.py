@@ -1,7 +1,5 @@
 """The names of the files in a run's folder that several rooms use."""
 
-from __future__ import annotations
-
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
 SCORES = "scores.parquet"

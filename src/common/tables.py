@@ -13,12 +13,11 @@ from genspot.common.files import atomic_write
 
 def decode_dictionaries(table: pa.Table) -> pa.Table:
     """Return `table` with its dictionary-encoded columns as plain text."""
-    return pa.table(
-        {
-            name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-            for name, column in zip(table.column_names, table.columns, strict=True)
-        }
-    )
+    columns = [
+        column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def concat(tables: list[pa.Table]) -> pa.Table:

@@ -130,10 +130,6 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
     if cfg.spectra is not None:
         check_integer("spectra", cfg.spectra, minimum=1)
-    check_integer("bootstrap.replicates", cfg.bootstrap.replicates, minimum=1, maximum=10**7)
-    confidence = cfg.bootstrap.confidence
-    if not isinstance(confidence, float) or not 0 < confidence < 1:
-        raise GenspotError(f"bootstrap.confidence={confidence}: give a number between 0 and 1")
     return TestSettings(
         specs={spec.get("name", key): spec for key, spec in specs.items()},
         crop=test_geometry(cfg, model).crop,
