@@ -111,5 +111,6 @@ def silence_warnings() -> None:
         ".*predict returned None.*",
         ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
         ".*smaller than the logging interval.*",
+        ".*in eval mode at the start of training.*",  # model.trainable=head: on purpose
     ):
         warnings.filterwarnings("ignore", message)

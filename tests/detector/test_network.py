@@ -1,0 +1,121 @@
+"""The network from bytes to logits: independent computations, frozen layers, fused batch norms."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.utils.data import DataLoader
+from torchvision import transforms
+
+from genspot.common.errors import GenspotError
+from genspot.detector.backbones.antialiased import antialiased_resnet50
+from genspot.detector.backbones.resnet import resnet
+from genspot.detector.inputs.pixels import Pixels
+from genspot.detector.metadata import IMAGENET, PUBLISHED
+from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
+from helpers.detectors import make_batch, make_detector, make_model, make_trainer
+
+RESNET18 = {"name": "resnet", "arch": "resnet18"}
+
+
+def noise(count: int, height: int, width: int) -> torch.Tensor:
+    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8)
+
+
+def count_batchnorms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+def make_adapted(backbone: nn.Module) -> DetectorNetwork:
+    """Return a network whose batch norms have seen images."""
+    network = DetectorNetwork(Pixels(**IMAGENET), backbone).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(noise(8, 64, 64))
+    return network.eval()
+
+
+def test_published_network_has_the_bits_of_torchvision() -> None:
+    torch.manual_seed(0)
+    network = build_network(PUBLISHED.model).eval()
+    plain = torchvision.models.resnet50(num_classes=1)
+    plain.load_state_dict(network.backbone.state_dict())
+    normalise = transforms.Normalize(IMAGENET["mean"], IMAGENET["std"])
+    images = noise(3, 70, 64)
+    with torch.inference_mode():
+        expected = plain.eval()(normalise(images.permute(0, 3, 1, 2).contiguous().float() / 255))
+        logits = network(images)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, expected.squeeze(1))
+
+
+def test_network_in_channels_last_gives_the_same_logits() -> None:
+    torch.manual_seed(0)
+    backbone = resnet("resnet18")
+    images = noise(3, 64, 70)
+    with torch.inference_mode():
+        expected = DetectorNetwork(Pixels(**IMAGENET), copy.deepcopy(backbone)).eval()(images)
+        last = DetectorNetwork(Pixels(**IMAGENET), backbone, channels_last=True).eval()
+        torch.testing.assert_close(last(images), expected, atol=1e-5, rtol=0)
+    assert backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 20])
+def test_evaluation_in_chunks_gives_one_logit_per_image(count: int) -> None:
+    network = build_network(make_model(backbone=RESNET18)).eval()
+    images = noise(count, 40, 40)
+    with torch.inference_mode():
+        single = torch.cat([network(image[None]) for image in images])
+        torch.testing.assert_close(network(images), single, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("make", [lambda: resnet("resnet18"), antialiased_resnet50])
+def test_fuse_batchnorm_keeps_the_logits_and_the_network(make: object) -> None:
+    torch.manual_seed(0)
+    network = make_adapted(make())  # type: ignore[operator]
+    before = copy.deepcopy(network.state_dict())
+    fused = fuse_batchnorm(network)
+    assert count_batchnorms(fused) < count_batchnorms(network) / 4
+    with torch.inference_mode():
+        for images in (noise(5, 70, 64), noise(1, 3, 3), noise(1, 1, 90)):
+            torch.testing.assert_close(fused(images), network(images), atol=1e-5, rtol=0)
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_fuse_batchnorm_leaves_what_cannot_be_traced() -> None:
+    class Branching(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.sum((1, 2, 3)) if images.sum() > 0 else images.mean((1, 2, 3))
+
+    network = DetectorNetwork(Pixels(**IMAGENET), Branching())
+    assert fuse_batchnorm(network) is network
+
+
+def test_trainable_head_moves_the_head_alone() -> None:
+    """In Lightning, which does not call `train()` before the first epoch."""
+    detector = make_detector(make_model(backbone=RESNET18, trainable="head"))
+    before = copy.deepcopy(detector.network.state_dict())
+    batches = [make_batch([0, 1, 2, 3], seed=seed, side=32) for seed in range(2)]
+    loaders = [DataLoader(batches, batch_size=None) for _ in range(2)]
+    make_trainer(max_epochs=2).fit(detector, *loaders)
+    after = detector.network.state_dict()
+    moved = {key for key in before if not torch.equal(after[key], before[key])}
+    assert moved == {"backbone.fc.weight", "backbone.fc.bias"}
+    with_gradient = {name for name, value in detector.named_parameters() if value.requires_grad}
+    assert with_gradient == {"network.backbone.fc.weight", "network.backbone.fc.bias"}
+
+
+def test_trainable_head_without_a_linear_layer_is_refused() -> None:
+    layers = nn.Sequential(nn.Linear(3, 2), nn.Conv2d(3, 1, 1))
+    with pytest.raises(GenspotError, match=r"model\.trainable=head: the backbone has no linear"):
+        DetectorNetwork(Pixels(**IMAGENET), layers, trainable="head")
+
+
+@pytest.mark.parametrize("part", ["input", "backbone"])
+def test_model_of_its_authors_own_config_needs_that_config(part: str) -> None:
+    with pytest.raises(GenspotError, match=r"holds model/means\.yaml with --config-dir FOLDER"):
+        build_network(make_model(**{part: None}))
