@@ -1,6 +1,7 @@
 # make run    set up everything and run the main job on the embedded data set
 # make test   set up everything, check style and types, and run the tests
 # make studies  run every study in miniature
+# make docs   build the documentation site into docs/_build/html
 # make ray    install what sweeps on Ray need
 # make bench  measure the input pipeline and the CPU steps (bench-scale, bench-gpu: the others)
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run studies setup test lint test-slow test-browser test-gpu bench bench-scale bench-gpu soak ray lock clean
+.PHONY: run studies setup test lint mypy docs test-slow test-browser test-gpu bench bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -35,7 +36,19 @@ test: setup lint
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory mypy
+
+# A link makes src/ the package genspot for mypy.
+mypy: setup
+	@mkdir -p .mypy_cache/path && ln -sfn ../../src .mypy_cache/path/genspot
 	$(BIN)/mypy
+
+# The group `docs` of pyproject.toml, once; with it the build needs no network.
+docs: setup
+	@$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
+		print(*groups["dependency-groups"]["docs"], sep="\n")' \
+		| $(BIN)/python -m pip install --disable-pip-version-check --quiet -r /dev/stdin
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow

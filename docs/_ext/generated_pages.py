@@ -1,0 +1,168 @@
+"""Pages that are written from the code and the configuration at each build, into _generated/.
+
+- configuration/GROUP.md: the files of a folder of conf/, or of experiments/: the comment at the
+  head of each, and its YAML
+- schema/TYPE.md: the keys of a dictionary of genspot.evaluation.results, included by results.md
+- api/ROOM.md: the public modules of a room, from their docstrings
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import genspot
+from genspot.evaluation import results
+
+DOCS = Path(__file__).resolve().parents[1]
+ROOT = DOCS.parent
+GENERATED = DOCS / "_generated"
+
+GROUPS = {
+    "task": "what a run does",
+    "data": "what a detector is trained on",
+    "generator": "what a detector is tested on",
+    "aug": "how training and validation images are augmented",
+    "model": "the detector and the size of its input",
+    "schedule": "batches, epochs and the optimiser",
+    "callbacks": "checkpoints and when a training ends",
+    "trainer": "the hardware that computes",
+    "logger": "where curves and figures go besides the folder of a run",
+    "experiments": "studies: settings that answer one question",
+}
+ROOMS = {
+    "augment": "Degradations of images, each an albumentations transform.",
+    "data": "From images on disk to batches.",
+    "detector": "What is trained, and what a checkpoint is.",
+    "evaluation": "From scores to figures.",
+    "report": "From figures to pages, tables and pictures.",
+    "runtime": "The life of a run: folder, signals, sweeps, trackers.",
+    "tasks": "What joins the rooms. The only one that knows Hydra.",
+    "common": "What every room may import.",
+}
+SCHEMAS = (
+    "Results",
+    "Measures",
+    "GeneratorMetrics",
+    "MeanMetrics",
+    "PublishedReference",
+    "CalibrationFit",
+    "BootstrapSettings",
+    "TrainedOn",
+)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
+    header = list(header)
+    for cells in (header, ["---"] * len(header), *rows):
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def score_columns() -> Iterator[str]:
+    """Yield the table of the columns of scores.parquet."""
+    rows = [
+        (f"`{name}`", f"`{column.type}`", column.values, column.meaning)
+        for name, column in results.SCORE_COLUMNS.items()
+    ]
+    yield from table(("column", "type", "values", "meaning"), rows)
+
+
+def schema(name: str) -> Iterator[str]:
+    """Yield the table of the keys of one dictionary, without those of `Measures`."""
+    keys = results.describe_keys(getattr(results, name))
+    if name != "Measures":
+        keys = {key: value for key, value in keys.items() if key not in results.MEASURES}
+    rows = [(f"`{key}`", f"`{kind}`", meaning) for key, (kind, meaning) in keys.items()]
+    yield from table(("key", "type", "meaning"), rows)
+
+
+def split_comment(text: str) -> tuple[list[str], str]:
+    """Return the comment at the head of a YAML file, without its signs, and the rest."""
+    lines = text.splitlines()
+    count = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return [line.removeprefix("#").removeprefix(" ") for line in lines[:count]], "\n".join(
+        lines[count:]
+    ).strip()
+
+
+def group_page(group: str, folder: Path) -> Iterator[str]:
+    """Yield the page of a config group."""
+    yield from (f"# {group}: {GROUPS[group]}", "")
+    yield from (
+        f"The files of `{folder.relative_to(ROOT)}/`; each is one choice of `{group}=`.",
+        "",
+    )
+    for file in sorted(folder.glob("*.yaml")):
+        comment, content = split_comment(file.read_text(encoding="utf-8"))
+        yield from (f"## {file.stem}", "")
+        # As it is: studies align their command, cost and expected figure.
+        if comment:
+            yield from ("```text", *comment, "```", "")
+        yield from ("```yaml", content, "```", "")
+
+
+def modules(package: str) -> Iterator[str]:
+    """Yield the names of the modules of `package` and of the packages below it."""
+    path = import_module(package).__path__
+    for module in pkgutil.iter_modules(path, f"{package}."):
+        if module.ispkg:
+            if import_module(module.name).__doc__:
+                yield module.name
+            yield from modules(module.name)
+        else:
+            yield module.name
+
+
+def room_page(room: str) -> Iterator[str]:
+    """Yield the page of a room: its modules and what they define."""
+    yield from (f"# genspot.{room}", "", ROOMS[room], "")
+    for name in modules(f"genspot.{room}"):
+        yield from (f"## {name.removeprefix(f'genspot.{room}.')}", "")
+        yield from ("```{eval-rst}", f".. automodule:: {name}", "```", "")
+
+
+def write(lines: Iterable[str], *place: str) -> None:
+    """Write a page, if it differs from what is there: Sphinx reads changed pages only."""
+    file = GENERATED.joinpath(*place)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(lines) + "\n"
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        file.write_text(text, encoding="utf-8")
+
+
+def generate(app: Sphinx) -> None:
+    """Write all pages.
+
+    Raises:
+        ValueError: a group of conf/ or a room has no description above.
+    """
+    groups = {folder.name for folder in (ROOT / "conf").iterdir() if any(folder.glob("*.yaml"))}
+    rooms = {module.name for module in pkgutil.iter_modules(genspot.__path__) if module.ispkg}
+    for found, described in ((groups | {"experiments"}, GROUPS), (rooms, ROOMS)):
+        if difference := found ^ described.keys():
+            raise ValueError(f"describe in generated_pages.py: {', '.join(sorted(difference))}")
+    for page in GENERATED.glob("*/*.md"):  # of groups and modules that are no more
+        if page.stem not in {*GROUPS, *ROOMS, *SCHEMAS, "score_columns", "config"}:
+            page.unlink()
+    for group in GROUPS:
+        folder = ROOT / "experiments" if group == "experiments" else ROOT / "conf" / group
+        write(group_page(group, folder), "configuration", f"{group}.md")
+    config = (ROOT / "conf" / "config.yaml").read_text(encoding="utf-8").strip()
+    write(["```yaml", config, "```"], "schema", "config.md")
+    for name in SCHEMAS:
+        write(schema(name), "schema", f"{name}.md")
+    write(score_columns(), "schema", "score_columns.md")
+    for room in ROOMS:
+        write(room_page(room), "api", f"{room}.md")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension."""
+    app.connect("builder-inited", generate)
+    app.config.exclude_patterns.append("_generated/schema")  # included by other pages
+    return {"parallel_read_safe": True}
