@@ -97,7 +97,10 @@ def build_network(model: ModelSettings) -> DetectorNetwork:
     if model.input is None or model.backbone is None:
         raise custom_model_error(model)
     return DetectorNetwork(
-        build_input(model.input), build_backbone(model.backbone), model.trainable
+        build_input(model.input),
+        build_backbone(model.backbone),
+        model.trainable,
+        channels_last=True,  # the default of conf/trainer/
     )
 
 

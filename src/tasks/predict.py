@@ -40,7 +40,7 @@ def predict(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model.without_initial_weights()
-    network = make_network(cfg.model, model)
+    network = make_network(cfg.model, model, cfg.trainer.channels_last)
     crop = config.test_geometry(cfg, model).crop
     data = config.without_training_images(config.data_settings(cfg, model), False)
     trainer_settings = config.trainer_settings(cfg)

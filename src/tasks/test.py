@@ -42,7 +42,7 @@ def test(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model.without_initial_weights()
-    network = make_network(cfg.model, model)
+    network = make_network(cfg.model, model, cfg.trainer.channels_last)
     tested = config.test_settings(cfg, model)
     validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)

@@ -121,7 +121,7 @@ def train(cfg: DictConfig) -> None:
         trainer_settings,
         load_checkpoint(_best_checkpoint(trainer, run.folder)),
         metadata,
-        make_network(cfg.model, model.without_initial_weights()),
+        make_network(cfg.model, model.without_initial_weights(), trainer_settings.channels_last),
         datamodule,
         unreadable_in_training=not_read,
     )
