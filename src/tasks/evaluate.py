@@ -99,7 +99,9 @@ def evaluate_checkpoint(
         tested.crop,
         tested.degradations,
     )
-    baseline = _shortcut_scores(datamodule, run.seed) if tested.shortcut_baseline else None
+    baseline = None
+    if tested.shortcut_baseline and "train" in datamodule.tables:  # it learns from training images
+        baseline = _shortcut_scores(datamodule, run.seed)
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
     context |= {
