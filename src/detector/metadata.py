@@ -6,13 +6,13 @@ made of it: it holds names and settings of registered components, and no `_targe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
-from genspot.detector.settings import ModelSettings, is_name, not_plain, safe_repr
+from genspot.detector.settings import ModelSettings, check_keys, is_name, not_plain, safe_repr
 
 VERSION = 2  # of the metadata's form; 1 held Hydra nodes with `_target_`
 
@@ -67,9 +67,11 @@ class Metadata:
         try:
             if fault := not_plain(values):
                 raise GenspotError(fault)
-            fields = {key: value for key, value in values.items() if key != "version"}
-            return cls(**{**fields, "model": ModelSettings.from_dict(fields.get("model"))})
-        except (GenspotError, TypeError) as error:
+            names = [field.name for field in fields(cls)]
+            check_keys("metadata", values, ["version", *names])
+            given = {name: values[name] for name in names}
+            return cls(**given | {"model": ModelSettings.from_dict(values["model"])})
+        except GenspotError as error:
             raise GenspotError(
                 f"checkpoint={path} does not describe itself as genspot's do: "
                 f"{safe_repr(error)}; take the best.ckpt that a training left, or the network's "

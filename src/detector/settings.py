@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,13 +75,31 @@ class ModelSettings:
         Raises:
             GenspotError: `values` has another form.
         """
-        try:
-            geometry = {
-                key: Geometry(**values[key], setting=f"model.{key}") for key in ("train", "test")
-            }
-            return cls(**{**values, **geometry})
-        except (TypeError, KeyError) as error:
-            raise GenspotError(f"model={safe_repr(values)} is incomplete ({error})") from error
+        check_keys("model", values, ["name", "input", "backbone", "train", "test"], ["trainable"])
+        geometry = {}
+        for key in ("train", "test"):
+            check_keys(f"model.{key}", values[key], [], ["resize", "crop"])
+            geometry[key] = Geometry(**values[key], setting=f"model.{key}")
+        return cls(**{**values, **geometry})
+
+
+def check_keys(
+    setting: str, values: Any, required: Sequence[str], optional: Sequence[str] = ()
+) -> None:
+    """Raise if `values` is no dict of the `required` keys and any of the `optional` ones.
+
+    Raises:
+        GenspotError: with the first key that is missing, or that there is no setting for.
+    """
+    names = ", ".join([*required, *optional])
+    if not isinstance(values, dict):
+        raise GenspotError(f"{setting}={safe_repr(values)}: give {names}")
+    for key in required:
+        if key not in values:
+            raise GenspotError(f"{setting}.{key} is missing")
+    for key in values:
+        if key not in (*required, *optional):
+            raise GenspotError(f"{setting}.{safe_repr(key)}: no such setting ({names})")
 
 
 def is_name(value: Any) -> bool:

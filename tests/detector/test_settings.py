@@ -44,9 +44,18 @@ def test_model_settings_survive_a_checkpoint_without_initial_weights() -> None:
     assert model.without_initial_weights().test == Geometry((64, 48), None)
 
 
-@pytest.mark.parametrize("values", [None, [], "resnet50", {}, {"train": None, "test": {}}])
-def test_model_settings_from_another_form_are_refused(values: object) -> None:
-    with pytest.raises(GenspotError, match=r"^model=.* is incomplete"):
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (None, "model=None: give name, input, backbone"),
+        ({"name": "x"}, r"model\.input is missing"),
+        (make_model().as_dict() | {"net": 1}, r"model\.net: no such setting \(name, input"),
+        (make_model().as_dict() | {"train": 5}, r"model\.train=5: give resize, crop"),
+        (make_model().as_dict() | {"test": {"side": 5}}, r"model\.test\.side: no such setting"),
+    ],
+)
+def test_model_settings_of_another_form_are_refused(values: object, expected: str) -> None:
+    with pytest.raises(GenspotError, match=f"^{expected}"):
         ModelSettings.from_dict(values)
 
 
