@@ -9,8 +9,11 @@
 from __future__ import annotations
 
 import pkgutil
+import re
+import textwrap
 from collections.abc import Iterable, Iterator
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -23,16 +26,16 @@ ROOT = DOCS.parent
 GENERATED = DOCS / "_generated"
 
 GROUPS = {
-    "task": "what a run does",
-    "data": "what a detector is trained on",
-    "generator": "what a detector is tested on",
-    "aug": "how training and validation images are augmented",
-    "model": "the detector and the size of its input",
-    "schedule": "batches, epochs and the optimiser",
-    "callbacks": "checkpoints and when a training ends",
-    "trainer": "the hardware that computes",
-    "logger": "where curves and figures go besides the folder of a run",
-    "experiments": "studies: settings that answer one question",
+    "task": "What a run does",
+    "data": "What a detector is trained on",
+    "generator": "What a detector is tested on",
+    "aug": "How training and validation images are augmented",
+    "model": "The detector and the size of its input",
+    "schedule": "Batches, epochs and the optimiser",
+    "callbacks": "Checkpoints and when a training ends",
+    "trainer": "The hardware that computes",
+    "logger": "Where curves and figures go besides the folder of a run",
+    "experiments": "Studies: settings that answer one question",
 }
 ROOMS = {
     "augment": "Degradations of images, each an albumentations transform.",
@@ -90,19 +93,24 @@ def split_comment(text: str) -> tuple[list[str], str]:
     ).strip()
 
 
+def describe(comment: list[str]) -> Iterator[str]:
+    """Yield a comment as Markdown: indented lines (command, cost, …) stay as they are."""
+    for indented, lines in groupby(comment, key=lambda line: line.startswith("  ")):
+        if indented:
+            yield from ("```text", *textwrap.dedent("\n".join(lines)).splitlines(), "```", "")
+        else:
+            yield from (re.sub(r"([\\`*_<>\[\]])", r"\\\1", line) for line in lines)
+            yield ""
+
+
 def group_page(group: str, folder: Path) -> Iterator[str]:
     """Yield the page of a config group."""
-    yield from (f"# {group}: {GROUPS[group]}", "")
-    yield from (
-        f"The files of `{folder.relative_to(ROOT)}/`; each is one choice of `{group}=`.",
-        "",
-    )
+    place = folder.relative_to(ROOT)
+    yield from (f"# {group}", "", f"{GROUPS[group]}.", "")
+    yield from (f"The files of `{place}/`; each is one choice of `{group}=`.", "")
     for file in sorted(folder.glob("*.yaml")):
         comment, content = split_comment(file.read_text(encoding="utf-8"))
-        yield from (f"## {file.stem}", "")
-        # As it is: studies align their command, cost and expected figure.
-        if comment:
-            yield from ("```text", *comment, "```", "")
+        yield from (f"## {file.stem}", "", *describe(comment))
         yield from ("```yaml", content, "```", "")
 
 
