@@ -79,6 +79,18 @@ class ImageDataModule(pl.LightningDataModule):
         self.train_geometry, self.test_geometry = train_geometry, test_geometry
         self.tables: dict[Split, pa.Table] = {}
         self.readers: dict[Split, PackedReader] = {}  # of the splits that are packed
+        self.train_loader: ResumableDataLoader | None = None
+        self.resume_state: dict[str, int] | None = None
+
+    # Lightning restores the state of a loader only if it was made after the checkpoint was read,
+    # and a learning rate schedule that asks for the number of steps has it made before.
+    def state_dict(self) -> dict[str, int]:
+        """Return the position in the training set, for the checkpoint."""
+        return self.train_loader.state_dict() if self.train_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let `train_dataloader` continue at a position in the training set."""
+        self.resume_state = state_dict
 
     def prepare_data(self) -> None:
         """Build the simulated data sets that are missing.
@@ -204,13 +216,16 @@ class ImageDataModule(pl.LightningDataModule):
                 batch_size,
                 len(sampler) * world_size,
             )
-        return ResumableDataLoader(
+        self.train_loader = ResumableDataLoader(
             self._dataset("train", self.train_geometry, self.augment.get("train"), train=True),
             batch_size=per_rank_batch,
             sampler=sampler,
             drop_last=drop_last,
             **loader_options(self.loading.workers),
         )
+        if self.resume_state:
+            self.train_loader.load_state_dict(self.resume_state)
+        return self.train_loader
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images, augmented, each on one rank."""
