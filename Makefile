@@ -22,11 +22,12 @@ studies: setup
 setup: $(READY)
 
 # A half-made environment leaves no mark and is made again.
-$(READY): requirements.lock
+$(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "genspot needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 # One thread for each of several processes: multithreaded ones would wait for one another.
@@ -62,18 +63,18 @@ test-gpu: setup
 # Speed beside the published pipeline and plain PyTorch; results and what was dropped are in
 # benchmarks/README.md.
 bench: setup
-	PYTHONPATH=src $(BIN)/python -m benchmarks.pipeline
-	PYTHONPATH=src $(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.step
 
 bench-scale: setup
-	PYTHONPATH=src $(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.scaling
 
 bench-gpu: setup
-	PYTHONPATH=src $(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.gpu
 
 # Two hours of small trainings and random kills; a line a round goes to soak.csv.
 soak: setup
-	PYTHONPATH=src:tests $(BIN)/python -m benchmarks.soak --minutes 120
+	$(BIN)/python -m benchmarks.soak --minutes 120
 
 # Sweeps on Ray: hydra/launcher=ray. Apart from the others, for it is large. Its launcher asks for an
 # old cloudpickle, for AWS alone, that joblib refuses; so it is installed as it is. Python 3.11 to
@@ -82,10 +83,10 @@ ray: setup
 	$(BIN)/python -m pip install --disable-pip-version-check ray==2.60.0
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps hydra-ray-launcher==1.2.2
 
-# Pin anew what pyproject.toml asks for, for every platform; names and versions, no hosts.
+# Pin what pyproject.toml asks for, for every platform; names and versions, no hosts.
 lock: setup
 	$(BIN)/python -m pip install --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --universal --group dev --no-annotate --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --group dev --extra timm --no-annotate --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.lock
 
 clean:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from genspot.detector.backbones.resnet import resnet
 from PIL import Image
 
 import genspot
@@ -17,11 +18,11 @@ from helpers.tasks import run_task
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bare state dict of a ResNet-50 with random weights."""
-    from genspot.detector.backbones.resnet import resnet
-
     torch.manual_seed(1)
+    network = resnet("resnet50")
+    network.fc.weight.data.mul_(0.01)  # logits of a usual size: at 80, float32 has steps of 1e-5
     file = tmp_path_factory.mktemp("checkpoint") / "resnet50.pth"
-    torch.save(resnet("resnet50").state_dict(), file)
+    torch.save(network.state_dict(), file)
     return file
 
 

@@ -1,0 +1,50 @@
+"""Which runs a report is about, and in which order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from genspot.common.errors import GenspotError
+from genspot.tasks.report import find_runs
+from helpers.runs import read_csv
+from helpers.tasks import run_task
+
+
+def save_metrics(folder: Path, content: object = None) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(content or {}))
+    return folder
+
+
+def test_find_runs_puts_the_plain_run_first_and_sorts_numbers_by_value(tmp_path: Path) -> None:
+    plain, blurred = {"aug": "none"}, {"aug": "blur_0.5"}
+    save_metrics(tmp_path / "blur_1", {"degradations": ["blur_1"], "trained_on": plain})
+    save_metrics(tmp_path / "zero", {"degradations": [], "trained_on": plain})
+    save_metrics(tmp_path / "progan_16cls", {"trained_on": blurred})
+    save_metrics(tmp_path / "progan_2cls", {"trained_on": blurred})
+    names = [folder.name for folder in find_runs([str(tmp_path)])]
+    assert names == ["zero", "progan_2cls", "progan_16cls", "blur_1"]
+
+
+def test_find_runs_looks_in_a_folder_and_one_level_below(tmp_path: Path) -> None:
+    for name in ("sweep/b", "sweep/a", "single", "sweep/deep/er"):
+        save_metrics(tmp_path / name)
+    found = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
+    assert found == [tmp_path / name for name in ("sweep/a", "sweep/b", "single")]
+
+
+@pytest.mark.parametrize("folders", [[], ["empty"], ["nowhere"]])
+def test_find_runs_without_results_is_an_error(folders: list[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GenspotError, match="runs="):
+        find_runs([str(tmp_path / name) for name in folders])
+
+
+def test_report_writes_the_page_and_the_tables(trained: Path, tmp_path: Path) -> None:
+    folder = run_task("task=report", f"runs=[{trained}]", folder=tmp_path / "report")
+    assert len(read_csv(folder / "results.csv")) == 2  # one generator and the mean
+    for name in ("report.html", "results.md", "results.tex"):
+        assert (folder / name).stat().st_size

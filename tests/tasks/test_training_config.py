@@ -1,0 +1,59 @@
+"""A checkpoint is tested with the data, study and model config of its training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from genspot.common.errors import GenspotError
+from genspot.detector.metadata import PUBLISHED, Metadata
+from genspot.tasks.training_config import record, with_training_config
+from helpers.tasks import composed
+
+TRAINED = replace(PUBLISHED, aug="none", seed=3)
+
+
+@pytest.mark.parametrize("study", [None, "num_classes_random"])
+def test_with_training_config_takes_the_generators_of_the_data(
+    study: str | None, tmp_path: Path
+) -> None:
+    metadata = replace(TRAINED, study=study, num_classes=2)
+    with composed("task=test", "checkpoint=x", folder=tmp_path) as cfg:
+        cfg = with_training_config(cfg, metadata)
+        assert (cfg.task.name, cfg.data.name, len(cfg.generator)) == ("test", "progan_20cls", 13)
+        record(cfg, metadata, crop=None)
+    assert (cfg.data.name, cfg.data.num_classes) == ("progan_20cls", 2)
+    assert (cfg.crop, cfg.aug.name, cfg.model.name) == ("none", "none", "resnet50")
+
+
+def test_with_training_config_prefers_the_command_line(tmp_path: Path) -> None:
+    overrides = ["task=test", "data=simulated", "generator=[sitd,san]"]
+    with composed(*overrides, folder=tmp_path) as cfg:
+        cfg = with_training_config(cfg, TRAINED)
+        assert (cfg.data.name, list(cfg.generator)) == ("simulated", ["sitd", "san"])
+
+
+def test_with_training_config_of_a_folder_asks_for_a_test_set(tmp_path: Path) -> None:
+    with (
+        composed("task=test", folder=tmp_path) as cfg,
+        pytest.raises(GenspotError, match=r"test_set\.path=PATH"),
+    ):
+        with_training_config(cfg, replace(TRAINED, data="folder"))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "data"),
+    [
+        (replace(TRAINED, num_classes=2), {"name": "progan_20cls", "num_classes": 2}),
+        (TRAINED, {"name": "progan_20cls"}),
+    ],
+)
+def test_record_of_other_data_keeps_its_name_and_number_of_classes(
+    metadata: Metadata, data: dict[str, object], tmp_path: Path
+) -> None:
+    with composed("task=test", "data=simulated", folder=tmp_path) as cfg:
+        record(cfg, metadata, crop=224)
+        assert OmegaConf.to_container(cfg.data) == data
