@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from genspot.evaluation.results import result_rows
-from genspot.report.columns import CONSOLE_COLUMNS, visible_columns
-from genspot.report.formats import display_name
+from genspot.common.run_files import METRICS, REPORT, SCORES
+from genspot.report.tables import CONSOLE_COLUMNS, result_table
 
 PIPE_WIDTH = 140  # characters; a pipe or a log file has no width of its own
 IMAGE_NOTES = {
@@ -30,7 +29,7 @@ def make_console() -> Console:
 
 def print_results(metrics: Mapping[str, Any], folder: Path) -> None:
     """Print the table of results, its notes, and the paths of the files in `folder`."""
-    heading, rows = result_table(metrics)
+    heading, rows = result_table(metrics, CONSOLE_COLUMNS)
     table = Table(title=metrics["title"], title_justify="left")
     table.add_column(heading[0])
     for name in heading[1:]:
@@ -41,25 +40,10 @@ def print_results(metrics: Mapping[str, Any], folder: Path) -> None:
     console.print(table)
     for note in notes(metrics):
         console.print(note, highlight=False)
-    paths = {
-        "report": folder / "report.html",
-        "scores": folder / "scores.parquet",
-        "metrics": folder / "metrics.json",
-        "checkpoint": metrics["checkpoint"],
-    }
-    for name, path in paths.items():
+    files = ("report", REPORT), ("scores", SCORES), ("metrics", METRICS)
+    paths = {name: str(folder / file) for name, file in files}
+    for name, path in (paths | {"checkpoint": metrics["checkpoint"]}).items():
         console.print(f"{name + ':':12}{path}", highlight=False, soft_wrap=True)
-
-
-def result_table(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows: one row per generator, the mean last, no empty column."""
-    results = result_rows(metrics)
-    columns = visible_columns(CONSOLE_COLUMNS, (figures for _, figures in results))
-    rows = [
-        [display_name(name, figures), *(column.cell(figures) for column in columns)]
-        for name, figures in results
-    ]
-    return ["generator", *(column.heading for column in columns)], rows
 
 
 def notes(metrics: Mapping[str, Any]) -> list[str]:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genspot.evaluation.results import MEASURES, result_rows
-from genspot.report.columns import difference_to_published
-from genspot.report.formats import Figures
-from genspot.report.precision_recall import precision_recall, thin
+from genspot.evaluation.results import MEASURES
+from genspot.report.curves import precision_recall
 from genspot.report.runs import Run
+from genspot.report.tables import difference_to_published
 
 CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
-PICTURE_FOLDERS = ("spectra", "ranking")
 AP_COLUMNS = ("generator", "ap", "ap_low", "ap_high", "published", "difference", "acc", "images")
 PR_COLUMNS = ("generator", "recall", "precision")
 
@@ -43,48 +41,23 @@ class Dashboard:
 
 def dashboard(run: Run) -> Dashboard:
     """Return what a tracker shows of `run`; its pictures must be in its folder."""
-    results = result_rows(run.metrics)
-    intervals = {name: figures["ap_interval"] for name, figures in results}
-    return Dashboard(
-        figures={
-            f"{measure}/{name}": figures[measure]
-            for name, figures in results
-            for measure in MEASURES
-            if figures[measure] is not None
-        },
-        bounds={
-            f"{key}/{name}": bound
-            for name, interval in intervals.items()
-            if interval
-            for key, bound in zip(("ap_low", "ap_high"), interval, strict=True)
-        },
-        ap_table=[_ap_row(name, figures) for name, figures in results],
-        pr_points=[
-            [name, float(recall), float(precision)]
-            for name in run.complete_generators
-            for recall, precision in zip(
-                *thin(precision_recall(run.images[name]), CURVE_POINTS), strict=True
-            )
-        ],
-        pictures={
-            f"{folder}/{file.stem}": file
-            for folder in PICTURE_FOLDERS
-            for file in sorted((run.folder / folder).glob("*.png"))
-        },
-    )
-
-
-def _ap_row(name: str, figures: Figures) -> list[Any]:
-    low, high = figures["ap_interval"] or (None, None)
-    published = (figures.get("published") or {}).get("ap")
-    difference = difference_to_published(figures)
-    return [
-        name,
-        figures["ap"],
-        low,
-        high,
-        published,
-        difference,
-        figures["acc"],
-        figures["images"],
+    figures, bounds, ap_table = {}, {}, []
+    for name, result in run.results.items():
+        figures |= {f"{key}/{name}": result[key] for key in MEASURES if result[key] is not None}
+        low, high = result["ap_interval"] or (None, None)
+        if low is not None:
+            bounds |= {f"ap_low/{name}": low, f"ap_high/{name}": high}
+        row = {**result, "generator": name, "ap_low": low, "ap_high": high}
+        row["published"] = (result.get("published") or {}).get("ap")
+        row["difference"] = difference_to_published(result)
+        ap_table.append([row[column] for column in AP_COLUMNS])
+    pr_points = [
+        [name, float(recall), float(precision)]
+        for name in run.complete_generators
+        for recall, precision in zip(
+            *precision_recall(run.images[name], CURVE_POINTS), strict=True
+        )
     ]
+    files = [*sorted(run.folder.glob("spectra/*.png")), *sorted(run.folder.glob("ranking/*.png"))]
+    pictures = {f"{file.parent.name}/{file.stem}": file for file in files}
+    return Dashboard(figures, bounds, ap_table, pr_points, pictures)

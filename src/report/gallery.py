@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -21,23 +23,14 @@ PAGE_FULL = "omitted to limit the page size"
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of the gallery.
-
-    Attributes:
-        path: of the image.
-        logit: of the image.
-        rank: the place in the ranking in words, such as "most fake".
-        misjudged: whether the logit is on the wrong side of 0.
-        jpeg: the thumbnail, or None if `note` says why there is none.
-        note: empty if there is a thumbnail.
-    """
+    """One picture of the gallery."""
 
     path: str
     logit: float
-    rank: str
-    misjudged: bool
-    jpeg: bytes | None
-    note: str
+    rank: str  # the place in the ranking in words, such as "most fake"
+    misjudged: bool  # whether the logit is on the wrong side of 0
+    jpeg: bytes | None  # the thumbnail, or None if `note` says why there is none
+    note: str  # empty if there is a thumbnail
 
     @property
     def uri(self) -> str | None:
@@ -45,13 +38,12 @@ class Picture:
         return None if self.jpeg is None else data_uri(self.jpeg, "jpeg")
 
 
-@dataclass(frozen=True)
-class GalleryRow:
+class GalleryRow(NamedTuple):
     """The pictures of one class ("real" or "fake") of one generator, the least fake first."""
 
     generator: str
     kind: str
-    count: int  # images of this class, shown or not
+    total: int  # images of this class, shown or not
     pictures: list[Picture]
 
 
@@ -122,13 +114,31 @@ def data_uri(content: bytes, kind: str) -> str:
 
 def spectra(run: Run) -> list[tuple[str, str, str]]:
     """Return generator, class and data: URI of each spectrum in the folder of `run`."""
-    files = [
-        (generator, kind, run.folder / "spectra" / f"{generator}_{kind}.png")
-        for generator in run.metrics["generators"]
-        for kind in ("real", "fake")
-    ]
     return [
         (generator, kind, data_uri(file.read_bytes(), "png"))
-        for generator, kind, file in files
-        if file.is_file()
+        for generator in run.metrics["generators"]
+        for kind in ("real", "fake")
+        if (file := run.folder / "spectra" / f"{generator}_{kind}.png").is_file()
     ]
+
+
+def contact_sheets(run: Run) -> dict[str, bytes]:
+    """Return the gallery of each generator as a PNG sheet, for trackers that show pictures.
+
+    A row of reals is above a row of fakes, each from the least to the most fake. A picture that
+    cannot be shown is grey.
+    """
+    by_generator = itertools.groupby(gallery_rows(run), key=lambda row: row.generator)
+    return {generator: _sheet(list(rows)) for generator, rows in by_generator}
+
+
+def _sheet(rows: list[GalleryRow]) -> bytes:
+    width = max(len(row.pictures) for row in rows)
+    sheet = Image.new("RGB", (width * SIDE, len(rows) * SIDE), "grey")
+    for y, row in enumerate(rows):
+        for x, picture in enumerate(row.pictures):
+            if picture.jpeg is not None:
+                sheet.paste(Image.open(io.BytesIO(picture.jpeg)), (x * SIDE, y * SIDE))
+    content = io.BytesIO()
+    sheet.save(content, "PNG")
+    return content.getvalue()

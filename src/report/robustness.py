@@ -2,68 +2,73 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from genspot.report.runs import CHOICES, Run, figures_of, generator_names
+from genspot.report import figures
+from genspot.report.curves import Panels
+from genspot.report.runs import Run, generator_names
+from genspot.report.tables import format_percent
 
 AXES = {"blur": "blur, σ in pixels", "jpeg": "JPEG quality", "resize": "resize, scale"}
+LEGEND = [(figures.STYLES[0][0], "this generator"), (figures.GREY, "mean of the generators")]
 
 
-@dataclass(frozen=True)
-class DegradationCurve:
-    """AP against the strength of one kind of degradation, from none to the strongest.
+def robustness_sections(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return name, curves and chains of each of `degradation_groups`.
 
-    Attributes:
-        kind: of the degradation, such as "jpeg".
-        axis: what the steps are, with the unit.
-        steps: "none" if the group has an undegraded run, then the values.
-        ap: by generator and "mean", one fraction (or None) per step.
+    The curves are (axis, panels); the chains are the runs with several degradations in sequence:
+    (degradations, mean AP in percent).
     """
-
-    kind: str
-    axis: str
-    steps: list[str]
-    ap: dict[str, list[float | None]]
+    return [
+        {
+            "name": ", ".join(group[0].choices[key] for key in ("data", "aug", "model")),
+            "curves": degradation_curves(group, f"robust{number}"),
+            "chains": [
+                (run.choices["degradations"], format_percent(run.metrics["mean"]["ap"]))
+                for run in group
+                if len(run.metrics["degradations"]) > 1
+            ],
+        }
+        for number, group in enumerate(degradation_groups(runs))
+    ]
 
 
 def degradation_groups(runs: Sequence[Run]) -> list[list[Run]]:
     """Return groups of runs that differ only in their degradations, at least two of these."""
-    groups: dict[tuple[str, ...], list[Run]] = {}
+    groups: dict[object, list[Run]] = {}
     for run in runs:
-        choices = [run.choices[key] for key in CHOICES if key != "degradations"]
-        checkpoint = str(Path(run.metrics["checkpoint"]).absolute())
-        groups.setdefault((*choices, checkpoint), []).append(run)
-    return [group for group in groups.values() if len({_degradations(run) for run in group}) > 1]
+        choices = {**run.choices, "degradations": None}
+        groups.setdefault((*choices.values(), run.checkpoint), []).append(run)
+    return [
+        group
+        for group in groups.values()
+        if len({run.choices["degradations"] for run in group}) > 1
+    ]
 
 
-def degradation_curves(group: Sequence[Run]) -> list[DegradationCurve]:
-    """Return a curve for each kind of degradation that runs of `group` applied alone."""
-    by_degradation = {_degradations(run): run for run in group if len(_degradations(run)) == 1}
-    undegraded = [run for run in group if not _degradations(run)][:1]
-    kinds: dict[str, list[tuple[float, Run]]] = {}
-    for (degradation,), run in by_degradation.items():
-        if match := re.fullmatch(r"([a-z]+)_([0-9.]+)", degradation):
-            kinds.setdefault(match[1], []).append((float(match[2]), run))
-    curves = [_curve(kind, points, undegraded) for kind, points in kinds.items()]
-    return [curve for curve in curves if len(curve.steps) > 1]
+def degradation_curves(group: Sequence[Run], name: str) -> list[tuple[str, Panels]]:
+    """Return axis and panels for each kind of degradation that runs of `group` applied alone.
 
-
-def degradation_chains(group: Sequence[Run]) -> list[Run]:
-    """Return the runs of `group` that applied several degradations in sequence."""
-    return [run for run in group if len(_degradations(run)) > 1]
-
-
-def _curve(kind: str, points: list[tuple[float, Run]], undegraded: list[Run]) -> DegradationCurve:
-    points = sorted(points, key=lambda point: _strength(kind, point[0]))
-    runs = [*undegraded, *(run for _, run in points)]
-    steps = [*["none"] * len(undegraded), *(f"{value:g}" for value, _ in points)]
-    names = [*generator_names(runs), "mean"]
-    ap = {name: [figures_of(run, name).get("ap") for run in runs] for name in names}
-    return DegradationCurve(kind, AXES.get(kind, kind), steps, ap)
+    The ids in the page begin with `name`.
+    """
+    kinds: dict[str, dict[float, Run]] = {}
+    for run in group:
+        match = re.fullmatch(r"([a-z]+)_([0-9.]+)", run.choices["degradations"])
+        if match:
+            kinds.setdefault(match[1], {})[float(match[2])] = run
+    undegraded = [("none", run) for run in group if not run.metrics["degradations"]][:1]
+    curves = []
+    for kind, runs in kinds.items():
+        values = sorted(runs, key=functools.partial(_strength, kind))
+        steps = [*undegraded, *((f"{value:g}", runs[value]) for value in values)]
+        if len(steps) > 1:
+            axis = AXES.get(kind, kind)
+            curves.append((axis, _panels(axis, steps, f"{name}-{kind}")))
+    return curves
 
 
 def _strength(kind: str, value: float) -> float:
@@ -73,5 +78,25 @@ def _strength(kind: str, value: float) -> float:
     return abs(math.log(value)) if kind == "resize" and value > 0 else value
 
 
-def _degradations(run: Run) -> tuple[str, ...]:
-    return tuple(run.metrics["degradations"])
+def _panels(axis: str, steps: Sequence[tuple[str, Run]], name: str) -> Panels:
+    """Return a panel per generator with figures, and one of the mean; `steps` are the x axis."""
+    ticks, runs = zip(*steps, strict=True)
+    lines = {
+        generator: [run.results.get(generator, {}).get("ap") for run in runs]
+        for generator in [*generator_names(runs), "mean"]
+    }
+    aps = [ap for line in lines.values() for ap in line if ap is not None]
+    bottom = min(50, int(10 * min(aps, default=0)) * 10)
+    panels, rows = [], []
+    for number, (generator, line) in enumerate(lines.items()):
+        if all(ap is None for ap in line):
+            continue
+        cells = [format_percent(ap) for ap in line]
+        rows.append([generator, *cells])
+        points = ", ".join(f"{tick} {cell}" for tick, cell in zip(ticks, cells, strict=True))
+        alt = f"AP in percent on {generator} against {axis}: {points}."
+        drawn = [line] if generator == "mean" else [line, lines["mean"]]
+        draw = figures.draw_steps
+        figure = figures.svg(f"{name}-{number}", alt, draw, ticks, drawn, bottom, axis)
+        panels.append((generator, figure))
+    return Panels(panels, LEGEND, ["generator", *ticks], rows)

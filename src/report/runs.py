@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
 from genspot.evaluation.bootstrap import Bootstrap
+from genspot.evaluation.results import result_rows
 from genspot.evaluation.scores import read_scores
-from genspot.report.formats import Figures
 
 CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
 
@@ -24,8 +25,7 @@ REQUIRED_METRICS = {"bootstrap", "checkpoint", "crop", "degradations"}
 REQUIRED_METRICS |= {"generators", "mean", "seed", "trained_on"}
 
 
-@dataclass(frozen=True)
-class GeneratorScores:
+class GeneratorScores(NamedTuple):
     """The scored images of one generator: N paths, labels (0 real, 1 fake) and float64 logits."""
 
     paths: list[str]
@@ -42,25 +42,37 @@ class Run:
         metrics: see `genspot.evaluation.results.Results`.
         config: the composed configuration as YAML.
         scores: the table of scores.
+        label: unique in a report, see `label_runs`.
     """
 
     folder: Path
     metrics: dict[str, Any]
     config: str
     scores: pa.Table
+    label: str = ""
+
+    @property
+    def results(self) -> dict[str, dict[str, Any]]:
+        """The figures by generator, and "mean" at the end."""
+        return dict(result_rows(self.metrics))
 
     @cached_property
     def images(self) -> dict[str, GeneratorScores]:
         """The scored images by generator, in the order of the table of scores."""
-        generators = np.asarray(self.scores["generator"].cast(pa.string()).to_pylist(), object)
-        paths = np.asarray(self.scores["path"].to_pylist(), object)
-        labels = self.scores["label"].to_numpy().astype(np.int64)
-        logits = self.scores["logit"].to_numpy().astype(np.float64)
         return {
-            name: GeneratorScores(list(paths[mask]), labels[mask], logits[mask])
+            name: GeneratorScores(
+                part["path"].to_pylist(),
+                part["label"].to_numpy().astype(np.int64),
+                part["logit"].to_numpy().astype(np.float64),
+            )
             for name in self.metrics["generators"]
-            for mask in [generators == name]
+            for part in [self.scores.filter(pc.field("generator") == name)]
         }
+
+    @cached_property
+    def image_paths(self) -> frozenset[tuple[str, frozenset[str]]]:
+        """The generators, each with the paths of its images: equal if runs scored the same."""
+        return frozenset((name, frozenset(images.paths)) for name, images in self.images.items())
 
     @property
     def complete_generators(self) -> list[str]:
@@ -72,15 +84,26 @@ class Run:
     def choices(self) -> dict[str, str]:
         """The readable value of each of `CHOICES`."""
         trained, crop = self.metrics["trained_on"], self.metrics["crop"]
-        seed = trained.get("seed")
+        seed = self.metrics["seed"] if self.training_seed is None else self.training_seed
         return {
             "data": training_set_name(trained),
             "aug": trained.get("aug") or "augmentation unknown",
             "model": str(trained["model"]["name"]),
             "crop": "whole images" if crop is None else f"crop {crop}",
-            "seed": f"seed {self.metrics['seed'] if seed is None else seed}",
+            "seed": f"seed {seed}",
             "degradations": " then ".join(self.metrics["degradations"] or ["undegraded"]),
         }
+
+    @property
+    def training_seed(self) -> int | None:
+        """The seed of the training; None for published checkpoints, which do not name it."""
+        seed: int | None = self.metrics["trained_on"].get("seed")
+        return seed
+
+    @property
+    def checkpoint(self) -> Path:
+        """The absolute path of the tested checkpoint."""
+        return Path(self.metrics["checkpoint"]).absolute()
 
     @property
     def bootstrap(self) -> Bootstrap:
@@ -92,11 +115,6 @@ class Run:
     def real_sets(self) -> dict[str, str]:
         """Generator → the set that its real images come from, where generators share one."""
         return dict(self.metrics.get("real_sets") or {})
-
-    @property
-    def trained_here(self) -> bool:
-        """Whether this run trained the checkpoint that it tested."""
-        return Path(self.metrics["checkpoint"]).parent.name == self.folder.name
 
 
 def training_set_name(trained_on: Mapping[str, Any]) -> str:
@@ -116,19 +134,15 @@ def read_run(folder: Path) -> Run:
     try:
         metrics = json.loads((folder / run_files.METRICS).read_text(encoding="utf-8"))
         config = (folder / run_files.CONFIG).read_text(encoding="utf-8")
+        if missing := REQUIRED_METRICS.difference(metrics if isinstance(metrics, dict) else ()):
+            raise ValueError(f"{run_files.METRICS} has no {min(missing)}")
     except FileNotFoundError as error:
         raise GenspotError(
             f"{error.filename} does not exist; name folders of finished runs"
         ) from error
     except (OSError, ValueError) as error:
         raise GenspotError(f"{folder} cannot be reported: {error}; repeat the run") from error
-    keys = metrics.keys() if isinstance(metrics, dict) else set()
-    if missing := sorted(REQUIRED_METRICS - keys):
-        raise GenspotError(
-            f"{folder} cannot be reported: {run_files.METRICS} has no {missing[0]}; repeat the run"
-        )
-    scores = read_scores(folder)
-    return Run(folder, metrics, config, scores)
+    return Run(folder, metrics, config, read_scores(folder))
 
 
 def varying_choices(runs: Sequence[Run]) -> list[str]:
@@ -136,21 +150,23 @@ def varying_choices(runs: Sequence[Run]) -> list[str]:
     return [key for key in CHOICES if len({run.choices[key] for run in runs}) > 1]
 
 
-def run_labels(runs: Sequence[Run]) -> list[str]:
-    """Return a short, unique label of each run: the choices in which the runs differ.
+def label_runs(runs: Sequence[Run]) -> list[Run]:
+    """Return `runs` with short, unique labels: the choices in which they differ.
 
-    Where these are not unique, the folder or checkpoint is added, and finally a number.
+    Where these are not unique, the folder or checkpoint is added, and finally a number. The label
+    of a single run is the name of its folder.
     """
     if len(runs) == 1:
-        return [runs[0].folder.name]
+        return [replace(runs[0], label=runs[0].folder.name)]
     keys = varying_choices(runs)
-    parts = [[run.choices[key] for key in keys] for run in runs]
-    if len(set(map(tuple, parts))) < len(runs):
-        parts = [[*part, _source(run)] for part, run in zip(parts, runs, strict=True)]
-    return numbered_if_equal([", ".join(part) for part in parts])
+    parts = [tuple(run.choices[key] for key in keys) for run in runs]
+    if len(set(parts)) < len(runs):
+        parts = [(*part, _source(run)) for part, run in zip(parts, runs, strict=True)]
+    labels = number_if_equal([", ".join(part) for part in parts])
+    return [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
 
 
-def numbered_if_equal(labels: list[str]) -> list[str]:
+def number_if_equal(labels: list[str]) -> list[str]:
     """Return `labels`, with a number after each if two of them are equal."""
     if len(set(labels)) == len(labels):
         return labels
@@ -158,26 +174,11 @@ def numbered_if_equal(labels: list[str]) -> list[str]:
 
 
 def _source(run: Run) -> str:
-    """Return the folder of a training, or the checkpoint of a test."""
-    checkpoint = Path(run.metrics["checkpoint"])
-    return run.folder.name if run.trained_here else f"{checkpoint.parent.name}/{checkpoint.name}"
+    """Return the folder of a run that trained its checkpoint, or else the checkpoint."""
+    folder = Path(run.metrics["checkpoint"]).parent.name
+    return folder if folder == run.folder.name else f"{folder}/{run.checkpoint.name}"
 
 
 def generator_names(runs: Sequence[Run]) -> list[str]:
     """Return the generators of all runs, in the order of their first appearance."""
     return list(dict.fromkeys(name for run in runs for name in run.metrics["generators"]))
-
-
-def figures_of(run: Run, generator: str) -> Figures:
-    """Return the figures of one generator or of "mean"; empty if the run did not test on it."""
-    if generator == "mean":
-        return run.metrics["mean"]
-    return run.metrics["generators"].get(generator, {})
-
-
-def same_images(run: Run, other: Run) -> bool:
-    """Return whether two runs scored the same images of the same generators."""
-    return run.images.keys() == other.images.keys() and all(
-        sorted(images.paths) == sorted(other.images[name].paths)
-        for name, images in run.images.items()
-    )

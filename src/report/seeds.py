@@ -10,7 +10,7 @@ from typing import Any
 
 from genspot.evaluation.bootstrap import ap_over_seeds
 from genspot.evaluation.results import result_rows
-from genspot.report.runs import Run, numbered_if_equal, same_images, varying_choices
+from genspot.report.runs import Run, number_if_equal, varying_choices
 
 CAPTION = (
     "AP over the trainings that differ only in their seed, in percent, with intervals: each "
@@ -21,28 +21,18 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """The trainings that share every choice but the seed.
+    """The trainings that share every choice but the seed."""
 
-    Attributes:
-        choice: what distinguishes the group from the other runs of the report.
-        runs: one per training, in the order of their seeds.
-        results: by generator (with images of both classes) and "mean": "ap" and "ap_interval" as
-            fractions, and "images".
-    """
-
-    choice: str
-    runs: list[Run]
+    choice: str  # what distinguishes the group from the other runs of the report
+    runs: list[Run]  # one per training, in the order of their seeds
+    # By generator (with images of both classes) and "mean": "ap" and "ap_interval" as fractions,
+    # and "images".
     results: dict[str, dict[str, Any]]
 
     @property
     def label(self) -> str:
         """The choice and the number of trainings."""
         return f"{self.choice} over {len(self.runs)} seeds"
-
-    @property
-    def seeds(self) -> str:
-        """The seeds of the trainings, separated by spaces."""
-        return " ".join(str(_seed(run)) for run in self.runs)
 
 
 def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
@@ -52,7 +42,7 @@ def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
     choices = [", ".join(group[0].choices[key] for key in keys) for group in groups]
     return [
         SeedGroup(choice, group, _results(group))
-        for choice, group in zip(numbered_if_equal(choices), groups, strict=True)
+        for choice, group in zip(number_if_equal(choices), groups, strict=True)
     ]
 
 
@@ -63,38 +53,21 @@ def seed_groups(runs: Sequence[Run]) -> list[list[Run]]:
     one seed must differ in a setting that metrics.json does not hold, such as the learning rate;
     runs like these form no group.
     """
-    groups_by_choice: dict[str, list[list[Run]]] = {}
+    groups: dict[object, dict[Path, Run]] = {}
     for run in runs:
-        if _seed(run) is None or not run.complete_generators:
-            continue
-        groups = groups_by_choice.setdefault(_all_but_seed(run), [])
-        group = next((group for group in groups if same_images(group[0], run)), None)
-        if group is None:
-            groups.append([run])
-        elif all(_checkpoint(run) != _checkpoint(other) for other in group):
-            group.append(run)
+        if run.training_seed is not None and run.complete_generators:
+            groups.setdefault(_all_but_seed(run), {}).setdefault(run.checkpoint, run)
     return [
-        sorted(group, key=lambda run: _seed(run) or 0)
-        for groups in groups_by_choice.values()
-        for group in groups
-        if 1 < len(group) == len({_seed(run) for run in group})
+        sorted(group.values(), key=lambda run: run.training_seed or 0)
+        for group in groups.values()
+        if 1 < len(group) == len({run.training_seed for run in group.values()})
     ]
 
 
-def _seed(run: Run) -> int | None:
-    """Return the seed of the training; None for published checkpoints, which do not name it."""
-    seed: int | None = run.metrics["trained_on"].get("seed")
-    return seed
-
-
-def _all_but_seed(run: Run) -> str:
+def _all_but_seed(run: Run) -> object:
     trained_on = {key: value for key, value in run.metrics["trained_on"].items() if key != "seed"}
-    choices = [trained_on, run.choices["crop"], run.choices["degradations"]]
-    return json.dumps(choices, sort_keys=True)
-
-
-def _checkpoint(run: Run) -> Path:
-    return Path(run.metrics["checkpoint"]).absolute()
+    settings = json.dumps(trained_on, sort_keys=True)
+    return settings, run.choices["crop"], run.choices["degradations"], run.image_paths
 
 
 def _results(group: Sequence[Run]) -> dict[str, dict[str, Any]]:

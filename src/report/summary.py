@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genspot.report.formats import Figures, format_interval, format_percent
-from genspot.report.runs import Run, run_labels, varying_choices
+from genspot.report.runs import Run, varying_choices
+from genspot.report.tables import Figures, format_interval, format_percent
 
 MAX_NAMED = 3  # generators that a sentence names
 MIN_GAP = 0.05  # of the accuracy at 0.5 to that at the best threshold; a smaller one gets no note
@@ -34,31 +34,27 @@ def headline(runs: Sequence[Run]) -> str:
 
 
 def _headline_of_several(runs: Sequence[Run]) -> str:
-    ranked = [
-        (run.metrics["mean"]["ap"], label, run)
-        for run, label in zip(runs, run_labels(runs), strict=True)
-        if run.metrics["mean"]["ap"] is not None
-    ]
-    if not ranked:
+    scored = [run for run in runs if run.metrics["mean"]["ap"] is not None]
+    if not scored:
         return f"None of the {len(runs)} runs has an AP."
-    if len({frozenset(run.complete_generators) for _, _, run in ranked}) > 1:
+    if len({frozenset(run.complete_generators) for run in scored}) > 1:
         return (
             f"{len(runs)} runs, not all tested on the same generators: "
             "their means are not comparable."
         )
-    best, worst = (choose(ranked, key=lambda entry: entry[0]) for choose in (max, min))
+    best, worst = (pick(scored, key=lambda run: run.metrics["mean"]["ap"]) for pick in (max, min))
     keys = " and ".join(", ".join(varying_choices(runs)).rsplit(", ", 1))
     differ = f" that differ in {keys}" if keys else ""
     return (
-        f"Of {len(runs)} runs{differ}, the highest mean AP is {_mean(best[2])} ({best[1]}), "
-        f"the lowest {_mean(worst[2])} ({worst[1]})."
+        f"Of {len(runs)} runs{differ}, the highest mean AP is {_mean_ap(best)}, "
+        f"the lowest {_mean_ap(worst)}."
     )
 
 
-def _mean(run: Run) -> str:
+def _mean_ap(run: Run) -> str:
     mean = run.metrics["mean"]
     interval = f" [{format_interval(mean)}]" if mean["ap_interval"] else ""
-    return f"{format_percent(mean['ap'])}%{interval}"
+    return f"{format_percent(mean['ap'])}%{interval} ({run.label})"
 
 
 def ap_accuracy_gap_note(run: Run) -> str | None:

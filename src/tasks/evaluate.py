@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from genspot.detector.precision import exact_float32
 from genspot.evaluation import baselines, calibration, metrics, published
 from genspot.evaluation.scores import score_table, unreadable_table, write_validation
 from genspot.report.console import print_results
-from genspot.report.contact_sheets import contact_sheets
+from genspot.report.gallery import contact_sheets
 from genspot.report.page import render_report
 from genspot.report.runs import Run, training_set_name
 from genspot.runtime.provenance import commit, versions
@@ -89,7 +88,9 @@ def evaluate_checkpoint(
         side = tested.crop or metadata.model.train.crop or 0  # training has a crop
         write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)
     fit = None if validation is None else calibration.fit(validation)
-    results = _figures(tested, scores, fit)
+    results: dict[str, Any] = dict(
+        metrics.evaluate(scores, list(tested.specs), tested.bootstrap, _real_sets(tested), fit)
+    )
     published.annotate(
         results,
         tested.specs,
@@ -106,7 +107,7 @@ def evaluate_checkpoint(
     context = _context(run, tested, checkpoint, metadata)
     context |= {
         "unreadable_in_training": sum(map(len, unreadable_in_training)),
-        "fit": None if fit is None else asdict(fit),
+        "fit": fit,
     }
     finished = Run(run.folder, context | results, run.config_text, scores)
     write_json(finished.metrics, run.folder / METRICS)
@@ -126,14 +127,6 @@ def write_report(run: Run, title: str) -> None:
 
 def _scores(samples: pa.Table, collector: ScoreCollector) -> pa.Table:
     return score_table(samples, collector.rows, collector.logits, collector.padded)
-
-
-def _figures(
-    tested: TestSettings, scores: pa.Table, fit: calibration.Fit | None
-) -> dict[str, Any]:
-    return dict(
-        metrics.evaluate(scores, list(tested.specs), tested.bootstrap, _real_sets(tested), fit)
-    )
 
 
 def _real_sets(tested: TestSettings) -> dict[str, str]:

@@ -11,8 +11,8 @@ import pyarrow as pa
 from sklearn.metrics import average_precision_score
 
 from genspot.common.tables import write_parquet
-from genspot.report.columns import EXPORTED_MEASURES
 from genspot.report.runs import Run
+from genspot.report.tables import EXPORTED_MEASURES
 from helpers.images import save_image
 
 GENERATORS = ("sim_nearest", "a<b&c", "größe_$5%", "|pipe|*x*", "empty", "only_fakes")

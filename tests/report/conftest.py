@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from genspot.report.page import render_report
-from genspot.report.runs import Run
+from genspot.report.runs import Run, label_runs
 from helpers.report_runs import SCRIPT, make_run, make_trainings
 
 AUGS = ("none", "blur_jpg_0.5", "größer & <besser>")
@@ -37,7 +37,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Report:
     (folder / "spectra").mkdir(parents=True)
     for kind in ("real", "fake"):
         Image.new("L", (32, 32), 99).save(folder / "spectra" / f"sim_nearest_{kind}.png")
-    return Report([run], render_report([run], f"A <title> & {SCRIPT}"))
+    return Report(label_runs([run]), render_report([run], f"A <title> & {SCRIPT}"))
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def ablation(tmp_path_factory: pytest.TempPathFactory) -> Report:
         )
         for number, degradations in enumerate(degraded)
     ]
-    return Report(runs, render_report(runs, "Seven runs"))
+    return Report(label_runs(runs), render_report(runs, "Seven runs"))
 
 
 @pytest.fixture(scope="session")
@@ -76,4 +76,4 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Report:
     ]
     about = {"trained_on": {"aug": "blur_0.5"}, "real_sets": REAL_SETS}
     runs += make_trainings(folder / "blur", (7,), **about)
-    return Report(runs, render_report(runs, "Seven trainings"))
+    return Report(label_runs(runs), render_report(runs, "Seven trainings"))

@@ -9,8 +9,10 @@ from helpers.report_runs import GENERATORS, make_run, results_of
 def test_differences_hold_the_ap_difference_and_a_paired_interval(ablation) -> None:
     first, second = ablation.runs[:2]
     (difference,) = differences([first, second])
-    assert difference.paired
-    for name, (cell, excludes_zero) in zip(["mean", *GENERATORS], difference.cells, strict=True):
+    assert difference["paired"]
+    for name, (cell, excludes_zero) in zip(
+        ["mean", *GENERATORS], difference["cells"], strict=True
+    ):
         aps = [results_of(run)[name]["ap"] for run in (first, second)]
         if None in aps:
             assert (cell, excludes_zero) == ("–", False)
@@ -24,6 +26,6 @@ def test_differences_hold_the_ap_difference_and_a_paired_interval(ablation) -> N
 def test_differences_of_means_need_the_same_generators(tmp_path) -> None:
     runs = [make_run(tmp_path / str(count), generators=GENERATORS[:count]) for count in (2, 1)]
     (difference,) = differences(runs)
-    assert not difference.paired
-    assert difference.cells[0] == ("–", False)
-    assert difference.cells[1][0] != "–"
+    assert not difference["paired"]
+    assert difference["cells"][0] == ("–", False)
+    assert difference["cells"][1][0] != "–"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from genspot.report.console import make_console, notes, result_table
+from genspot.report.console import make_console, notes
+from genspot.report.tables import CONSOLE_COLUMNS, result_table
 from helpers.report_runs import make_run, percent, results_of
 
 
@@ -11,7 +12,7 @@ def test_make_console_prints_text_literally(capsys) -> None:
 
 def test_result_table_holds_the_figures_and_no_empty_column(single) -> None:
     (run,) = single.runs
-    heading, rows = result_table(run.metrics)
+    heading, rows = result_table(run.metrics, CONSOLE_COLUMNS)
     assert "published accuracy" not in heading
     assert [row[0] for row in rows][-3:] == [
         "empty (empty)",

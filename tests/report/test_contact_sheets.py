@@ -5,8 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from genspot.report.contact_sheets import contact_sheets
-from genspot.report.gallery import SIDE, gallery_rows
+from genspot.report.gallery import SIDE, contact_sheets, gallery_rows
 from helpers.report_runs import COMPLETE
 
 

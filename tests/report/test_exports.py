@@ -5,9 +5,9 @@ import io
 import re
 from pathlib import Path
 
-from genspot.report.columns import EXPORTED_MEASURES, RANKING_COLUMNS, THRESHOLD_COLUMNS
 from genspot.report.page import render_report
 from genspot.report.seeds import over_seeds
+from genspot.report.tables import EXPORTED_MEASURES, RANKING_COLUMNS, THRESHOLD_COLUMNS
 from helpers.report_runs import (
     COMPLETE,
     GENERATORS,
@@ -74,9 +74,9 @@ def test_markdown_table_of_a_run_holds_its_figures(single) -> None:
     ):
         cells = dict(zip(heading, (cell.strip() for cell in row), strict=True))
         assert re.sub(r"\\(.)", r"\1", cells["generator"]).startswith(generator)
-        for column in (*RANKING_COLUMNS, *THRESHOLD_COLUMNS):
-            if column.key in EXPORTED_MEASURES:
-                assert cells[column.heading] == percent(figures[column.key])
+        for key, heading_of_key in (RANKING_COLUMNS | THRESHOLD_COLUMNS).items():
+            if key in EXPORTED_MEASURES:
+                assert cells[heading_of_key] == percent(figures[key])
 
 
 def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings) -> None:

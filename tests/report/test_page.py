@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from genspot.evaluation.bootstrap import ap_over_seeds
-from genspot.report.columns import EXPORTED_MEASURES
 from genspot.report.gallery import pick_ranks
 from genspot.report.page import render_report
-from genspot.report.runs import run_labels
+from genspot.report.tables import EXPORTED_MEASURES
 from helpers.report_page import ReportPage, check_in_browser
 from helpers.report_runs import make_run, percent, results_of
 
@@ -33,11 +32,11 @@ def test_render_report_of_one_run_shows_every_figure_of_its_metrics(single) -> N
 
 def test_render_report_of_several_runs_shows_every_figure_of_each(ablation) -> None:
     page = ReportPage(ablation.page)
-    for label, run in zip(run_labels(ablation.runs), ablation.runs, strict=True):
+    for run in ablation.runs:
         for generator, figures in results_of(run).items():
-            assert page.by_run[label, generator] == percent(figures["ap"])
+            assert page.by_run[run.label, generator] == percent(figures["ap"])
             for measure in EXPORTED_MEASURES:
-                assert page.cells[label, generator, measure] == percent(figures[measure])
+                assert page.cells[run.label, generator, measure] == percent(figures[measure])
     assert "Of 7 runs that differ in aug and degradations" in ablation.page
     assert "resize_0.5 then jpeg_75" in ablation.page
     assert re.search(r"<td>(<strong>)?[+−]\d+\.\d \[[+−]\d+\.\d, [+−]\d+\.\d\]", ablation.page)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from genspot.report.robustness import degradation_chains, degradation_curves, degradation_groups
-from helpers.report_runs import make_run, results_of
+from genspot.report.robustness import degradation_curves, degradation_groups
+from helpers.report_runs import make_run, percent, results_of
 
 
 def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
@@ -11,11 +11,13 @@ def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
     (group,) = degradation_groups(runs)
     assert group == runs[2:]
     assert degradation_groups(runs[:3]) == []
-    jpeg, blur = degradation_curves(group)
-    assert (jpeg.steps, blur.steps) == (["none", "90", "50"], ["none", "1.5"])
+    (jpeg_axis, jpeg), (blur_axis, blur) = degradation_curves(group, "robust0")
+    assert (jpeg_axis, blur_axis) == ("JPEG quality", "blur, σ in pixels")
+    assert jpeg.heading == ["generator", "none", "90", "50"]
+    assert blur.heading == ["generator", "none", "1.5"]
+    shown = {row[0]: row[1:] for row in jpeg.rows}
     for name in ("sim_nearest", "mean"):
-        assert jpeg.ap[name] == [results_of(run)[name]["ap"] for run in runs[2:5]]
-    assert degradation_chains(group) == [runs[-1]]
+        assert shown[name] == [percent(results_of(run)[name]["ap"]) for run in runs[2:5]]
 
 
 @pytest.mark.parametrize(
@@ -31,5 +33,5 @@ def test_degradation_curves_are_ordered_by_strength(degradations, steps, tmp_pat
         make_run(tmp_path / name, degradations=[name], generators=("empty",))
         for name in degradations
     ]
-    (curve,) = degradation_curves(runs)
-    assert curve.steps == steps
+    ((_, panels),) = degradation_curves(runs, "robust0")
+    assert panels.heading[1:] == steps

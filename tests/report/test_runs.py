@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 from genspot.common.errors import GenspotError
-from genspot.report.runs import read_run, run_labels, training_set_name
+from genspot.report.runs import Run, label_runs, read_run, training_set_name
 from helpers.report_runs import make_run, write_run
+
+
+def labels_of(runs: list[Run]) -> list[str]:
+    return [run.label for run in label_runs(runs)]
 
 
 def test_read_run_returns_what_was_written(tmp_path: Path) -> None:
@@ -36,18 +40,18 @@ def test_read_run_with_wrong_metrics_says_so(content: str, tmp_path: Path) -> No
     assert "\n" not in str(error.value)
 
 
-def test_run_labels_name_what_differs(ablation, tmp_path: Path) -> None:
+def test_label_runs_names_what_differs(ablation, tmp_path: Path) -> None:
     runs = ablation.runs
-    assert run_labels(runs[:3]) == ["none", "blur_jpg_0.5", "größer & <besser>"]
-    assert run_labels(runs[2:4]) == ["undegraded", "jpeg_90"]
-    assert run_labels(runs)[1] == "blur_jpg_0.5, undegraded"
-    assert run_labels([runs[0], runs[0]]) == ["run0 (1)", "run0 (2)"]
+    assert labels_of(runs[:3]) == ["none", "blur_jpg_0.5", "größer & <besser>"]
+    assert labels_of(runs[2:4]) == ["undegraded", "jpeg_90"]
+    assert labels_of(runs)[1] == "blur_jpg_0.5, undegraded"
+    assert labels_of([runs[0], runs[0]]) == ["run0 (1)", "run0 (2)"]
     crops = [
         make_run(tmp_path / f"c{crop}", crop=crop, generators=("empty",)) for crop in (32, None)
     ]
-    assert run_labels(crops) == ["crop 32", "whole images"]
+    assert labels_of(crops) == ["crop 32", "whole images"]
     other = make_run(tmp_path / "other", generators=("empty",))
-    assert run_labels([crops[0], other]) == ["c32", "other"]
+    assert labels_of([crops[0], other]) == ["c32", "other"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""Figures as text, and the columns of result tables.
+
+A figure that is absent (None) is shown as a dash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from genspot.evaluation.results import MEASURES, result_rows
+
+Figures = Mapping[str, Any]  # the results of one generator or of "mean", as in metrics.json
+
+ABSENT = "–"
+EXPORTED_MEASURES = (*MEASURES, "shortcut_baseline_ap")
+
+
+def format_percent(value: float | None) -> str:
+    """Return a fraction as a percentage with one decimal."""
+    return ABSENT if value is None else f"{100 * value:.1f}"
+
+
+def format_signed(value: float | None) -> str:
+    """Return a difference of fractions in percentage points, with its sign."""
+    return ABSENT if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
+def format_interval(figures: Figures) -> str:
+    """Return the interval of the AP in percent."""
+    interval = figures.get("ap_interval")
+    return " – ".join(map(format_percent, interval)) if interval else ABSENT
+
+
+def format_ap(figures: Figures) -> str:
+    """Return the AP in percent, followed by its interval in brackets if it has one."""
+    text = format_percent(figures.get("ap"))
+    return f"{text} [{format_interval(figures)}]" if figures.get("ap_interval") else text
+
+
+def best_ap(results: Iterable[Figures]) -> str:
+    """Return the highest AP in percent as it is shown, so that equal texts are equally good."""
+    shown = [format_percent(figures["ap"]) for figures in results if figures.get("ap") is not None]
+    return max(shown, key=float, default="")
+
+
+def display_name(generator: str, figures: Figures) -> str:
+    """Return the name of a generator, followed by its status if it has no complete figures."""
+    status = figures.get("status", "ok")
+    return generator if status == "ok" else f"{generator} ({status})"
+
+
+def difference_to_published(figures: Figures) -> float | None:
+    """Return the AP minus the published AP, as a fraction."""
+    published = figures.get("published")
+    if not published or figures.get("ap") is None:
+        return None
+    return figures["ap"] - published["ap"]
+
+
+def _published_cell(key: str, figures: Figures) -> str:
+    published = figures.get("published") or {}
+    text = format_percent(published.get(key))
+    return f"{text} (unconfirmed)" if text != ABSENT and published["unconfirmed"] else text
+
+
+def _image_counts(figures: Figures) -> str:
+    total = str(figures["images"])
+    return f"{total} ({figures['real']} + {figures['fake']})" if "real" in figures else total
+
+
+# The cells that do not show a fraction of the figures in percent.
+CELLS: dict[str, Callable[[Figures], str]] = {
+    "ap_interval": format_interval,
+    "difference": lambda figures: format_signed(difference_to_published(figures)),
+    "images": _image_counts,
+    "published": partial(_published_cell, "ap"),
+    "published_acc": partial(_published_cell, "acc"),
+    "total_images": lambda figures: str(figures["images"]),
+}
+
+# Key of a cell → heading.
+RANKING_COLUMNS = {
+    "ap": "AP",
+    "ap_interval": "interval",
+    "published": "published AP",
+    "difference": "difference",
+    "auroc": "AUROC",
+    "tpr_at_fpr_0.01": "TPR at 1% FPR",
+    "tpr_at_fpr_0.05": "TPR at 5% FPR",
+    "shortcut_baseline_ap": "shortcut baseline AP",
+    "images": "images (real + fake)",
+}
+THRESHOLD_COLUMNS = {
+    "acc": "accuracy at 0.5",
+    "acc_real": "on real",
+    "acc_fake": "on fake",
+    "published_acc": "published accuracy",
+    "acc_val_threshold": "accuracy at the validation threshold",
+    "acc_oracle": "accuracy at the best threshold (oracle)",
+    "ece": "ECE",
+    "ece_calibrated": "ECE after temperature scaling",
+}
+CONSOLE_COLUMNS = {
+    "ap": "AP",
+    "ap_interval": "interval",
+    "acc": "accuracy",
+    "acc_real": "on real",
+    "acc_fake": "on fake",
+    "auroc": "AUROC",
+    "total_images": "images",
+    "shortcut_baseline_ap": "shortcut baseline AP",
+    "published": "published AP",
+    "published_acc": "published accuracy",
+}
+
+
+def format_cell(key: str, figures: Figures) -> str:
+    """Return the text of a cell, from the figures of one generator or of the mean."""
+    return CELLS[key](figures) if key in CELLS else format_percent(figures.get(key))
+
+
+def visible_columns(columns: dict[str, str], metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return those of `columns` that have a figure for at least one generator or the mean."""
+    results = [figures for _, figures in result_rows(metrics)]
+    return {
+        key: heading
+        for key, heading in columns.items()
+        if any(format_cell(key, figures) != ABSENT for figures in results)
+    }
+
+
+def result_table(
+    metrics: Mapping[str, Any], columns: dict[str, str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return heading and rows: one row per generator, the mean last, no empty column."""
+    columns = visible_columns(columns, metrics)
+    rows = [
+        [display_name(name, figures), *(format_cell(key, figures) for key in columns)]
+        for name, figures in result_rows(metrics)
+    ]
+    return ["generator", *columns.values()], rows
