@@ -69,8 +69,8 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]
 def score_columns() -> Iterator[str]:
     """Yield the table of the columns of scores.parquet."""
     rows = [
-        (f"`{name}`", f"`{column.type}`", column.values, column.meaning)
-        for name, column in results.SCORE_COLUMNS.items()
+        (f"`{name}`", f"`{kind}`", values, meaning)
+        for name, (kind, values, meaning) in results.SCORE_COLUMNS.items()
     ]
     yield from table(("column", "type", "values", "meaning"), rows)
 
