@@ -125,7 +125,7 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
     Raises:
         GenspotError: no generator, or a value out of range.
     """
-    specs: Any = OmegaConf.to_container(cfg.generator, resolve=True)
+    specs = generator_specs(cfg)
     if not specs:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
     if cfg.spectra is not None:
@@ -138,6 +138,13 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline", default=False)),
         bootstrap=Bootstrap(seed=cfg.seed, **cfg.bootstrap),
     )
+
+
+def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Return the chosen files of conf/generator/; `generator=[]` leaves no such node."""
+    specs = OmegaConf.select(cfg, "generator")
+    container: Any = OmegaConf.to_container(specs, resolve=True) if specs else {}
+    return dict(container)
 
 
 def test_geometry(cfg: DictConfig, model: ModelSettings) -> Geometry:
@@ -157,7 +164,7 @@ def data_settings(cfg: DictConfig, model: ModelSettings) -> DataSettings:
     """
     source: Any = OmegaConf.to_container(cfg.data, resolve=True)
     source.pop("shortcut_baseline")  # concerns the evaluation
-    specs: Any = OmegaConf.to_container(cfg.generator, resolve=True)
+    specs = generator_specs(cfg)
     return DataSettings(
         training_set=TrainingSet(**source),
         test_sets=[_test_set(key, spec) for key, spec in specs.items()],

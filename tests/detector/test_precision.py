@@ -1,0 +1,47 @@
+"""Numerical precision, and numbers of processes that the machine does not have."""
+
+from __future__ import annotations
+
+import pytest
+
+from genspot.common.errors import GenspotError
+from genspot.detector.precision import check_processes, resolve_precision
+from helpers.detectors import make_trainer
+
+
+def test_precision_auto_is_chosen_and_others_are_kept() -> None:
+    assert resolve_precision("16-mixed", "cpu") == "16-mixed"
+    assert resolve_precision("auto", "cpu") in ("bf16-mixed", "32-true")
+
+
+@pytest.mark.parametrize(("supported", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_auto_on_a_cpu_is_bfloat16_where_it_multiplies_it(
+    supported: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": supported})
+    assert resolve_precision("auto", "cpu") == expected
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"},
+        {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1"}
+        | {"SLURM_JOB_NAME": "x", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"},
+    ],
+    ids=["torchrun", "slurm"],
+)
+def test_other_number_of_started_processes_is_refused(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(GenspotError, match=r"trainer\.devices"):
+        check_processes(make_trainer(devices=1), sync_batchnorm=False)
+    check_processes(make_trainer(devices=2, strategy="ddp"), sync_batchnorm=False)
+
+
+def test_synchronised_batch_norm_on_cpus_is_refused() -> None:
+    check_processes(make_trainer(devices=1), sync_batchnorm=True)
+    with pytest.raises(GenspotError, match=r"trainer\.sync_batchnorm=true: .* needs GPUs"):
+        check_processes(make_trainer(devices=2, strategy="ddp"), sync_batchnorm=True)
