@@ -62,11 +62,10 @@ def _compiled_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     from genspot.augment.blur_kernels import gaussian_weights, truncating_blur
 
     weights = gaussian_weights(sigma)
-    margins = [len(weights) - 1] * 4
-    padded = cv2.copyMakeBorder(np.ascontiguousarray(image), *margins, cv2.BORDER_REFLECT)
+    source, radius = np.ascontiguousarray(image), len(weights) - 1
+    padded = cv2.copyMakeBorder(source, radius, radius, radius, radius, cv2.BORDER_REFLECT)
     blurred = np.empty(image.shape, np.uint8)
-    rows = padded.reshape(len(padded), -1).astype(np.float32)
-    truncating_blur(rows, blurred, weights)
+    truncating_blur(padded.reshape(len(padded), -1).astype(np.float32), blurred, weights)
     return blurred
 
 

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genspot.evaluation.metrics import average_precision
-
-MAX_TRAINING_IMAGES = 2000  # enough for six features
+from genspot.evaluation.metrics import average_precision, complete_generators, mean_or_none
 
 
 def shortcut_baseline_rows(count: int, seed: int) -> np.ndarray:
-    """Return the rows, drawn at random from `count` training images, that the baseline uses."""
-    return np.random.default_rng(seed).permutation(count)[:MAX_TRAINING_IMAGES]
+    """Return at most 2,000 rows, drawn at random from `count`: enough for six features."""
+    return np.random.default_rng(seed).permutation(count)[:2000]
 
 
 def shortcut_baseline_scores(
@@ -27,8 +25,7 @@ def shortcut_baseline_scores(
     """Return P(fake) of each of M test images by a random forest of 200 trees.
 
     Args:
-        train_features: N × F features of training images, in the order of
-            `shortcut_baseline_rows`.
+        train_features: N × F, of the training images of `shortcut_baseline_rows` in that order.
         train_labels: N of them.
         test_features: M × F.
         seed: of the forest.
@@ -40,37 +37,25 @@ def shortcut_baseline_scores(
     return np.asarray(forest.predict_proba(test_features)[:, 1])
 
 
-def shortcut_baseline_ap(
-    samples: pa.Table, scores: np.ndarray | None, generator: str
-) -> float | None:
-    """Return the AP of the baseline on `generator`; None without scores or with one class only.
-
-    Args:
-        samples: the table of M test samples.
-        scores: M scores of `shortcut_baseline_scores`.
-        generator: its name in `samples`.
-    """
-    if scores is None:
-        return None
-    names = np.asarray(samples["generator"].cast(pa.string()).to_pylist(), object)
-    labels = samples["label"].to_numpy()[names == generator].astype(np.int64)
-    return average_precision(labels, scores[names == generator]) if len(set(labels)) > 1 else None
-
-
 def add_shortcut_baseline(
     metrics: dict[str, Any], samples: pa.Table, scores: np.ndarray | None
 ) -> None:
     """Add `shortcut_baseline_ap` to each generator of `metrics` (an `Evaluation`) and the mean.
 
-    The mean is None where a generator with images of both classes has no figure.
+    It is None without scores and where `samples` has one class only; the mean is None where a
+    generator with both classes has no figure.
+
+    Args:
+        metrics: the result of `metrics.evaluate`, changed in place.
+        samples: the table of M test samples.
+        scores: M scores of `shortcut_baseline_scores`.
     """
+    key = "shortcut_baseline_ap"
+    names, labels = samples["generator"].cast(pa.string()).to_numpy(), samples["label"].to_numpy()
     for name, figures in metrics["generators"].items():
-        figures["shortcut_baseline_ap"] = shortcut_baseline_ap(samples, scores, name)
-    aps = [
-        figures["shortcut_baseline_ap"]
-        for figures in metrics["generators"].values()
-        if figures["status"] == "ok"
-    ]
-    metrics["mean"]["shortcut_baseline_ap"] = (
-        float(np.mean(aps)) if aps and None not in aps else None
-    )
+        own = names == name
+        figures[key] = None
+        if scores is not None and len(set(labels[own])) > 1:
+            figures[key] = average_precision(labels[own].astype(np.int64), scores[own])
+    complete = complete_generators(metrics["generators"]).values()
+    metrics["mean"][key] = mean_or_none(figures[key] for figures in complete)

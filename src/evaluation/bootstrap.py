@@ -15,16 +15,12 @@ import pyarrow as pa
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import check_integer
-from genspot.evaluation.resampling import ScoredImages, resample, shared_images, stream
+from genspot.evaluation.resampling import resample, stream
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Settings of the confidence intervals.
-
-    Raises:
-        GenspotError: A setting is outside its range.
-    """
+    """Settings of the confidence intervals; GenspotError names one outside its range."""
 
     replicates: int = 1000  # resamples of each generator, 1 to 10⁷
     confidence: float = 0.95  # fraction of the replicates that an interval covers, in (0, 1)
@@ -38,14 +34,13 @@ class Bootstrap:
                 f"bootstrap.confidence={self.confidence}: give a number between 0 and 1"
             )
 
+    def interval(self, replicates: np.ndarray) -> list[float]:
+        """Return the [lowest, highest] percentiles that enclose the fraction `confidence`."""
+        tail = (1 - self.confidence) / 2
+        return [float(end) for end in np.quantile(replicates, [tail, 1 - tail])]
+
 
 DEFAULT_BOOTSTRAP = Bootstrap()
-
-
-def percentile_interval(replicates: np.ndarray, confidence: float) -> list[float]:
-    """Return the [lowest, highest] percentiles that enclose the fraction `confidence`."""
-    tail = (1 - confidence) / 2
-    return [float(end) for end in np.quantile(replicates, [tail, 1 - tail])]
 
 
 def bootstrap_ap(
@@ -63,10 +58,9 @@ def bootstrap_ap(
     on the scores, the order of the rows or other generators (other than through a shared set).
 
     Args:
-        scores: the table of scores.
+        scores: a table of scores.
         bootstrap: settings; `confidence` is not used.
-        real_sets: generator → the set its real images come from. A generator that is not in it
-            has real images of its own.
+        real_sets: generator → the set its real images come from; others have their own.
 
     Returns:
         generator, sorted by name → `replicates` values in [0, 1]. Replicate r of one generator
@@ -75,9 +69,8 @@ def bootstrap_ap(
     Raises:
         GenspotError: An image has two scores.
     """
-    images = shared_images([scores])
-    resampled = resample(images, real_sets or {}, bootstrap.replicates, bootstrap.seed)
-    return {name: aps[0] for name, aps in resampled.items()}
+    resampled = resample([scores], bootstrap.replicates, bootstrap.seed, real_sets)
+    return {name: aps[0] for name, (_, _, aps) in resampled.items()}
 
 
 def paired_difference(
@@ -89,26 +82,20 @@ def paired_difference(
     """Return the AP of `first` minus that of `second` on the images that both have scored.
 
     Both tables are resampled alike, so that the difficulty of an image cancels out. Generators
-    without common images of both classes are left out.
-
-    Args:
-        first, second: tables of scores.
-        bootstrap: settings.
-        real_sets: see `bootstrap_ap`.
+    without common images of both classes are left out. Arguments and errors are as in
+    `bootstrap_ap`.
 
     Returns:
         {"generators": {name: {"difference", "interval", "images"}}, "mean": {"generators",
         "difference", "interval", "images"}}. Differences are fractions in [-1, 1]; the mean over
         no generators is None.
-
-    Raises:
-        GenspotError: An image has two scores in one table.
     """
-    images = shared_images([first, second])
-    points = {name: np.subtract(*scored.aps()) for name, scored in images.items()}
-    resampled = resample(images, real_sets or {}, bootstrap.replicates, bootstrap.seed)
-    replicates = {name: aps[0] - aps[1] for name, aps in resampled.items()}
-    return _summarise("difference", images, points, replicates, bootstrap.confidence)
+    resampled = resample([first, second], bootstrap.replicates, bootstrap.seed, real_sets)
+    estimates = {
+        name: (images, points[0] - points[1], aps[0] - aps[1])
+        for name, (images, points, aps) in resampled.items()
+    }
+    return _summarise("difference", estimates, bootstrap)
 
 
 def ap_over_seeds(
@@ -116,57 +103,35 @@ def ap_over_seeds(
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     real_sets: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the mean AP of several trainings that differ in their seed alone.
+    """Return the mean AP, on the images in all `tables`, of trainings that differ in their seed.
 
     Each replicate draws trainings with replacement, the same for every generator, and images, the
     same for every training. With one training the interval is that of `bootstrap_ap`. With few
     trainings it is too narrow: the variance between k trainings is underestimated by (k - 1) / k.
-
-    Args:
-        tables: scores of each training; only images scored by all of them count.
-        bootstrap: settings.
-        real_sets: see `bootstrap_ap`.
-
-    Returns:
-        {"generators": {name: {"ap", "interval", "images"}}, "mean": {"generators", "ap",
-        "interval", "images"}}. APs are fractions; the mean over no generators is None.
-
-    Raises:
-        GenspotError: An image has two scores in one table.
+    Arguments and errors are as in `bootstrap_ap`; the result is that of `paired_difference`, with
+    "ap", a fraction in [0, 1], in place of "difference".
     """
-    images = shared_images(tables)
-    points = {name: np.mean(scored.aps()) for name, scored in images.items()}
     size = (len(tables), bootstrap.replicates)
     trainings = stream(bootstrap.seed, "trainings").integers(len(tables), size=size)
-    resampled = resample(images, real_sets or {}, bootstrap.replicates, bootstrap.seed)
-    replicates = {
-        name: np.take_along_axis(aps, trainings, axis=0).mean(axis=0)
-        for name, aps in resampled.items()
+    resampled = resample(tables, bootstrap.replicates, bootstrap.seed, real_sets)
+    estimates = {
+        name: (images, points.mean(), np.take_along_axis(aps, trainings, axis=0).mean(axis=0))
+        for name, (images, points, aps) in resampled.items()
     }
-    return _summarise("ap", images, points, replicates, bootstrap.confidence)
+    return _summarise("ap", estimates, bootstrap)
 
 
 def _summarise(
-    key: str,
-    images: dict[str, ScoredImages],
-    points: dict[str, np.floating[Any]],
-    replicates: dict[str, np.ndarray],
-    confidence: float,
+    key: str, estimates: dict[str, tuple[int, np.floating[Any], np.ndarray]], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Return the estimates under `key` and their intervals, by generator and of their mean."""
+    """Return `estimates` (images, estimate, replicates) under `key` with intervals and mean."""
     generators = {
-        name: {
-            key: float(points[name]),
-            "interval": percentile_interval(replicates[name], confidence),
-            "images": len(scored.labels),
-        }
-        for name, scored in images.items()
+        name: {key: float(estimate), "interval": bootstrap.interval(replicates), "images": images}
+        for name, (images, estimate, replicates) in estimates.items()
     }
-    mean: dict[str, Any] = {"generators": len(images), key: None, "interval": None}
-    if images:
-        mean[key] = float(np.mean(list(points.values())))
-        mean["interval"] = percentile_interval(
-            np.mean(list(replicates.values()), axis=0), confidence
-        )
-    mean["images"] = sum(len(scored.labels) for scored in images.values())
+    mean: dict[str, Any] = {"generators": len(estimates), key: None, "interval": None, "images": 0}
+    if estimates:
+        counts, points, replicates = zip(*estimates.values(), strict=True)
+        interval = bootstrap.interval(np.mean(replicates, axis=0))
+        mean |= {key: float(np.mean(points)), "interval": interval, "images": sum(counts)}
     return {"generators": generators, "mean": mean}

@@ -1,36 +1,32 @@
 """Decision thresholds and the calibration of probabilities.
 
-Labels are 0 for real and 1 for fake; a logit above the threshold classifies an image as fake.
+The labels (0 real, 1 fake) and logits (finite) of N images are arrays of length N. A logit above
+the threshold classifies an image as fake.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
+from genspot.evaluation.results import CalibrationFit
+
 TEMPERATURE_RANGE = (0.01, 100.0)  # in which a temperature is sought
 
 
-@dataclass(frozen=True)
-class Fit:
-    """Threshold and temperature, fitted on a validation set."""
-
-    threshold: float  # a logit; see `fit_threshold`
-    temperature: float  # see `fit_temperature`
-    images: int  # number of validation images
-
-
-def fit(validation: pa.Table) -> Fit | None:
+def fit(validation: pa.Table) -> CalibrationFit | None:
     """Return the fit on a table with `label` and `logit`; None without images of both classes."""
     labels = validation["label"].to_numpy().astype(np.int64)
     logits = validation["logit"].to_numpy()
     if not {0, 1} <= set(labels.tolist()):
         return None
-    return Fit(fit_threshold(labels, logits), fit_temperature(labels, logits), len(labels))
+    return {
+        "threshold": fit_threshold(labels, logits),
+        "temperature": fit_temperature(labels, logits),
+        "images": len(labels),
+    }
 
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -43,10 +39,6 @@ def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
 
     It lies midway between neighbouring logits; among equally good thresholds it is the one
     nearest to 0. Where one decision for all images is best, it is at the end of the logits.
-
-    Args:
-        labels: N of them, of both classes.
-        logits: N of them, finite.
     """
     thresholds, reals, fakes = _candidate_thresholds(labels, logits)
     correct = reals * fakes.max() + fakes * reals.max()  # whole numbers: ties are exact
@@ -55,10 +47,7 @@ def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
 
 
 def oracle_accuracy(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Return the highest accuracy in [0, 1] that any threshold reaches on these very images.
-
-    It is an upper bound: the threshold is chosen with the labels that it is judged by.
-    """
+    """Return the highest accuracy in [0, 1] that any threshold reaches: an upper bound."""
     _, reals, fakes = _candidate_thresholds(labels, logits)
     return float((reals + fakes).max() / len(labels))
 
@@ -98,10 +87,6 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     Guo et al., ICML 2017, section 4.2, with T in [0.01, 100]. Logits that separate the classes
     perfectly have no minimum and give 0.01; uninformative logits give 100. If every T is equally
     good in float64, the result is 1.
-
-    Args:
-        labels: N of them.
-        logits: N of them, finite.
     """
     margins = np.where(labels == 1, 1.0, -1.0) * logits.astype(np.float64)
 
@@ -124,11 +109,9 @@ def expected_calibration_error(
     Guo et al., ICML 2017, section 2, for two classes by P(fake) as in Naeini et al., AAAI 2015.
     Bins have equal width and are weighted by their number of images; see `reliability`.
     """
-    distances = [
-        row["count"] * abs(row["confidence"] - row["frequency"])
-        for row in reliability(labels, probabilities, bins)
-    ]
-    return sum(distances) / len(labels)
+    rows = reliability(labels, probabilities, bins)
+    gaps = [row["count"] * abs(row["confidence"] - row["frequency"]) for row in rows]
+    return sum(gaps) / len(labels)
 
 
 def reliability(
@@ -136,11 +119,7 @@ def reliability(
 ) -> list[dict[str, float]]:
     """Return the reliability diagram: each bin of P(fake) with images, in ascending order.
 
-    Args:
-        labels: N of them, at least one.
-        probabilities: N values of P(fake) in [0, 1].
-        bins: number of bins of equal width. A bin includes its upper edge, the first bin also its
-            lower edge.
+    The bins have equal width. Each includes its upper edge, the first one also its lower edge.
 
     Returns:
         For each bin "low" and "high" (its edges), "count" (number of images), "confidence" (mean

@@ -6,7 +6,7 @@ only where torchmetrics computes a figure, so that reports do without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.evaluation import calibration
-from genspot.evaluation.bootstrap import (
-    DEFAULT_BOOTSTRAP,
-    Bootstrap,
-    bootstrap_ap,
-    percentile_interval,
-)
-from genspot.evaluation.calibration import Fit
-from genspot.evaluation.results import MEASURES, Evaluation, result_rows
+from genspot.evaluation.bootstrap import DEFAULT_BOOTSTRAP, Bootstrap, bootstrap_ap
+from genspot.evaluation.results import MEASURES, CalibrationFit, Evaluation
 from genspot.evaluation.scores import check_scores, read_scores
 
 if TYPE_CHECKING:
     import torch
-
-__all__ = ["MEASURES", "average_precision", "evaluate", "generator_metrics", "result_rows"]
 
 
 def evaluate(
@@ -35,7 +27,7 @@ def evaluate(
     generators: list[str] | None = None,
     bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
     real_sets: Mapping[str, str] | None = None,
-    fit: Fit | None = None,
+    fit: CalibrationFit | None = None,
 ) -> Evaluation:
     """Return the figures of each generator, and their means over generators with both classes.
 
@@ -54,34 +46,31 @@ def evaluate(
 
     Raises:
         GenspotError: The scores cannot be read, or an image has two scores.
-
-    Example:
-        >>> evaluate("runs/my_run")["mean"]["ap"]  # doctest: +SKIP
-        0.93
     """
     if isinstance(scores, str | Path):
         scores = read_scores(scores)
-    else:
-        check_scores(scores, "the table")
-    names = np.asarray(scores["generator"].cast(pa.string()).to_pylist(), dtype=object)
+    check_scores(scores, "the table")
+    names = scores["generator"].cast(pa.string()).to_numpy()
     labels = scores["label"].to_numpy().astype(np.int64)
     logits = scores["logit"].to_numpy()
     replicates = bootstrap_ap(scores, bootstrap, real_sets)
     results: dict[str, Any] = {}
     for name in dict.fromkeys(names) if generators is None else generators:
-        mask = names == name
-        result = generator_metrics(labels[mask], logits[mask], fit)
-        result["ap_interval"] = (
-            percentile_interval(replicates[name], bootstrap.confidence)
-            if result["status"] == "ok"
-            else None
-        )
-        results[name] = result
-    return {"generators": results, "mean": _mean_metrics(results, replicates, bootstrap)}
+        result = generator_metrics(labels[names == name], logits[names == name], fit)
+        own = replicates.get(name)
+        results[name] = result | {"ap_interval": None if own is None else bootstrap.interval(own)}
+    complete = complete_generators(results)
+    mean: Any = {"generators": len(complete)}
+    mean |= {key: mean_or_none(result[key] for result in complete.values()) for key in MEASURES}
+    mean |= {"images": sum(result["images"] for result in complete.values()), "ap_interval": None}
+    if complete:
+        means = np.mean([replicates[name] for name in complete], axis=0)
+        mean["ap_interval"] = bootstrap.interval(means)
+    return {"generators": results, "mean": mean}
 
 
 def generator_metrics(
-    labels: np.ndarray, logits: np.ndarray, fit: Fit | None = None
+    labels: np.ndarray, logits: np.ndarray, fit: CalibrationFit | None = None
 ) -> dict[str, Any]:
     """Return the figures of one generator, without its interval: see `results.GeneratorMetrics`.
 
@@ -90,28 +79,37 @@ def generator_metrics(
         logits: N of them, finite.
         fit: for `acc_val_threshold` and `ece_calibrated`, which are None without it.
     """
-    correct = (logits > 0) == (labels == 1)
-    real, fake = correct[labels == 0], correct[labels == 1]
+    fake = labels == 1
+    correct = (logits > 0) == fake
     result: dict[str, Any] = {
         "status": "ok",
         **dict.fromkeys(MEASURES),
-        "acc": _mean(correct),
-        "acc_real": _mean(real),
-        "acc_fake": _mean(fake),
+        "acc": mean_or_none(correct),
+        "acc_real": mean_or_none(correct[~fake]),
+        "acc_fake": mean_or_none(correct[fake]),
         "images": len(labels),
-        "real": len(real),
-        "fake": len(fake),
+        "real": int((~fake).sum()),
+        "fake": int(fake.sum()),
     }
     if fit is not None:
         # In float32 the threshold could be rounded to one of the two logits that it separates.
-        predicted = logits.astype(np.float64) > fit.threshold
-        result["acc_val_threshold"] = _mean(predicted == (labels == 1))
-    if not len(labels):
-        result["status"] = "empty"
-    elif not len(real) or not len(fake):
-        result["status"] = "one class only"
-    else:
-        result |= _two_class_metrics(labels, logits, fit)
+        predicted = logits.astype(np.float64) > fit["threshold"]
+        result["acc_val_threshold"] = mean_or_none(predicted == fake)
+    if not len(labels) or fake.all() or not fake.any():
+        result["status"] = "one class only" if len(labels) else "empty"
+        return result
+    from torchmetrics.functional.classification import binary_auroc
+
+    ece = calibration.expected_calibration_error
+    result["ap"] = average_precision(labels, logits)
+    result["auroc"] = float(binary_auroc(*_ranked(labels, logits)))
+    result["acc_oracle"] = calibration.oracle_accuracy(labels, logits)
+    result["tpr_at_fpr_0.01"] = calibration.tpr_at_fpr(labels, logits, 0.01)
+    result["tpr_at_fpr_0.05"] = calibration.tpr_at_fpr(labels, logits, 0.05)
+    result["ece"] = ece(labels, calibration.probabilities(logits))
+    if fit is not None:
+        calibrated = calibration.probabilities(logits, fit["temperature"])
+        result["ece_calibrated"] = ece(labels, calibrated)
     return result
 
 
@@ -120,12 +118,6 @@ def average_precision(labels: np.ndarray, logits: np.ndarray) -> float:
     from torchmetrics.functional.classification import binary_average_precision
 
     return float(binary_average_precision(*_ranked(labels, logits)))
-
-
-def _auroc(labels: np.ndarray, logits: np.ndarray) -> float:
-    from torchmetrics.functional.classification import binary_auroc
-
-    return float(binary_auroc(*_ranked(labels, logits)))
 
 
 def _ranked(labels: np.ndarray, logits: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,38 +132,12 @@ def _ranked(labels: np.ndarray, logits: np.ndarray) -> tuple[torch.Tensor, torch
     return torch.from_numpy(ranks / max(1, ranks.max(initial=0))), torch.from_numpy(labels)
 
 
-def _two_class_metrics(labels: np.ndarray, logits: np.ndarray, fit: Fit | None) -> dict[str, Any]:
-    """Return the figures that need images of both classes."""
-    ece = calibration.expected_calibration_error
-    return {
-        "ap": average_precision(labels, logits),
-        "auroc": _auroc(labels, logits),
-        "acc_oracle": calibration.oracle_accuracy(labels, logits),
-        "tpr_at_fpr_0.01": calibration.tpr_at_fpr(labels, logits, 0.01),
-        "tpr_at_fpr_0.05": calibration.tpr_at_fpr(labels, logits, 0.05),
-        "ece": ece(labels, calibration.probabilities(logits)),
-        "ece_calibrated": (
-            ece(labels, calibration.probabilities(logits, fit.temperature)) if fit else None
-        ),
-    }
+def complete_generators(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the results of the generators with images of both classes."""
+    return {name: result for name, result in results.items() if result["status"] == "ok"}
 
 
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
-def _mean_metrics(
-    results: dict[str, Any], replicates: dict[str, np.ndarray], bootstrap: Bootstrap
-) -> Any:
-    """Return the means over the generators with both classes, each counting once."""
-    complete = {name: result for name, result in results.items() if result["status"] == "ok"}
-    mean: dict[str, Any] = {"generators": len(complete)}
-    for measure in MEASURES:
-        figures = [result[measure] for result in complete.values()]
-        mean[measure] = float(np.mean(figures)) if figures and None not in figures else None
-    mean["images"] = sum(result["images"] for result in complete.values())
-    mean["ap_interval"] = None
-    if complete:
-        means = np.mean([replicates[name] for name in complete], axis=0)
-        mean["ap_interval"] = percentile_interval(means, bootstrap.confidence)
-    return mean
+def mean_or_none(values: Iterable[float | None]) -> float | None:
+    """Return the mean of `values`; None if there are none, or one is None."""
+    figures = list(values)
+    return float(np.mean(figures)) if figures and None not in figures else None  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from genspot.evaluation.metrics import complete_generators, mean_or_none
 from genspot.evaluation.results import PublishedReference
 
 
@@ -27,14 +27,11 @@ def published_reference(
         crop: side in pixels of the central crop; None: whole images.
     """
     data, aug = trained_on["data"], trained_on["aug"]
-    if trained_on["model"]["name"] != "resnet50" or crop not in (224, None):
-        return None
-    if trained_on.get("num_classes") is not None:
-        return None
     key = aug if data == "progan_20cls" else data if aug == "blur_jpg_0.5" else None
     figures = spec["published"].get(key, {})
     suffix = "_uncropped" if crop is None else ""
-    if f"ap{suffix}" not in figures:
+    resnet50 = trained_on["model"]["name"] == "resnet50" and crop in (224, None)
+    if not resnet50 or trained_on.get("num_classes") is not None or f"ap{suffix}" not in figures:
         return None
     accuracy = figures.get(f"acc{suffix}")
     return {
@@ -60,42 +57,27 @@ def annotate(
         specs: generator → its settings (conf/generator/).
         scores: the table of scores.
         unreadable: the images that could not be read.
-        trained_on: what the checkpoint was trained on (`results.TrainedOn`).
-        crop: side in pixels of the central crop; None: whole images.
+        trained_on, crop: see `published_reference`.
         degradations: of the test images; nothing was published for degraded images.
     """
-    padded = _count_generators(scores.filter(scores["padded"]))
-    not_read = _count_generators(unreadable)
+    padded, not_read = (
+        Counter(table["generator"].cast(pa.string()).to_pylist())
+        for table in (scores.filter(scores["padded"]), unreadable)
+    )
     for name, spec in specs.items():
-        reference = None if degradations else published_reference(spec, trained_on, crop)
         metrics["generators"][name] |= {
             "title": spec["title"],
-            "published": reference,
+            "published": None if degradations else published_reference(spec, trained_on, crop),
             "expected": spec["images"],
             "padded": padded[name],
             "unreadable": not_read[name],
         }
-    references = [
-        figures["published"]
-        for figures in metrics["generators"].values()
-        if figures["status"] == "ok"
-    ]
-    complete = references and None not in references
-    metrics["mean"]["published"] = _mean_reference(references) if complete else None
-
-
-def _count_generators(table: pa.Table) -> Counter[str]:
-    return Counter(table["generator"].cast(pa.string()).to_pylist())
-
-
-def _mean_reference(references: list[PublishedReference]) -> PublishedReference:
-    accuracies = [reference["acc"] for reference in references]
-    return {
-        "ap": float(np.mean([reference["ap"] for reference in references])),
-        "acc": (
-            None
-            if None in accuracies
-            else float(np.mean([accuracy for accuracy in accuracies if accuracy is not None]))
-        ),
-        "unconfirmed": any(reference["unconfirmed"] for reference in references),
-    }
+    complete = complete_generators(metrics["generators"]).values()
+    references = [figures["published"] for figures in complete]
+    metrics["mean"]["published"] = None
+    if references and None not in references:
+        metrics["mean"]["published"] = {
+            "ap": mean_or_none(reference["ap"] for reference in references),
+            "acc": mean_or_none(reference["acc"] for reference in references),
+            "unconfirmed": any(reference["unconfirmed"] for reference in references),
+        }

@@ -1,14 +1,10 @@
-"""Resamples of the images of a table of scores, and the average precision of each.
-
-Images are drawn with replacement, real and fake images separately, and real images that several
-generators share are drawn once for all of them.
-"""
+"""Resamples of the images of tables of scores, and the average precision of each."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +13,9 @@ from genspot.common.errors import GenspotError
 
 
 class WeightedAP:
-    """Average precision of weighted images; equal logits form one rank.
+    """Average precision of N weighted images; equal logits form one rank.
 
     One sort serves all resamples, because a resample only changes how often each image counts.
-
-    Args:
-        labels: N of them.
-        logits: N of them.
     """
 
     def __init__(self, labels: np.ndarray, logits: np.ndarray) -> None:
@@ -45,42 +37,68 @@ class WeightedAP:
         return float((np.diff(fakes, prepend=0) * precision).sum() / fakes[-1])
 
 
-@dataclass(frozen=True)
-class ScoredImages:
-    """The images of one generator, sorted by path, with their scores in several tables."""
-
-    labels: np.ndarray  # N
-    real_images: list[tuple[str, str]]  # (class, file name), which identifies it within a real set
-    weighted_aps: list[WeightedAP]  # one per table
-
-    def aps(self, weights: np.ndarray | None = None) -> list[float]:
-        """Return the average precision in each table; without weights each image counts once."""
-        if weights is None:
-            weights = np.ones(len(self.labels), dtype=np.int64)
-        return [ap.compute(weights) for ap in self.weighted_aps]
+# Labels of N images sorted by path, class and file name of the real ones, AP in each table.
+SharedImages = tuple[np.ndarray, list[tuple[str, str]], list[WeightedAP]]
 
 
-def shared_images(tables: list[pa.Table]) -> dict[str, ScoredImages]:
-    """Return the images scored in all tables, by generator with both classes, sorted by name."""
-    indexes = [_row_index(table) for table in tables]
-    keys = sorted(set(indexes[0]).intersection(*indexes[1:]))
-    rows = [np.array([index[key] for key in keys], dtype=np.int64) for index in indexes]
-    logits = [table["logit"].to_numpy()[row] for table, row in zip(tables, rows, strict=True)]
-    labels = tables[0]["label"].to_numpy()[rows[0]].astype(np.int64)
-    classes = tables[0]["class"].cast(pa.string()).to_pylist()
-    identities = [
-        (classes[row], _file_name(path)) for row, (_, path) in zip(rows[0], keys, strict=True)
-    ]
-    names = np.array([name for name, _ in keys], dtype=object)
+def resample(
+    tables: list[pa.Table], replicates: int, seed: int, real_sets: Mapping[str, str] | None
+) -> dict[str, tuple[int, np.ndarray, np.ndarray]]:
+    """Return the average precisions of R = `replicates` resamples, drawn alike for all tables.
+
+    Args:
+        tables: T tables of scores; only images in all of them count.
+        real_sets: see `bootstrap.bootstrap_ap`.
+
+    Returns:
+        generator with images of both classes, sorted by name → number of its images, its AP in
+        each table (T), and its AP in each table and resample (T × R).
+
+    Raises:
+        GenspotError: An image has two scores in one table.
+    """
+    generators = _shared_images(tables)
+    sets = {name: f"the set {real_set}" for name, real_set in (real_sets or {}).items()}
+    pools: dict[str, set[tuple[str, str]]] = {}  # the real images to draw from
+    for name, (_, reals, _) in generators.items():
+        pools.setdefault(sets.get(name, name), set()).update(reals)
     result = {}
-    for name in sorted(set(names)):
-        members = np.flatnonzero(names == name)
-        if {0, 1} <= set(labels[members].tolist()):
-            result[name] = ScoredImages(
-                labels[members],
-                [identities[member] for member in members if labels[member] == 0],
-                [WeightedAP(labels[members], scores[members]) for scores in logits],
-            )
+    for name, (labels, reals, weighted_aps) in generators.items():
+        pool = sets.get(name, name)
+        numbers = {image: number for number, image in enumerate(sorted(pools[pool]))}
+        real_rows = [numbers[image] for image in reals]
+        real_rng, fake_rng = stream(seed, f"reals of {pool}"), stream(seed, f"fakes of {name}")
+        fake, weights = labels == 1, np.ones(len(labels), dtype=np.int64)
+        points = np.array([ap.compute(weights) for ap in weighted_aps])
+        aps = np.empty((len(tables), replicates))
+        for replicate in range(replicates):
+            weights[~fake] = _draw_counts(real_rng, len(numbers))[real_rows]
+            weights[fake] = _draw_counts(fake_rng, len(labels) - len(reals))
+            aps[:, replicate] = [ap.compute(weights) for ap in weighted_aps]
+        result[name] = (len(labels), points, aps)
+    return result
+
+
+def _shared_images(tables: list[pa.Table]) -> dict[str, SharedImages]:
+    """Return the images in all tables, by generator with both classes, sorted by name."""
+    indexes = [_row_index(table) for table in tables]
+    labels = tables[0]["label"].to_numpy().astype(np.int64)
+    classes = tables[0]["class"].cast(pa.string()).to_pylist()
+    logits = [table["logit"].to_numpy() for table in tables]
+    result = {}
+    keys = sorted(set(indexes[0]).intersection(*indexes[1:]))
+    for name, group in groupby(keys, key=lambda key: key[0]):
+        members = list(group)
+        rows = [[index[key] for key in members] for index in indexes]
+        reals = [
+            (classes[row], path.replace("\\", "/").rpartition("/0_real/")[2])
+            for row, (_, path) in zip(rows[0], members, strict=True)
+            if labels[row] == 0
+        ]
+        if 0 < len(reals) < len(members):
+            own = labels[rows[0]]
+            aps = [WeightedAP(own, table[row]) for table, row in zip(logits, rows, strict=True)]
+            result[name] = (own, reals, aps)
     return result
 
 
@@ -96,11 +114,6 @@ def _row_index(table: pa.Table) -> dict[tuple[str, str], int]:
     return index
 
 
-def _file_name(path: str) -> str:
-    """Return the part of `path` below its last `0_real/`."""
-    return path.replace("\\", "/").rpartition("/0_real/")[2]
-
-
 def stream(seed: int, name: str) -> np.random.Generator:
     """Return a generator seeded by `seed` and `name`; Python's own hash varies by process."""
     return np.random.default_rng((seed, zlib.crc32(name.encode())))
@@ -109,42 +122,3 @@ def stream(seed: int, name: str) -> np.random.Generator:
 def _draw_counts(rng: np.random.Generator, size: int) -> np.ndarray:
     """Return how often each of `size` images occurs among `size` draws with replacement."""
     return np.bincount(rng.integers(size, size=size), minlength=size)
-
-
-def resample(
-    images: dict[str, ScoredImages], real_sets: Mapping[str, str], replicates: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return the APs (tables × replicates) of each generator, in the order of `images`."""
-    pools: dict[str, dict[str, ScoredImages]] = {}
-    for name, scored in images.items():
-        owner = f"the set {real_sets[name]}" if name in real_sets else name
-        pools.setdefault(f"reals of {owner}", {})[name] = scored
-    result: dict[str, np.ndarray] = {}
-    for pool, members in pools.items():
-        result |= _resample_pool(members, stream(seed, pool), replicates, seed)
-    return {name: result[name] for name in images}
-
-
-def _resample_pool(
-    members: dict[str, ScoredImages], real_rng: np.random.Generator, replicates: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Resample generators that share their real images, which `real_rng` draws."""
-    pool = sorted({image for scored in members.values() for image in scored.real_images})
-    numbers = {image: number for number, image in enumerate(pool)}
-    reals = {
-        name: np.array([numbers[image] for image in scored.real_images])
-        for name, scored in members.items()
-    }
-    fake_rngs = {name: stream(seed, f"fakes of {name}") for name in members}
-    result = {
-        name: np.empty((len(scored.weighted_aps), replicates)) for name, scored in members.items()
-    }
-    for replicate in range(replicates):
-        counts = _draw_counts(real_rng, len(pool))
-        for name, scored in members.items():
-            fake = scored.labels == 1
-            weights = np.empty(len(fake), dtype=np.int64)
-            weights[~fake] = counts[reals[name]]
-            weights[fake] = _draw_counts(fake_rngs[name], len(fake) - len(reals[name]))
-            result[name][:, replicate] = scored.aps(weights)
-    return result

@@ -9,39 +9,19 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import (
-    Annotated,
-    Any,
-    NamedTuple,
-    NotRequired,
-    TypedDict,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Annotated, Any, NotRequired, TypedDict, get_args, get_origin, get_type_hints
 
-
-class ScoreColumn(NamedTuple):
-    """A column of scores.parquet."""
-
-    type: str  # in Arrow's terms
-    values: str
-    meaning: str
-
-
+# Column of scores.parquet → type in Arrow's terms, values, meaning.
 SCORE_COLUMNS = {
-    "path": ScoreColumn("large_string", "UTF-8", "path of the image file"),
-    "generator": ScoreColumn("string", "a name", "the test set: the generator of its fakes"),
-    "class": ScoreColumn("string", "a name or empty", "class of the image, such as a category"),
-    "label": ScoreColumn("int8", "0 or 1", "0 real, 1 fake"),
-    "logit": ScoreColumn("float32", "finite", "the detector's output; above 0 means fake"),
-    "padded": ScoreColumn(
-        "bool", "", "whether the image was smaller than the crop and was padded with zeros"
-    ),
+    "path": ("large_string", "UTF-8", "path of the image file"),
+    "generator": ("string", "a name", "the test set: the generator of its fakes"),
+    "class": ("string", "a name or empty", "class of the image, such as a category"),
+    "label": ("int8", "0 or 1", "0 real, 1 fake"),
+    "logit": ("float32", "finite", "the detector's output; above 0 means fake"),
+    "padded": ("bool", "", "whether the image was padded with zeros, being smaller than the crop"),
 }
 
 Figure = float | None
-Interval = list[float]  # [lowest, highest]
 
 # None where a figure is not defined, such as `ap` of images of one class only.
 Measures = TypedDict(
@@ -52,22 +32,12 @@ Measures = TypedDict(
         "acc_real": Annotated[Figure, "accuracy at probability 0.5 on the real images"],
         "acc_fake": Annotated[Figure, "accuracy at probability 0.5 on the fake images"],
         "auroc": Annotated[Figure, "area under the ROC curve"],
-        "acc_val_threshold": Annotated[
-            Figure, "accuracy at the threshold fitted on the validation images (`fit`)"
-        ],
-        "acc_oracle": Annotated[
-            Figure, "accuracy at the best threshold for these very images: an upper bound"
-        ],
-        "tpr_at_fpr_0.01": Annotated[
-            Figure, "highest true-positive rate (fakes found) at a false-positive rate ≤ 0.01"
-        ],
-        "tpr_at_fpr_0.05": Annotated[
-            Figure, "highest true-positive rate at a false-positive rate ≤ 0.05"
-        ],
+        "acc_val_threshold": Annotated[Figure, "accuracy at the threshold of `fit`"],
+        "acc_oracle": Annotated[Figure, "highest accuracy of any threshold: an upper bound"],
+        "tpr_at_fpr_0.01": Annotated[Figure, "highest true-positive rate at an FPR ≤ 0.01"],
+        "tpr_at_fpr_0.05": Annotated[Figure, "highest true-positive rate at an FPR ≤ 0.05"],
         "ece": Annotated[Figure, "expected calibration error of P(fake), 15 bins"],
-        "ece_calibrated": Annotated[
-            Figure, "expected calibration error at the temperature fitted on validation (`fit`)"
-        ],
+        "ece_calibrated": Annotated[Figure, "the same with the temperature of `fit`"],
     },
 )
 MEASURES = tuple(Measures.__annotations__)
@@ -88,15 +58,13 @@ class GeneratorMetrics(Measures):
     images: Annotated[int, "number of scored images"]
     real: Annotated[int, "number of scored real images"]
     fake: Annotated[int, "number of scored fake images"]
-    ap_interval: Annotated[Interval | None, "confidence interval [lowest, highest] of `ap`"]
+    ap_interval: Annotated[list[float] | None, "confidence interval [lowest, highest] of `ap`"]
     title: NotRequired[Annotated[str, "the generator's name in full"]]
     published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
     expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
     padded: NotRequired[Annotated[int, "number of scored images smaller than the crop"]]
     unreadable: NotRequired[Annotated[int, "number of images that could not be read"]]
-    shortcut_baseline_ap: NotRequired[
-        Annotated[Figure, "AP of a random forest on file size, colour, sharpness and JPEG grid"]
-    ]
+    shortcut_baseline_ap: NotRequired[Annotated[Figure, "AP of the shortcut baseline"]]
 
 
 class MeanMetrics(Measures):
@@ -104,10 +72,8 @@ class MeanMetrics(Measures):
 
     generators: Annotated[int, "number of generators with images of both classes"]
     images: Annotated[int, "number of their scored images"]
-    ap_interval: Annotated[Interval | None, "confidence interval [lowest, highest] of the mean AP"]
-    published: NotRequired[
-        Annotated[PublishedReference | None, "mean; null unless published for every generator"]
-    ]
+    ap_interval: Annotated[list[float] | None, "interval [lowest, highest] of the mean AP"]
+    published: NotRequired[Annotated[PublishedReference | None, "null unless all have one"]]
     shortcut_baseline_ap: NotRequired[Annotated[Figure, "mean of the generators' figures"]]
 
 
@@ -119,7 +85,7 @@ class Evaluation(TypedDict):
 
 
 class CalibrationFit(TypedDict):
-    """What was fitted on the scores of the validation images."""
+    """Threshold and temperature, fitted on the scores of the validation images."""
 
     threshold: Annotated[float, "logit of the highest balanced accuracy"]
     temperature: Annotated[float, "divisor of the logits in [0.01, 100] of the highest likelihood"]
@@ -156,13 +122,9 @@ class Results(Evaluation):
     bootstrap: Annotated[BootstrapSettings, "settings of the confidence intervals"]
     versions: Annotated[dict[str, str], "versions of Python and of the packages used"]
     commit: Annotated[str | None, "git commit; + marks local changes; null: unknown"]
-    unreadable_in_training: Annotated[
-        int, "number of training and validation images that could not be read"
-    ]
+    unreadable_in_training: Annotated[int, "number of unreadable training and validation images"]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
-    real_sets: Annotated[
-        dict[str, str], "generator → the set of real images it shares with other generators"
-    ]
+    real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
 
 
 def result_rows(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

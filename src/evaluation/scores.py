@@ -21,29 +21,19 @@ def score_table(
     """Return the scored rows of `samples` in their order, with the columns of `SCORE_COLUMNS`.
 
     Args:
-        samples: the table of samples, with the columns path, generator, class and label.
+        samples: table with the columns path, generator, class and label.
         rows: the row in `samples` of each of N scored images, in any order.
         logits: N logits.
         padded: N flags: the image was smaller than the crop.
     """
     order = np.argsort(rows)
-    columns = {
-        "logit": np.asarray(logits, dtype=np.float32)[order],
-        "padded": np.asarray(padded, dtype=bool)[order],
-    }
     table = samples.take(np.asarray(rows, dtype=np.int64)[order])
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
-    return table
+    table = table.append_column("logit", [np.asarray(logits, dtype=np.float32)[order]])
+    return table.append_column("padded", [np.asarray(padded, dtype=bool)[order]])
 
 
 def unreadable_table(samples: pa.Table, unreadable: dict[int, str]) -> pa.Table:
-    """Return the rows of `samples` that could not be read, with the column `reason`.
-
-    Args:
-        samples: the table of samples.
-        unreadable: row in `samples` → why the image could not be read.
-    """
+    """Return the rows of `samples` that are keys of `unreadable`, with its values as `reason`."""
     rows = sorted(unreadable)
     reasons = pa.array([unreadable[row] for row in rows], pa.string())
     return samples.take(np.asarray(rows, dtype=np.int64)).append_column("reason", reasons)
@@ -58,10 +48,10 @@ def read_scores(path: str | Path) -> pa.Table:
     file = Path(path)
     if file.is_dir():
         file = file / run_files.SCORES
+    if not file.exists():
+        raise GenspotError(f"{file} does not exist; a finished test writes it")
     try:
         table = pyarrow.parquet.read_table(file)
-    except FileNotFoundError as error:
-        raise GenspotError(f"{file} does not exist; a finished test writes it") from error
     except (OSError, pa.ArrowException) as error:
         raise GenspotError(f"{file} cannot be read: {error}; repeat the test") from error
     check_scores(table, str(file))
@@ -69,11 +59,7 @@ def read_scores(path: str | Path) -> pa.Table:
 
 
 def check_scores(table: pa.Table, name: str) -> None:
-    """Check that `table`, called `name` in the message, can be evaluated; `padded` is optional.
-
-    Raises:
-        GenspotError: A column is missing, or a label is neither 0 nor 1.
-    """
+    """Raise GenspotError if a column other than `padded` is missing, or a label is not 0 or 1."""
     for column in SCORE_COLUMNS:
         if column != "padded" and column not in table.column_names:
             raise GenspotError(f"{name} has no column {column}; give a table of scores")
@@ -84,13 +70,12 @@ def check_scores(table: pa.Table, name: str) -> None:
 
 def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
     """Write the scores of the validation images to `folder`, with the test crop in pixels."""
-    metadata = {"crop": str(crop)}
-    table = decode_dictionaries(table).replace_schema_metadata(metadata)
+    table = decode_dictionaries(table).replace_schema_metadata({"crop": str(crop)})
     write_parquet(table, folder / run_files.VALIDATION_SCORES)
 
 
 def read_validation(folder: Path, crop: int | None) -> pa.Table | None:
-    """Return what `write_validation` wrote for the same crop; None if there is no such file."""
+    """Return what `write_validation` wrote for the same crop; None if there are none."""
     try:
         table = pyarrow.parquet.read_table(folder / run_files.VALIDATION_SCORES)
     except (OSError, pa.ArrowException):

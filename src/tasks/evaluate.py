@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from omegaconf import DictConfig
 
 from genspot.common.files import write_json, write_text
 from genspot.common.run_files import METRICS, SCORES
@@ -29,15 +30,15 @@ from genspot.report.page import render_report
 from genspot.report.runs import Run, training_set_name
 from genspot.runtime.provenance import commit, versions
 from genspot.tasks.components import make_trainer
-from genspot.tasks.config import RunSettings, TestSettings, TrainerSettings
+from genspot.tasks.config import RunSettings, TestSettings
 from genspot.tasks.paths import CHECKOUT
 from genspot.tasks.stopping import SHUTDOWN
 
 
 def evaluate_checkpoint(
+    cfg: DictConfig,
     run: RunSettings,
     tested: TestSettings,
-    trainer_settings: TrainerSettings,
     checkpoint: Checkpoint,
     metadata: Metadata,
     network: DetectorNetwork,
@@ -48,9 +49,9 @@ def evaluate_checkpoint(
     """Score every test image, write all results into the run's folder, and print the table.
 
     Args:
+        cfg: with the trainer's settings; the precision is float32.
         run: the run's folder and seed.
         tested: what is tested and reported.
-        trainer_settings: of the trainer, which computes in float32 here.
         checkpoint: with the weights.
         metadata: what it is tested as.
         network: of that model, with any weights.
@@ -66,7 +67,7 @@ def evaluate_checkpoint(
     exact_float32()
     detector = Detector(fuse_batchnorm(network))
     stop = GracefulStop(SHUTDOWN, run.folder)
-    trainer = make_trainer(trainer_settings, "32-true", callbacks=[collector, stop])
+    trainer = make_trainer(cfg, "32-true", callbacks=[collector, stop])
     if "val" in datamodule.tables and validation is None:
         loader = datamodule.calibration_dataloader()
         trainer.predict(detector, loader, return_predictions=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,27 +29,17 @@ def candidates(logits: np.ndarray) -> list[float]:
 
 @given(labels_and_logits())
 @settings(deadline=None, max_examples=60)
-def test_fit_threshold_equals_exhaustive_search(case: Case) -> None:
+def test_threshold_and_oracle_accuracy_equal_exhaustive_search(case: Case) -> None:
     labels, logits = case
     wide = logits.astype(np.float64)
-    accuracies = {
-        threshold: balanced_accuracy_score(labels, wide > threshold)
-        for threshold in candidates(logits)
-    }
-    best = max(accuracies.values())
-    nearest = min(abs(key) for key, accuracy in accuracies.items() if accuracy > best - 1e-9)
+    balanced = {t: balanced_accuracy_score(labels, wide > t) for t in candidates(logits)}
+    best = max(balanced.values())
+    nearest = min(abs(threshold) for threshold in balanced if balanced[threshold] > best - 1e-9)
     found = calibration.fit_threshold(labels, logits)
-    assert accuracies[found] == pytest.approx(best)
+    assert balanced[found] == pytest.approx(best)
     assert abs(found) == pytest.approx(nearest)
-
-
-@given(labels_and_logits())
-@settings(deadline=None, max_examples=60)
-def test_oracle_accuracy_equals_exhaustive_search(case: Case) -> None:
-    labels, logits = case
-    wide = logits.astype(np.float64)
-    expected = max(np.mean((wide > one) == (labels == 1)) for one in candidates(logits))
-    assert calibration.oracle_accuracy(labels, logits) == pytest.approx(expected)
+    plain = max(np.mean((wide > threshold) == labels) for threshold in balanced)
+    assert calibration.oracle_accuracy(labels, logits) == pytest.approx(plain)
 
 
 @given(labels_and_logits(), st.sampled_from([0.0, 0.01, 0.05, 0.29, 0.5, 1.0]))
@@ -67,24 +58,22 @@ def test_tpr_at_fpr_few_reals_allow_no_false_positive() -> None:
     assert calibration.tpr_at_fpr(labels, logits, 1 / 99) == 1
 
 
-def test_fit_threshold_is_midway_and_nearest_zero_among_equals() -> None:
-    labels = np.array([0, 1, 0, 1])
-    # A threshold between -5 and -3 is as good as one between 1 and 2, which is nearer to 0.
-    assert calibration.fit_threshold(labels, np.array([-5.0, -3.0, 1.0, 2.0])) == 1.5
-    assert calibration.fit_threshold(np.array([0, 1]), np.array([10.0, 20.0])) == 15
-
-
-def test_fit_threshold_weights_both_classes_equally() -> None:
-    labels = np.array([0] * 98 + [1] * 2)
-    logits = np.concatenate([np.linspace(-2, 1, 98), [0.5, 3.0]])
-    assert calibration.fit_threshold(labels, logits) < 0.5  # plain accuracy would lose a fake
-    assert calibration.oracle_accuracy(labels, logits) == 0.99
+@pytest.mark.parametrize(
+    ("labels", "logits", "expected"),
+    [
+        ([0, 1], [10, 20], 15),
+        ([0, 1, 0, 1], [-5, -3, 1, 2], 1.5),  # as good as -4, and nearer to 0
+        ([0] * 98 + [1] * 2, [*[-2] * 97, 1, 0.5, 3], -0.75),  # plain accuracy would lose a fake
+    ],
+)
+def test_fit_threshold_known_cases(labels: Any, logits: Any, expected: float) -> None:
+    assert calibration.fit_threshold(np.array(labels), np.array(logits, float)) == expected
 
 
 def test_fit_threshold_separates_neighbouring_floats() -> None:
-    low = 1.0
-    for high in (np.nextafter(low, 2), np.nextafter(np.nextafter(low, 2), 2)):
-        for logits in (np.array([low, high]), -np.array([high, low])):
+    steps = 1 + np.finfo(float).eps * np.arange(3)
+    for low, high in ((0, 1), (0, 2)):
+        for logits in (steps[[low, high]], -steps[[high, low]]):
             found = calibration.fit_threshold(np.array([0, 1]), logits)
             assert (logits > found).tolist() == [False, True]
 
@@ -97,49 +86,46 @@ def test_equal_logits_have_a_finite_threshold(value: float) -> None:
     assert calibration.tpr_at_fpr(np.array([0, 1, 1, 1]), logits, 0.05) == 0
 
 
-def negative_log_likelihood(labels: np.ndarray, logits: np.ndarray, temperature: float) -> float:
-    signs = np.where(labels == 1, 1, -1)
-    return float(-np.mean(np.log(expit(signs * logits.astype(np.float64) / temperature))))
-
-
 @pytest.mark.parametrize("scale", [0.05, 1.0, 4.0, 30.0])
 def test_fit_temperature_equals_scipy_and_the_truth(scale: float) -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=3000) * 2
     labels = (rng.random(3000) < expit(logits)).astype(np.int64)
+    margins = np.where(labels == 1, 1, -1) * logits * scale
     found = calibration.fit_temperature(labels, logits * scale)
     reference = minimize(
-        lambda log: negative_log_likelihood(labels, logits * scale, float(np.exp(log[0]))),
-        np.array([np.log(scale)]),
-        tol=1e-10,
+        lambda log: -np.mean(np.log(expit(margins / np.exp(log[0])))), [np.log(scale)], tol=1e-10
     )
     assert found == pytest.approx(float(np.exp(reference.x[0])), rel=1e-3)
     assert found == pytest.approx(scale, rel=0.1)
 
 
-def test_fit_temperature_separable_and_uninformative_logits_give_the_bounds() -> None:
-    labels = np.array([0, 1, 0, 1])
-    separable = np.array([-2.0, 1.0, -0.5, 3.0], dtype=np.float32)
-    assert calibration.fit_temperature(labels, separable) == pytest.approx(0.01)
-    assert calibration.fit_temperature(labels, 20 * separable) == pytest.approx(0.01)
-    assert calibration.fit_temperature(labels, -separable) == pytest.approx(100)
-    assert calibration.fit_temperature(labels, np.full(4, 5.0)) == pytest.approx(100)
-
-
-def test_fit_temperature_huge_logits_do_not_overflow() -> None:
-    labels = np.array([0, 1, 0, 1])
-    huge = np.array([-3e38, 3e38, -1e30, 1e30], dtype=np.float32)
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [
+        ([-2, 1, -0.5, 3], 0.01),  # the classes are separable
+        ([-40, 20, -10, 60], 0.01),
+        ([2, -1, 0.5, -3], 100),
+        ([5, 5, 5, 5], 100),
+        ([0, 0, 0, 0], 1),  # every T is equally good
+        ([-3e38, 3e38, -1e30, 1e30], 1),
+        ([3e38, -3e38, 1e30, -1e30], 100),
+    ],
+)
+def test_fit_temperature_without_a_minimum_and_without_overflow(
+    logits: list[float], expected: float
+) -> None:
     with np.errstate(all="raise", under="ignore"):
-        assert calibration.fit_temperature(labels, huge) == 1  # every T is equally good
-        assert calibration.fit_temperature(labels, -huge) == pytest.approx(100)
-        assert calibration.fit_temperature(labels, np.zeros(4)) == 1
-        assert calibration.probabilities(huge, 0.01).tolist() == [0, 1, 0, 1]
+        found = calibration.fit_temperature(np.array([0, 1, 0, 1]), np.array(logits, np.float32))
+    assert found == pytest.approx(expected)
 
 
 def test_probabilities_are_float64() -> None:
     logits = np.array([-30.0, 30.0], dtype=np.float32)
     low, high = calibration.probabilities(logits)
     assert 0 < low < 1e-12 and high < 1
+    with np.errstate(all="raise", under="ignore"):
+        assert calibration.probabilities(1e37 * logits, 0.01).tolist() == [0, 1]
     assert calibration.probabilities(logits, 30).tolist() == pytest.approx(expit([-1, 1]))
 
 
@@ -169,18 +155,19 @@ def test_expected_calibration_error_equals_a_plain_loop() -> None:
 
 def test_expected_calibration_error_known_cases() -> None:
     labels = np.array([0, 1, 0, 1])
-    assert calibration.expected_calibration_error(labels, labels.astype(float)) == 0
-    assert calibration.expected_calibration_error(labels, 1.0 - labels) == 1
-    assert calibration.expected_calibration_error(labels, np.full(4, 0.5)) == 0
-    assert calibration.expected_calibration_error(labels[:1], np.array([0.25])) == 0.25
+    for probabilities, expected in (([0, 1, 0, 1], 0), ([1, 0, 1, 0], 1), ([0.5] * 4, 0)):
+        found = calibration.expected_calibration_error(labels, np.array(probabilities, float))
+        assert found == expected
 
 
 def test_fit_needs_both_classes() -> None:
     labels = np.arange(40) % 2
     logits = (np.random.default_rng(0).normal(size=40) + 3 * labels).astype(np.float32)
     validation = pa.table({"label": pa.array(labels, pa.int8()), "logit": logits})
-    assert calibration.fit(validation) == calibration.Fit(
-        calibration.fit_threshold(labels, logits), calibration.fit_temperature(labels, logits), 40
-    )
+    assert calibration.fit(validation) == {
+        "threshold": calibration.fit_threshold(labels, logits),
+        "temperature": calibration.fit_temperature(labels, logits),
+        "images": 40,
+    }
     assert calibration.fit(validation.filter(pa.array(labels == 1))) is None
     assert calibration.fit(validation.slice(0, 0)) is None

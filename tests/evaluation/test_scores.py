@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
-from genspot.common.errors import GenspotError
 from genspot.evaluation.scores import (
-    read_scores,
     read_validation,
     score_table,
     unreadable_table,
@@ -30,7 +27,7 @@ def test_score_table_has_the_order_of_the_samples() -> None:
     assert table.drop_columns(["logit", "padded"]) == SAMPLES.take([0, 3, 4])
 
 
-def test_score_table_without_rows_is_empty() -> None:
+def test_tables_without_rows_are_empty() -> None:
     table = score_table(SAMPLES, [], [], [])
     assert (table.num_rows, table.column_names[-2:]) == (0, ["logit", "padded"])
     assert unreadable_table(SAMPLES, {}).num_rows == 0
@@ -42,21 +39,12 @@ def test_unreadable_table_gives_rows_in_order_with_reasons() -> None:
     assert table["reason"].to_pylist() == ["missing", "broken"]
 
 
-def test_read_scores_returns_what_was_written(tmp_path: Path) -> None:
-    pyarrow.parquet.write_table(SCORES, tmp_path / "scores.parquet")
-    assert read_scores(tmp_path).to_pylist() == SCORES.to_pylist()
-    with pytest.raises(GenspotError, match="does not exist"):
-        read_scores(tmp_path / "other")
-
-
 def test_validation_is_read_for_the_same_crop_only(tmp_path: Path) -> None:
     assert read_validation(tmp_path, 224) is None
-    write_validation(SCORES, tmp_path, 224)
-    table = read_validation(tmp_path, 224)
-    assert table is not None and table.to_pylist() == SCORES.to_pylist()
-    assert read_validation(tmp_path, 32) is None
-    assert read_validation(tmp_path, None) is None
-    write_validation(SCORES, tmp_path, None)
-    assert read_validation(tmp_path, None) is not None
+    for crop, other in ((224, 32), (224, None), (None, 224)):
+        write_validation(SCORES, tmp_path, crop)
+        table = read_validation(tmp_path, crop)
+        assert table is not None and table.to_pylist() == SCORES.to_pylist()
+        assert read_validation(tmp_path, other) is None
     (tmp_path / "validation.parquet").write_bytes(b"truncated")
     assert read_validation(tmp_path, None) is None
