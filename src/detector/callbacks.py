@@ -1,4 +1,4 @@
-"""What a training or test collects beside the computation, and what stops it."""
+"""Callbacks: what trainings and tests collect, and what stops a training."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ScoreCollector(pl.Callback):
 
 
 class UnreadableImages(pl.Callback):
-    """Collect the training and validation images that cannot be read; its state is in checkpoints.
+    """Collect the training and validation images that cannot be read, also over a resumption.
 
     Attributes:
         unreadable: "train" and "val" → {row: reason}; of all ranks after `synchronise`, which
@@ -164,7 +164,7 @@ class UnreadableImages(pl.Callback):
 
 
 class SaveMetadata(pl.Callback):
-    """Put what a checkpoint says of itself into each, and flush the loggers with it.
+    """Put the metadata into each checkpoint, and flush the loggers with it.
 
     Args:
         metadata: plain values; see `genspot.detector.metadata.Metadata`.

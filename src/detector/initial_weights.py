@@ -27,7 +27,7 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
-        raise GenspotError(f"{SETTING}={path} is no state dict; {HINT}")
+        raise GenspotError(f"{SETTING}={path} is not a state dict; {HINT}")
     return state
 
 

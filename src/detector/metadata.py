@@ -12,7 +12,13 @@ from typing import Any
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
-from genspot.detector.settings import ModelSettings, check_keys, is_name, not_plain, safe_repr
+from genspot.detector.settings import (
+    ModelSettings,
+    check_keys,
+    find_non_plain_value,
+    is_name,
+    safe_repr,
+)
 
 VERSION = 2  # of the metadata's form; 1 held Hydra nodes with `_target_`
 
@@ -42,10 +48,10 @@ class Metadata:
     def __post_init__(self) -> None:
         for name, value in (("data", self.data), ("aug", self.aug), ("study", self.study)):
             if not is_name(value) and (name == "data" or value is not None):
-                raise GenspotError(f"{name}={safe_repr(value)} is no name")
+                raise GenspotError(f"{name}={safe_repr(value)} is not a valid name")
         for name, number in (("num_classes", self.num_classes), ("seed", self.seed)):
             if number is not None and type(number) is not int:
-                raise GenspotError(f"{name}={safe_repr(number)} is no whole number")
+                raise GenspotError(f"{name}={safe_repr(number)} is not a whole number")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with the version of their form."""
@@ -61,11 +67,11 @@ class Metadata:
         version = values.get("version") if isinstance(values, dict) else None
         if type(version) is not int or version != VERSION:  # it may be a tensor
             raise GenspotError(
-                f"checkpoint={path} was made by another version of genspot, or is none of its "
-                "checkpoints; train it again, or give the network's state dict alone"
+                f"checkpoint={path} was made by another version of genspot, or by another "
+                "program; train it again, or give the network's state dict alone"
             )
         try:
-            if fault := not_plain(values):
+            if fault := find_non_plain_value(values):
                 raise GenspotError(fault)
             names = [field.name for field in fields(cls)]
             check_keys("metadata", values, ["version", *names])
@@ -73,9 +79,8 @@ class Metadata:
             return cls(**given | {"model": ModelSettings.from_dict(values["model"])})
         except GenspotError as error:
             raise GenspotError(
-                f"checkpoint={path} does not describe itself as genspot's do: "
-                f"{safe_repr(error)}; take the best.ckpt that a training left, or the network's "
-                "state dict alone"
+                f"checkpoint={path} has invalid metadata: {safe_repr(error)}; take the best.ckpt "
+                "that a training left, or the network's state dict alone"
             ) from error
 
     def with_model(self, model: ModelSettings) -> Metadata:
@@ -83,7 +88,7 @@ class Metadata:
         return replace(self, model=model)
 
 
-# Of Wang et al., CVPR 2020, section 4: what a file without metadata is taken to be.
+# The detector of Wang et al., CVPR 2020, section 4. Files without metadata are taken for it.
 PUBLISHED = Metadata(
     data="progan_20cls",
     num_classes=None,

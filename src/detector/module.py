@@ -64,7 +64,7 @@ class Detector(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         if batch["image"] is None:
-            # Processes exchange its lists by their types, which an empty list does not have.
+            # Ranks gather the tensors of this metric by their type; without one there is no type.
             empty = batch["label"]
             self.val_metrics["val/ap"].update(empty.float(), empty)
             return

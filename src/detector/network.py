@@ -56,7 +56,7 @@ class DetectorNetwork(nn.Module):
         return torch.cat([self._logits(chunk) for chunk in chunks])
 
     def train(self, mode: bool = True) -> DetectorNetwork:
-        """Set the training mode; of frozen layers, batch norms keep their statistics."""
+        """Set the mode; frozen layers stay in evaluation mode, with their batch statistics."""
         super().train(mode)
         if self.trainable == "head":
             self.input.eval()

@@ -28,7 +28,7 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
         raise GenspotError(f"{setting}={path} {fault}; copy or download it again")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what is refused below in a line of its own
+            warnings.simplefilter("ignore")  # the errors below say the same in one line
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything for a file that is something else
         if code := re.search(r"GLOBAL (\S+)", str(error)):

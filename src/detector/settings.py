@@ -44,13 +44,13 @@ class ModelSettings:
 
     def _faults(self) -> Iterator[str]:
         if not is_name(self.name):
-            yield f"model.name={safe_repr(self.name)} is no name"
+            yield f"model.name={safe_repr(self.name)} is not a valid name"
         for key, value in (("input", self.input), ("backbone", self.backbone)):
             if value is None:
                 continue
             if not isinstance(value, dict) or not is_name(value.get("name")):
                 yield f"model.{key}={safe_repr(value)} has no name"
-            elif fault := not_plain(value):
+            elif fault := find_non_plain_value(value):
                 yield f"model.{key}: {fault}"
         if self.train.crop is None:
             yield "model.train.crop=null: training needs a crop, for batches of one size"
@@ -107,7 +107,7 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch(r"\w[\w.+-]{0,99}", value))
 
 
-def not_plain(value: Any) -> str | None:
+def find_non_plain_value(value: Any) -> str | None:
     """Return why `value` is not made of plain values (text, numbers, lists, dicts), or None.
 
     Interpolations (`${…}`) are not plain: OmegaConf would fill them in, from the environment too.
@@ -121,7 +121,7 @@ def not_plain(value: Any) -> str | None:
             return fault
         if isinstance(part, dict):
             if not all(isinstance(key, str) and key != "_target_" for key in part):
-                return "a key that is no setting"
+                return "a key that is not a setting"
             pending += [*part.keys(), *part.values()]
         elif isinstance(part, list | tuple):
             pending += part
@@ -131,12 +131,12 @@ def not_plain(value: Any) -> str | None:
 def _fault_of_scalar(value: Any) -> str | None:
     if isinstance(value, str):
         plain = "${" not in value and value != "???" and len(value) <= 1000 and value.isprintable()
-        return None if plain else f"{safe_repr(value)} is no plain text"
+        return None if plain else f"{safe_repr(value)} is not plain text"
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "a number of more than 64 bits"
     if value is None or isinstance(value, int | float | dict | list | tuple):
         return None
-    return f"a {type(value).__name__} is no plain value"
+    return f"a {type(value).__name__} is not a plain value"
 
 
 def safe_repr(value: Any) -> str:

@@ -47,9 +47,9 @@ def test_backbone_starts_from_a_file_but_for_its_head(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"conv1.weight": 1}, "is no state dict"),
-        ([1, 2], "is no state dict"),
-        ({1: torch.zeros(2)}, "is no state dict"),
+        ({"conv1.weight": 1}, "is not a state dict"),
+        ([1, 2], "is not a state dict"),
+        ({1: torch.zeros(2)}, "is not a state dict"),
         ({"conv1.weight": torch.zeros(2)}, "for resnet18 does not fit: conv1.weight differs"),
         (RunsCode("true"), "refused: loading it would call"),
         (None, "no such file"),

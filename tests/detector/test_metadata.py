@@ -34,18 +34,18 @@ def test_published_metadata_equal_the_published_choices_of_conf() -> None:
 @pytest.mark.parametrize(
     ("place", "value", "expected"),
     [
-        ("data", None, "data=None is no name"),
-        ("data", "../../../x", "data=../../../x is no name"),
-        ("data", "a\nb", r"'a\\nb' is no plain text"),
-        ("aug", ["none"], "aug=.* is no name"),
-        ("study", "x=y", "study=x=y is no name"),
-        ("seed", 0.5, "seed=0.5 is no whole number"),
-        ("num_classes", True, "num_classes=True is no whole number"),
+        ("data", None, "data=None is not a valid name"),
+        ("data", "../../../x", "data=../../../x is not a valid name"),
+        ("data", "a\nb", r"'a\\nb' is not plain text"),
+        ("aug", ["none"], "aug=.* is not a valid name"),
+        ("study", "x=y", "study=x=y is not a valid name"),
+        ("seed", 0.5, "seed=0.5 is not a whole number"),
+        ("num_classes", True, "num_classes=True is not a whole number"),
         ("model", None, "model=None: give name, input"),
-        ("model.name", "/x", "model.name=/x is no name"),
-        ("model.backbone.name", "${oc.env:HOME}", "no plain text"),
-        ("model.backbone._target_", "os.system", "a key that is no setting"),
-        ("model.input.mean", torch.zeros(3), "a Tensor is no plain value"),
+        ("model.name", "/x", "model.name=/x is not a valid name"),
+        ("model.backbone.name", "${oc.env:HOME}", "not plain text"),
+        ("model.backbone._target_", "os.system", "a key that is not a setting"),
+        ("model.input.mean", torch.zeros(3), "a Tensor is not a plain value"),
         ("model.train", None, "model.train=None: give resize, crop"),
         ("model.train.crop", None, "model.train.crop=null"),
         ("model.train.size", 3, "model.train.size: no such setting"),
@@ -63,7 +63,7 @@ def test_metadata_of_another_form_name_the_first_fault(
     for key in parents:
         node = node[key]
     node[last] = value
-    with pytest.raises(GenspotError, match=r"^checkpoint=\S+ does not describe") as error:
+    with pytest.raises(GenspotError, match=r"^checkpoint=\S+ has invalid metadata: ") as error:
         Metadata.from_dict(values, FILE)
     assert re.search(expected, str(error.value))
     assert str(error.value).isprintable() and len(str(error.value)) < 400

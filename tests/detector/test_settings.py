@@ -10,7 +10,7 @@ import torch
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
-from genspot.detector.settings import ModelSettings, not_plain
+from genspot.detector.settings import ModelSettings, find_non_plain_value
 from helpers.detectors import make_model
 
 
@@ -23,7 +23,7 @@ from helpers.detectors import make_model
         ({"input": "pixels"}, r"model\.input=pixels has no name"),
         ({"input": {}}, r"model\.input=\{\} has no name"),
         ({"backbone": {"name": None}}, r"model\.backbone=.* has no name"),
-        ({"backbone": {"name": "x", "y": "${oc.env:HOME}"}}, r"model\.backbone: .*no plain text"),
+        ({"backbone": {"name": "x", "y": "${oc.env:HOME}"}}, r"model\.backbone: .*not plain text"),
         ({"train": Geometry(256, None)}, r"model\.train\.crop=null: training needs a crop"),
         ({"trainable": "body"}, r"model\.trainable=body: choose all or head"),
     ],
@@ -37,7 +37,7 @@ def test_model_settings_survive_a_checkpoint_without_initial_weights() -> None:
     backbone = {"name": "resnet", "arch": "resnet18", "weights": "/home/me/weights.pth"}
     model = make_model(backbone=backbone, test=Geometry((64, 48), None), trainable="head")
     values = model.as_dict()
-    assert not_plain(values) is None
+    assert find_non_plain_value(values) is None
     assert values["backbone"]["weights"] is None
     assert backbone["weights"] == "/home/me/weights.pth"
     assert ModelSettings.from_dict(values) == model.without_initial_weights()
@@ -75,23 +75,23 @@ def doubled_sixty_times() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("${oc.env:HOME}", "no plain text"),
-        ("???", "no plain text"),
-        ("a\nb", r"'a\\nb' is no plain text"),
-        ("x" * 1001, "no plain text"),
-        ({"deep": [{"deeper": "${seed}"}]}, "no plain text"),
-        ({"a\x1b[2J": 1}, "no plain text"),
-        ({1: 2}, "a key that is no setting"),
-        ({"_target_": "os.system"}, "a key that is no setting"),
+        ("${oc.env:HOME}", "not plain text"),
+        ("???", "not plain text"),
+        ("a\nb", r"'a\\nb' is not plain text"),
+        ("x" * 1001, "not plain text"),
+        ({"deep": [{"deeper": "${seed}"}]}, "not plain text"),
+        ({"a\x1b[2J": 1}, "not plain text"),
+        ({1: 2}, "a key that is not a setting"),
+        ({"_target_": "os.system"}, "a key that is not a setting"),
         (2**63, "64 bits"),
-        (b"bytes", "a bytes is no plain value"),
-        (torch.zeros(3), "a Tensor is no plain value"),
+        (b"bytes", "a bytes is not a plain value"),
+        (torch.zeros(3), "a Tensor is not a plain value"),
         (nested_in_itself(), "more than 1000 values"),
         (doubled_sixty_times(), "more than 1000 values"),
     ],
 )
-def test_not_plain_names_the_fault(value: object, expected: str) -> None:
-    fault = not_plain({"key": [value]})
+def test_find_non_plain_value_names_the_fault(value: object, expected: str) -> None:
+    fault = find_non_plain_value({"key": [value]})
     assert fault is not None
     assert fault.isprintable()
     assert len(fault) < 300
@@ -99,5 +99,8 @@ def test_not_plain_names_the_fault(value: object, expected: str) -> None:
     assert re.search(expected, fault)
 
 
-def test_not_plain_of_plain_values_is_none() -> None:
-    assert not_plain({"a": [1, -(2**63), 0.5, True, None, "ä [x]=1"], "b": {"c": (1, 2)}}) is None
+def test_find_non_plain_value_of_plain_values_is_none() -> None:
+    assert (
+        find_non_plain_value({"a": [1, -(2**63), 0.5, True, None, "ä [x]=1"], "b": {"c": (1, 2)}})
+        is None
+    )
