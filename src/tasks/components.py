@@ -1,10 +1,11 @@
-"""What the settings are made into: network, data module, trainer, loggers."""
+"""What the configuration is made into: network, data module, trainer, loggers."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
@@ -15,8 +16,10 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from genspot.augment.degradations import parse_degradations
 from genspot.common.errors import GenspotError
 from genspot.data.datamodule import ImageDataModule
+from genspot.data.settings import Simulation
 from genspot.detector.network import (
     DetectorNetwork,
     build_backbone,
@@ -25,18 +28,13 @@ from genspot.detector.network import (
 )
 from genspot.detector.precision import check_processes
 from genspot.detector.settings import ModelSettings
-from genspot.tasks.config import DataSettings, TrainerSettings
+from genspot.tasks import config
 
 
-def make_network(
-    model_node: DictConfig, model: ModelSettings, channels_last: bool = False
-) -> DetectorNetwork:
+def make_network(cfg: DictConfig, model: ModelSettings) -> DetectorNetwork:
     """Return the network of `model`, with initial weights where it names some.
 
-    Args:
-        model_node: the composed `cfg.model`, which builds the parts of a user's own config.
-        model: its settings.
-        channels_last: see `DetectorNetwork`.
+    A part that `model` does not describe is built by the user's own config, `cfg.model`.
 
     Raises:
         GenspotError: it cannot be built.
@@ -46,17 +44,51 @@ def make_network(
         ("input", model.input, build_input),
         ("backbone", model.backbone, build_backbone),
     ):
-        if settings is None and "_target_" not in model_node[name]:
+        node = cfg.model[name]
+        if settings is None and "_target_" not in node:
             raise custom_model_error(model)
-        parts[name] = (
-            build(settings) if settings else instantiate(model_node[name], _convert_="all")
-        )
-    return DetectorNetwork(**parts, trainable=model.trainable, channels_last=channels_last)
+        parts[name] = build(settings) if settings else instantiate(node, _convert_="all")
+    return DetectorNetwork(
+        **parts, trainable=model.trainable, channels_last=cfg.trainer.channels_last
+    )
 
 
-def make_datamodule(settings: DataSettings, inputs: str | None = None) -> ImageDataModule:
-    """Return the data module."""
-    return ImageDataModule(**vars(settings), inputs=inputs)
+def make_datamodule(
+    cfg: DictConfig,
+    model: ModelSettings,
+    training: Literal["all", "validation", "none"] = "all",
+    testing: bool = True,
+    inputs: str | None = None,
+) -> ImageDataModule:
+    """Return the data module.
+
+    Args:
+        cfg: the configuration.
+        model: whose geometry the images get; `cfg.crop` replaces the crop of its test images.
+        training: which images of the training set are read, or built where they are simulated.
+        testing: whether the test sets are read.
+        inputs: the photo or folder of a prediction.
+
+    Raises:
+        GenspotError: a value out of range.
+    """
+    source = None if training == "none" else config.training_set(cfg)
+    if source and training == "validation":
+        source = replace(source, train=None)
+    return ImageDataModule(
+        training_set=source,
+        test_sets=config.test_sets(cfg) if testing else [],
+        augment={
+            "train": instantiate(cfg.aug.train, _convert_="all"),
+            "val": instantiate(cfg.aug.val, _convert_="all"),
+            "test": parse_degradations(cfg.degradations),
+        },
+        train_geometry=model.train,
+        test_geometry=model.test.with_crop(cfg.crop),
+        loading=config.loading(cfg),
+        simulation=Simulation(**cfg.simulation),
+        inputs=inputs,
+    )
 
 
 def make_loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
@@ -65,11 +97,11 @@ def make_loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
     return list(instantiate(node.logger.logger, _convert_="all").values())
 
 
-def make_trainer(settings: TrainerSettings, precision: str, **arguments: Any) -> pl.Trainer:
+def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Trainer:
     """Return Lightning's trainer.
 
     Args:
-        settings: its arguments as configured.
+        cfg: the configuration, with the trainer's arguments in `cfg.trainer`.
         precision: of the computation, in Lightning's terms.
         arguments: further ones, which take precedence.
 
@@ -77,25 +109,26 @@ def make_trainer(settings: TrainerSettings, precision: str, **arguments: Any) ->
         GenspotError: the machine lacks what is asked for.
     """
     arguments["callbacks"] = [*arguments.get("callbacks", []), TQDMProgressBar()]
-    defaults = {"logger": False, "enable_checkpointing": False, "precision": precision}
+    settings = config.as_dict(cfg.trainer)
+    for name in ("name", "channels_last", "compile"):  # concern the network
+        del settings[name]
+    settings |= {"logger": False, "enable_checkpointing": False, "precision": precision}
     if SLURMEnvironment.detect():
         # Lightning's own requeueing saves in the middle of a step, and leaves a file that a later
         # test would load in place of its checkpoint.
         plugins = [*arguments.get("plugins", []), SLURMEnvironment(auto_requeue=False)]
         arguments["plugins"] = plugins
     try:
-        trainer: pl.Trainer = instantiate(
-            {**settings.arguments, "_convert_": "all", "_partial_": True}
-        )(**{**defaults, **arguments})
+        trainer: pl.Trainer = instantiate({**settings, "_partial_": True})(**arguments)
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         hint = "trainer=auto takes what there is"
-        if settings.name == "auto":
+        if cfg.trainer.name == "auto":
             hint = "leave out what was changed of trainer.*, or choose another value"
         reason = " ".join(str(error).split())
         raise GenspotError(
-            f"trainer={settings.name} does not work here: {reason}; {hint}"
+            f"trainer={cfg.trainer.name} does not work here: {reason}; {hint}"
         ) from error
-    check_processes(trainer, settings.arguments["sync_batchnorm"])
+    check_processes(trainer, cfg.trainer.sync_batchnorm)
     return trainer
 
 
@@ -111,6 +144,5 @@ def silence_warnings() -> None:
         ".*predict returned None.*",
         ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
         ".*smaller than the logging interval.*",
-        ".*in eval mode at the start of training.*",  # model.trainable=head: on purpose
     ):
         warnings.filterwarnings("ignore", message)

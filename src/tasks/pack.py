@@ -16,10 +16,9 @@ def pack(cfg: DictConfig) -> None:
     Raises:
         GenspotError: a folder is not named, cannot be listed, or the disk has no room.
     """
-    data = config.data_settings(cfg, config.model_settings(cfg))
-    source = data.training_set
-    if not (source and source.train and source.val):
+    source = config.training_set(cfg)
+    if not (source.train and source.val):
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
-    make_datamodule(config.without_test_sets(data)).prepare_data()
+    make_datamodule(cfg, config.model_settings(cfg), testing=False).prepare_data()
     for folder in (source.train, source.val):
         pack_folder(folder, source.name, source.classes)

@@ -40,20 +40,18 @@ def predict(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model.without_initial_weights()
-    network = make_network(cfg.model, model, cfg.trainer.channels_last)
-    crop = config.test_geometry(cfg, model).crop
-    data = config.without_training_images(config.data_settings(cfg, model), False)
-    trainer_settings = config.trainer_settings(cfg)
+    network = make_network(cfg, model)
+    crop = model.test.with_crop(cfg.crop).crop
+    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))
     record(cfg, metadata, crop)
     run = config.run_settings(cfg)
-    datamodule = make_datamodule(data, inputs=str(cfg.inputs))
     save_config(run.folder, run.config_text, run.resume)
     datamodule.setup("predict")
     checkpoint.load_into(network, model.name)
     exact_float32()
     collector = ScoreCollector()
     callbacks = [collector, GracefulStop(SHUTDOWN, run.folder)]
-    trainer = make_trainer(trainer_settings, "32-true", callbacks=callbacks)
+    trainer = make_trainer(cfg, "32-true", callbacks=callbacks)
     detector = Detector(fuse_batchnorm(network))
     trainer.predict(detector, datamodule=datamodule, return_predictions=False)
     if not trainer.is_global_zero:

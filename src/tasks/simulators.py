@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.data.simulated.train import train_simulators
+from genspot.tasks.config import generator_specs
 
 
 def simulators(cfg: DictConfig) -> None:
@@ -18,6 +18,7 @@ def simulators(cfg: DictConfig) -> None:
         GenspotError: a generator is not simulated, or there are no photographs.
     """
     specs: Any = OmegaConf.to_container(cfg.generator, resolve=True)
+    specs = generator_specs(cfg)
     for name, spec in specs.items():
         if "simulator" not in spec:
             raise GenspotError(f"{name} is not simulated; give generator=[sim_nearest, …]")

@@ -42,17 +42,16 @@ def test(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model.without_initial_weights()
-    network = make_network(cfg.model, model, cfg.trainer.channels_last)
+    network = make_network(cfg, model)
     tested = config.test_settings(cfg, model)
     validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
-    data = config.without_training_images(config.data_settings(cfg, model), score_validation)
+    datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
     record(cfg, metadata, tested.crop)
     run = config.run_settings(cfg)
     if results := load_if_complete(run.folder, run.config_text, run.resume, checkpoint.path):
         print_existing_results("test", results, run.folder)
         return
-    datamodule = make_datamodule(data)
     save_config(run.folder, run.config_text, run.resume)
     datamodule.prepare_data()
     for stage in ("test", *(["validate"] if score_validation else [])):
@@ -61,14 +60,7 @@ def test(cfg: DictConfig) -> None:
     seed = "unknown" if metadata.seed is None else metadata.seed
     loggers = make_loggers(cfg, seed=seed)
     finished = evaluate_checkpoint(
-        run,
-        tested,
-        config.trainer_settings(cfg),
-        checkpoint,
-        metadata,
-        network,
-        datamodule,
-        validation,
+        cfg, run, tested, checkpoint, metadata, network, datamodule, validation
     )
     log_results(finished, loggers)
 

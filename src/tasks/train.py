@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
 
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.tables import write_csv
@@ -33,6 +33,7 @@ from genspot.tasks.components import (
     make_trainer,
     silence_warnings,
 )
+from genspot.tasks.config import RunSettings
 from genspot.tasks.evaluate import evaluate_checkpoint
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
@@ -62,80 +63,77 @@ def train(cfg: DictConfig) -> None:
         seed=run.seed,
         model=model,
     )
-    datamodule = make_datamodule(config.data_settings(cfg, model))
+    datamodule = make_datamodule(cfg, model)
     save_config(run.folder, run.config_text, run.resume)
     datamodule.prepare_data()
     for stage in ("fit", "test"):  # a missing test set must not be found after the training
         datamodule.setup(stage)
+    unreadable = UnreadableImages()
+    loggers = fit(cfg, run, metadata, datamodule, unreadable)
+    finished = evaluate_checkpoint(
+        cfg,
+        run,
+        tested,
+        load_checkpoint(run.folder / BEST_CHECKPOINT),
+        metadata,
+        # A new network: the trained one may be compiled, and has the weights of the last epoch.
+        make_network(cfg, model.without_initial_weights()),
+        datamodule,
+        unreadable_in_training=[
+            unreadable_table(datamodule.tables["train"], unreadable.unreadable["train"]),
+            unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
+        ],
+    )
+    log_results(finished, loggers)
+
+
+def fit(
+    cfg: DictConfig,
+    run: RunSettings,
+    metadata: Metadata,
+    datamodule: ImageDataModule,
+    unreadable: UnreadableImages,
+) -> list[Logger]:
+    """Train to the end, from the run's last checkpoint if there is one; return the loggers."""
     # Here, because whether a data set had to be built must not change the initial weights.
     pl.seed_everything(run.seed, verbose=False)
-    trainer_settings = config.trainer_settings(cfg)
-    network = make_network(cfg.model, model, trainer_settings.channels_last)
-    if trainer_settings.compile:
+    network = make_network(cfg, metadata.model)
+    if cfg.trainer.compile:
         network.backbone.compile()
-    optimizer, scheduler = (
-        instantiate(cfg.schedule[name], _convert_="all") for name in ("optimizer", "lr_scheduler")
-    )
-    detector = Detector(network, optimizer, scheduler)
-    unreadable = UnreadableImages()
+    optimizer = instantiate(cfg.schedule.optimizer, _convert_="all")
+    scheduler = instantiate(cfg.schedule.lr_scheduler, _convert_="all")
     checkpoint = find_checkpoint(run.folder, run.resume)
     steps = training_position(checkpoint) if checkpoint else 0
-    rows = read_metrics_csv(run.folder, steps)
+    curves = read_metrics_csv(run.folder, steps)  # before a logger deletes the file
     loggers = make_loggers(cfg)
-    restore_metrics_csv(rows, loggers)
+    restore_metrics_csv(curves, loggers)
     precision = resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     trainer = make_trainer(
-        trainer_settings,
+        cfg,
         precision,
         logger=loggers,
         callbacks=[
             unreadable,
             SaveMetadata(metadata.as_dict()),
-            StopOnNonFinite(run.folder, partial(_write_rows, datamodule)),
+            StopOnNonFinite(run.folder, partial(_write_samples, datamodule.tables["train"])),
             GracefulStop(SHUTDOWN, run.folder, before_save=unreadable.synchronise),
             *instantiate(cfg.callbacks, _convert_="all").values(),
         ],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=True,
     )
-    log.info(
-        "training %s on %s: precision %s, channels %s, %s, %scompiled",
-        model.name,
-        trainer.strategy.root_device,
-        precision,
-        "last" if trainer_settings.channels_last else "first",
-        cfg.schedule.optimizer._target_.rpartition(".")[2],
-        "" if trainer_settings.compile else "not ",
-    )
+    layout = "channels last" if cfg.trainer.channels_last else "channels first"
+    optimizer_name = cfg.schedule.optimizer._target_.rpartition(".")[2]
+    compiled = ", compiled" if cfg.trainer.compile else ""
+    name, device = metadata.model.name, trainer.strategy.root_device
+    details = f"precision {precision}, {layout}, {optimizer_name}{compiled}"
+    log.info("training %s on %s: %s", name, device, details)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
+    detector = Detector(network, optimizer, scheduler)
     trainer.fit(detector, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-    not_read = [
-        unreadable_table(datamodule.tables["train"], unreadable.unreadable["train"]),
-        unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
-    ]
-    # A new network: the trained one may be compiled, and has its weights of the last epoch.
-    finished = evaluate_checkpoint(
-        run,
-        tested,
-        trainer_settings,
-        load_checkpoint(_best_checkpoint(trainer, run.folder)),
-        metadata,
-        make_network(cfg.model, model.without_initial_weights(), trainer_settings.channels_last),
-        datamodule,
-        unreadable_in_training=not_read,
-    )
-    log_results(finished, loggers)
+    return loggers
 
 
-def _write_rows(datamodule: ImageDataModule, rows: list[int], place: Path) -> None:
-    samples: pa.Table = datamodule.tables["train"]
+def _write_samples(samples: pa.Table, rows: list[int], place: Path) -> None:
     write_csv(samples.take(rows), place)
-
-
-def _best_checkpoint(trainer: pl.Trainer, folder: Path) -> Path:
-    """Return the checkpoint of the highest validation accuracy."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.monitor:
-            return Path(callback.best_model_path)
-    return folder / BEST_CHECKPOINT
