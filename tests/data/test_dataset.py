@@ -1,0 +1,188 @@
+"""A sample depends on (seed, epoch, row) alone, and unreadable files are replaced or reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import albumentations
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from genspot.augment.blur import Blur
+from genspot.augment.jpeg import JPEG
+from genspot.common.geometry import Geometry
+from genspot.data.dataset import MAX_SIDE, MAX_SUBSTITUTES, ImageDataset, collate
+from genspot.data.layout import sample_table
+from helpers.arrays import make_noise
+
+ROWS = 7
+INDICES = [(epoch, row) for epoch in (0, 1) for row in range(ROWS)]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> pa.Table:
+    for row in range(ROWS):
+        Image.fromarray(make_noise(24, 20, row)).save(tmp_path / f"{row}.png")
+    return sample_table((str(tmp_path / f"{row}.png"), "gan", "", row % 2) for row in range(ROWS))
+
+
+def make_augmentation() -> albumentations.Compose:
+    return albumentations.Compose([Blur(p=0.5), JPEG(p=0.5)])
+
+
+def make_training_dataset(table: pa.Table, seed: int = 0) -> ImageDataset:
+    return ImageDataset(table, make_augmentation(), Geometry(crop=8), train=True, seed=seed)
+
+
+def damage(table: pa.Table, *rows: int) -> None:
+    for row in rows:
+        Path(table["path"][row].as_py()).write_bytes(b"no\nimage")
+
+
+def pixels(dataset: ImageDataset, epoch: int, row: int) -> np.ndarray:
+    image = dataset[epoch, row]["image"]
+    assert image is not None
+    return image
+
+
+@pytest.mark.parametrize(("workers", "batch_size"), [(0, 3), (1, 4), (2, 5)])
+def test_sample_depends_on_seed_epoch_and_row_alone(
+    table: pa.Table, workers: int, batch_size: int
+) -> None:
+    expected = {index: pixels(make_training_dataset(table), *index) for index in INDICES}
+    loader = DataLoader(
+        make_training_dataset(table),
+        batch_size,
+        sampler=INDICES[::-1],
+        num_workers=workers,
+        collate_fn=collate,
+    )
+    found = [
+        (row, image)
+        for batch in loader
+        for row, image in zip(batch["row"].tolist(), batch["image"].numpy(), strict=True)
+    ]
+    for index, (row, image) in zip(INDICES[::-1], found, strict=True):
+        assert row == index[1]
+        np.testing.assert_array_equal(image, expected[index])
+
+
+def test_samples_of_epochs_seeds_and_rows_differ(table: pa.Table) -> None:
+    same = pa.concat_tables([table.slice(0, 1)] * 2)
+    images = [
+        pixels(make_training_dataset(same, seed), epoch, row).tobytes()
+        for seed in (0, 1)
+        for epoch in range(5)
+        for row in (0, 1)
+    ]
+    assert len(set(images)) == len(images)
+
+
+def test_evaluation_sample_is_augmented_the_same_in_each_pass(table: pa.Table) -> None:
+    dataset = ImageDataset(table, make_augmentation(), Geometry(crop=8))
+    for row in range(ROWS):
+        np.testing.assert_array_equal(pixels(dataset, 0, row), pixels(dataset, 0, row))
+
+
+def test_sample_is_resized_then_cropped(table: pa.Table) -> None:
+    image = np.asarray(Image.open(table["path"][0].as_py()))
+    np.testing.assert_array_equal(pixels(ImageDataset(table), 0, 0), image)
+    for geometry, shape in (
+        (Geometry(resize=10), (12, 10, 3)),
+        (Geometry(resize=10, crop=8), (8, 8, 3)),
+        (Geometry(resize=(9, 30)), (9, 30, 3)),
+        (Geometry(resize=(9, 30), crop=20), (20, 20, 3)),
+    ):
+        assert pixels(ImageDataset(table, geometry=geometry), 0, 0).shape == shape
+
+
+def test_padded_is_true_for_images_smaller_than_the_crop(table: pa.Table) -> None:
+    for train in (False, True):
+        padded = {
+            crop: ImageDataset(table, geometry=Geometry(crop=crop), train=train)[0, 0]["padded"]
+            for crop in (None, 20, 21, 24, 25)
+        }
+        assert padded == {None: False, 20: False, 21: True, 24: True, 25: True}
+    assert not ImageDataset(table, geometry=Geometry(30, 30))[0, 0]["padded"]
+
+
+@pytest.mark.parametrize("geometry", [Geometry(crop=4), Geometry(resize=(4, 4))])
+def test_training_flips_about_half_of_the_images(tmp_path: Path, geometry: Geometry) -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:, 0] = 255
+    edge = sample_table([("edge.png", "gan", "", 0)])
+    train = ImageDataset(edge, geometry=geometry, train=True, read=lambda _: image)
+    flipped = [bool(pixels(train, epoch, 0)[0, -1, 0]) for epoch in range(500)]
+    assert np.mean(flipped) == pytest.approx(0.5, abs=0.08)
+    evaluation = ImageDataset(edge, geometry=geometry, read=lambda _: image)
+    assert all(pixels(evaluation, epoch, 0)[0, 0, 0] for epoch in range(50))
+
+
+def test_evaluation_of_an_unreadable_file_gives_no_image_and_a_reason(table: pa.Table) -> None:
+    damage(table, 2)
+    Path(table["path"][3].as_py()).unlink()
+    dataset = ImageDataset(table, geometry=Geometry(crop=8))
+    for row, reason in ((2, "UnidentifiedImageError"), (3, "FileNotFoundError")):
+        sample = dataset[0, row]
+        assert sample["image"] is None and sample["row"] == row and not sample["padded"]
+        [(unreadable, text)] = sample["unreadable"]
+        assert unreadable == row and reason in text and "\n" not in text
+
+
+@pytest.mark.parametrize(("row", "broken", "substitute"), [(1, [1, 2], 3), (6, [6, 0], 1)])
+def test_training_replaces_an_unreadable_file_by_the_next(
+    table: pa.Table, row: int, broken: list[int], substitute: int
+) -> None:
+    damage(table, *broken)
+    sample = make_training_dataset(table)[0, row]
+    assert sample["row"] == substitute and sample["label"] == substitute % 2
+    assert sample["image"] is not None and sample["image"].shape == (8, 8, 3)
+    assert [number for number, _ in sample["unreadable"]] == broken
+    own = make_training_dataset(table)[0, substitute]["image"]
+    assert not np.array_equal(sample["image"], own)  # a substitute has its own augmentation
+
+
+def test_training_without_a_readable_file_gives_no_image(table: pa.Table) -> None:
+    damage(table, *range(ROWS))
+    sample = make_training_dataset(table)[0, 3]
+    assert sample["image"] is None and sample["row"] == 3
+    assert [row for row, _ in sample["unreadable"]] == [3, 4, 5, 6, 0, 1, 2]
+    many = pa.concat_tables([table] * 20)
+    assert len(make_training_dataset(many)[0, 0]["unreadable"]) == MAX_SUBSTITUTES
+
+
+def test_image_too_long_for_jpeg_is_scored_but_not_degraded() -> None:
+    table = sample_table([("a.png", "gan", "", 0)] * 2)
+
+    def read(row: int) -> np.ndarray:
+        return np.zeros((1, MAX_SIDE + row, 3), np.uint8)
+
+    geometry = Geometry(crop=8)
+    plain = ImageDataset(table, geometry=geometry, read=read)
+    degraded = ImageDataset(table, albumentations.Compose([JPEG(p=1)]), geometry, read=read)
+    assert [plain[0, row]["image"] is None for row in (0, 1)] == [False, False]
+    assert [degraded[0, row]["image"] is None for row in (0, 1)] == [False, True]
+    assert f"{MAX_SIDE + 1} × 1 pixels" in degraded[0, 1]["unreadable"][0][1]
+
+
+def test_collate_leaves_out_unreadable_samples(table: pa.Table) -> None:
+    damage(table, 1)
+    dataset = ImageDataset(table, geometry=Geometry(crop=22), train=False)
+    batch = collate([dataset[0, row] for row in (0, 1, 3)])
+    assert batch["image"].shape == (2, 22, 22, 3) and batch["image"].dtype == torch.uint8
+    assert batch["row"].tolist() == [0, 3] and batch["label"].tolist() == [0, 1]
+    assert batch["padded"].tolist() == [True, True]
+    assert [row for row, _ in batch["unreadable"]] == [1]
+    empty = collate([dataset[0, 1]])
+    assert empty["image"] is None
+    assert empty["label"].dtype == empty["row"].dtype == torch.int64
+    assert empty["padded"].dtype == torch.bool and not len(empty["padded"])
+
+
+def test_collate_accepts_flipped_crops(table: pa.Table) -> None:
+    dataset = ImageDataset(table, geometry=Geometry(crop=8), train=True)
+    assert collate([dataset[index] for index in INDICES])["image"].shape == (14, 8, 8, 3)

@@ -1,0 +1,188 @@
+"""Files that a set of photos may contain: unusual formats, damaged files, special files.
+
+Each kind has a file name, whose extension may contradict the content, and a content.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from genspot.data import image_io
+from helpers.image_bytes import MUTATIONS, encode, make_gradients, make_png
+
+HEIGHT, WIDTH = 24, 31
+PHOTO = Image.fromarray(make_gradients(HEIGHT, WIDTH))
+GREY = PHOTO.convert("L")
+GREY_16_BIT = np.asarray(GREY).astype(np.uint16) * 251 + 3  # the lower bytes are not 0
+
+
+def two_frames(kind: str) -> bytes:
+    """Return a file of two images, of which the first is `PHOTO`."""
+    return encode(PHOTO, kind, save_all=True, append_images=[PHOTO.rotate(180)])
+
+
+def rotated(kind: str) -> bytes:
+    """Return `PHOTO` with the EXIF orientation "rotate by 90°"."""
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    return encode(PHOTO, kind, exif=tags)
+
+
+def jpeg_of_size(width: int, height: int) -> bytes:
+    """Return a JPEG whose header says this size."""
+    content = bytearray(encode(PHOTO, "JPEG"))
+    offset = content.index(b"\xff\xc0")
+    content[offset + 5 : offset + 9] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
+def jpeg_of_scans(count: int) -> bytes:
+    """Return a progressive JPEG that repeats its last scan."""
+    content = encode(PHOTO, "JPEG", progressive=True)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * (count - content.count(b"\xff\xda")) + content[-2:]
+
+
+def tiff_12_bit() -> bytes:
+    """Return a grey TIFF of one strip with 12 bits, which PIL reads and does not write."""
+    values = np.asarray(GREY)[:, :30].astype(np.uint16) * 16 + 5
+    high, low = values[:, ::2], values[:, 1::2]
+    packed = np.stack([high >> 4, (high & 15) << 4 | low >> 8, low & 255], axis=-1)
+    data = packed.astype(np.uint8).tobytes()
+    tags = [(256, 30), (257, HEIGHT), (258, 12), (259, 1), (262, 1), (273, 8)]
+    tags += [(277, 1), (278, HEIGHT), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + b"\x09\0" + entries + bytes(4)
+
+
+# Read with PIL's pixels.
+AS_PIL: dict[str, tuple[str, bytes]] = {
+    "RGB": ("a.png", encode(PHOTO)),
+    "1×1": ("a.png", encode(PHOTO.crop((3, 3, 4, 4)))),
+    "1×1 JPEG": ("a.jpg", encode(PHOTO.crop((3, 3, 4, 4)), "JPEG")),
+    "long and thin": ("a.png", encode(Image.fromarray(make_gradients(1, 20_000)))),
+    "tall and thin": ("a.jpg", encode(Image.fromarray(make_gradients(20_000, 1)), "JPEG")),
+    "JPEG named PNG": ("a.png", encode(PHOTO, "JPEG")),
+    "PNG named JPEG": ("a.jpg", encode(PHOTO)),
+    "GIF named BMP": ("a.bmp", encode(PHOTO, "GIF")),
+    "AVIF named WebP": ("a.webp", encode(PHOTO, "AVIF")),
+    "bilevel TIFF": ("a.tif", encode(PHOTO.convert("1"), "TIFF", compression="group4")),
+    "grey JPEG": ("a.jpg", encode(GREY, "JPEG")),
+    "RGBA": ("a.png", encode(Image.merge("RGBA", (*PHOTO.split(), GREY)))),
+    "palette with alpha": ("a.png", encode(PHOTO.quantize(9), transparency=bytes(range(9)))),
+    "16-bit RGB": ("a.png", make_png(2, 1, bits=16, rows=b"\0" + bytes(range(12)))),
+    "CMYK JPEG": ("a.jpg", encode(PHOTO.convert("CMYK"), "JPEG")),
+    "CMYK TIFF": ("a.tif", encode(PHOTO.convert("CMYK"), "TIFF")),
+    "YCbCr TIFF": ("a.tif", encode(PHOTO, "TIFF", compression="jpeg")),
+    "LAB TIFF": ("a.tif", encode(Image.new("LAB", (9, 9), (90, 60, 70)), "TIFF")),
+    "LZW TIFF": ("a.tiff", encode(PHOTO, "TIFF", compression="tiff_lzw")),
+    "Deflate TIFF": ("a.tiff", encode(PHOTO, "TIFF", compression="tiff_adobe_deflate")),
+    "WebP": ("a.webp", encode(PHOTO, "WEBP")),
+    "lossless WebP": ("a.webp", encode(PHOTO, "WEBP", lossless=True)),
+    "BMP": ("a.bmp", encode(PHOTO, "BMP")),
+    "PPM": ("a.ppm", encode(PHOTO, "PPM")),
+    "animated PNG": ("a.png", two_frames("PNG")),
+    "animated GIF": ("a.png", two_frames("GIF")),
+    "animated WebP": ("a.webp", two_frames("WEBP")),
+    "two photos in a JPEG": ("a.jpg", two_frames("MPO")),
+    "two pages": ("a.tif", two_frames("TIFF")),
+    "progressive JPEG": ("a.jpg", encode(PHOTO, "JPEG", progressive=True)),
+    "JPEG of the most scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS)),
+    "rotated JPEG": ("a.jpg", rotated("JPEG")),
+    "rotated TIFF": ("a.tif", rotated("TIFF")),
+    "rotated WebP": ("a.webp", rotated("WEBP")),
+}
+
+# Read by their upper 8 bits; PIL would clip them to white.
+DEEP_GREY: dict[str, tuple[str, bytes, np.ndarray]] = {
+    "16-bit PNG": ("a.png", encode(Image.fromarray(GREY_16_BIT)), GREY_16_BIT // 256),
+    "16-bit TIFF": ("a.tif", encode(Image.fromarray(GREY_16_BIT), "TIFF"), GREY_16_BIT // 256),
+    "big-endian 16-bit TIFF": (
+        "a.tif",
+        encode(Image.frombytes("I;16B", GREY.size, GREY_16_BIT.astype(">u2").tobytes()), "TIFF"),
+        GREY_16_BIT // 256,
+    ),
+    "12-bit TIFF": ("a.tif", tiff_12_bit(), np.asarray(GREY)[:, :30]),
+    "16-bit PGM": (
+        "a.ppm",
+        b"P5 31 24 65535\n" + GREY_16_BIT.astype(">u2").tobytes(),
+        GREY_16_BIT // 256,
+    ),
+}
+
+# Refused, with a part of the reason.
+REFUSED: dict[str, tuple[str, bytes, str]] = {
+    "empty": ("a.png", b"", "cannot identify"),
+    "text": ("a.jpg", b"no image", "cannot identify"),
+    "truncated PNG": ("a.png", encode(PHOTO)[:-60], "truncated"),
+    "truncated JPEG": ("a.jpg", encode(PHOTO, "JPEG")[:-30], "truncated"),
+    "truncated progressive JPEG": (
+        "a.jpg",
+        encode(PHOTO, "JPEG", progressive=True)[:-60],
+        "truncated",
+    ),
+    "bomb": ("a.png", make_png(60_000, 60_000), "3600000000 pixels"),
+    "bomb that PIL only warns of": ("a.png", make_png(10_000, 9_000), "10000 × 9000 pixels"),
+    "grey bomb": ("a.png", make_png(10_000, 9_000, colour=0), "10000 × 9000"),
+    "JPEG bomb": ("a.jpg", jpeg_of_size(65_000, 65_000), "4225000000 pixels"),
+    "JPEG that PIL only warns of": ("a.jpg", jpeg_of_size(9_000, 10_000), "9000 × 10000"),
+    "JPEG of too many scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS + 1), "scans"),
+    "PostScript": ("a.png", encode(PHOTO, "EPS"), "cannot identify"),
+    "floating point": ("a.tif", encode(GREY.convert("F"), "TIFF"), "32-bit"),
+    "32-bit integers": ("a.tif", encode(GREY.convert("I"), "TIFF"), "32-bit"),
+}
+
+
+def save_special_files(folder: Path) -> dict[str, str]:
+    """Create what is named as an image and is no readable file.
+
+    Returns:
+        A part of the reason why it is not read, by its name in the table of samples.
+    """
+    (folder / "folder.png").mkdir()
+    (folder / "folder.png" / "within.txt").touch()
+    (folder / "dangling.png").symlink_to("nowhere.png")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.jpg")
+    with open(folder / "sparse.webp", "wb") as file:
+        file.write(encode(PHOTO, "WEBP"))
+        file.truncate(image_io.MAX_FILE_BYTES + 1)
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(encode(PHOTO))
+    return {
+        "folder.png": "regular file",
+        "dangling.png": "No such file",
+        "loop.jpg": "symbolic links",
+        "zero.png": "regular file",
+        "pipe.jpg": "regular file",
+        "sparse.webp": "bytes",
+        r"caf\xe9.png": "UTF-8",
+    }
+
+
+def save_damaged_files(folder: Path, seed: int, count: int) -> None:
+    """Save `count` valid files with random damage."""
+    rng = random.Random(seed)
+    valid = [kind[:2] for kind in (*AS_PIL.values(), *DEEP_GREY.values()) if len(kind[1]) < 10_000]
+    for number in range(count):
+        name, content = rng.choice(valid)
+        damaged = bytearray(content)
+        rng.choice(MUTATIONS)(damaged, rng)
+        (folder / f"damaged{number:03d}{Path(name).suffix}").write_bytes(damaged)
+
+
+def save_odd_files(folder: Path) -> None:
+    """Save every kind of odd file, and files with odd names."""
+    kinds = [kind[:2] for kind in (*AS_PIL.values(), *DEEP_GREY.values(), *REFUSED.values())]
+    for number, (name, content) in enumerate(kinds):
+        (folder / f"odd{number:02d}{Path(name).suffix}").write_bytes(content)
+    for name in ("[red]", "[b]", "x[", ":smile:", 'a"quote, comma', "new\nline", "ünïcödé"):
+        (folder / f"{name}.png").write_bytes(encode(PHOTO))
+        (folder / f"{name}.jpg").write_bytes(b"no image")
+    save_special_files(folder)
