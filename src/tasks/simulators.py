@@ -17,7 +17,6 @@ def simulators(cfg: DictConfig) -> None:
     Raises:
         GenspotError: a generator is not simulated, or there are no photographs.
     """
-    specs: Any = OmegaConf.to_container(cfg.generator, resolve=True)
     specs = generator_specs(cfg)
     for name, spec in specs.items():
         if "simulator" not in spec:
