@@ -78,9 +78,16 @@ def test_own_network_may_have_a_part_named_module(tmp_path: Path) -> None:
     assert load_checkpoint(path).state.keys() == {"backbone.module.weight"}
 
 
-@pytest.mark.parametrize("content", [{"weights": 1}, [1, 2], torch.zeros(3), {1: 2}, {}])
-def test_other_content_is_refused(content: object, tmp_path: Path) -> None:
-    with pytest.raises(GenspotError, match="holds no detector"):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([1, 2], "holds no detector"),
+        ({1: 2}, "holds no detector"),
+        ({"genspot": make_metadata().as_dict()}, "state_dict is missing or empty"),
+    ],
+)
+def test_other_content_is_refused(content: object, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(GenspotError, match=expected):
         load_checkpoint(save(content, tmp_path))
 
 
@@ -92,11 +99,6 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(GenspotError, match=expected):
             load_checkpoint(path)
-
-
-def test_own_checkpoint_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(GenspotError, match="state_dict is missing or empty"):
-        load_checkpoint(save({"genspot": make_metadata().as_dict()}, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -120,10 +122,6 @@ DIFFERENCES: dict[str, tuple[dict[str, torch.Tensor | None], str]] = {
     "classes": (
         {"fc.bias": torch.zeros(1000), "fc.weight": torch.zeros(1000, 512)},
         r"does not fit resnet18: fc\.weight has shape \(1000, 512\) instead of \(1, 512\)",
-    ),
-    "other network": (
-        {"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1), "layer4.1.bn2.bias": None},
-        r"layer1\.0\.conv1\.weight has shape \(64, 64, 1, 1\)",
     ),
     "missing": ({"layer1.0.bn1.bias": None}, r"layer1\.0\.bn1\.bias is missing"),
     "additional": ({"fc2.bias": torch.zeros(1)}, r"fc2\.bias is only in the checkpoint"),

@@ -14,14 +14,6 @@ def test_precision_auto_is_chosen_and_others_are_kept() -> None:
     assert resolve_precision("auto", "cpu") in ("bf16-mixed", "32-true")
 
 
-@pytest.mark.parametrize(("supported", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
-def test_precision_auto_on_a_cpu_is_bfloat16_where_it_multiplies_it(
-    supported: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"amx_bf16": supported})
-    assert resolve_precision("auto", "cpu") == expected
-
-
 @pytest.mark.parametrize(
     "environment",
     [
