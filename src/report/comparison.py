@@ -1,42 +1,32 @@
-"""Several runs side by side: heat map, bars, and differences from the first run."""
+"""Several runs: side by side, as differences from the first, and pooled over training seeds."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from genspot.evaluation.bootstrap import paired_difference
+from genspot.evaluation.bootstrap import ap_over_seeds, paired_difference
 from genspot.evaluation.results import result_rows
 from genspot.report import figures
-from genspot.report.runs import Run, generator_names
-from genspot.report.tables import ABSENT, Figures, best_ap, format_percent, format_signed
+from genspot.report.runs import Run, generator_names, number_if_equal, varying_choices
+from genspot.report.tables import ABSENT, format_percent, format_signed
 
 MAX_SHADE = 65  # percent of the heat map's colour at AP 100, so that text on it stays legible
+SEEDS_CAPTION = (
+    "AP over the trainings that differ only in their seed, in percent, with intervals: each "
+    "bootstrap replicate resamples trainings and images. With few trainings the interval is too "
+    "narrow: k trainings show (k − 1)/k of the variance."
+)
 
 
-def heat_map(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the rows of the heat map: per run the AP of the mean and of every generator.
-
-    A cell has its text, its shade in percent of the colour (0 up to AP 50), and whether it is
-    the best of its column.
-    """
-    names = ["mean", *generator_names(runs)]
-    best = {name: best_ap(run.results.get(name, {}) for run in runs) for name in names}
-    return [
-        {
-            "label": run.label,
-            "cells": [_heat_cell(name, run.results.get(name, {}), best[name]) for name in names],
-        }
-        for run in runs
-    ]
-
-
-def _heat_cell(generator: str, result: Figures, best: str) -> dict[str, Any]:
-    text = format_percent(result.get("ap"))
-    shade = round(MAX_SHADE * max(0.0, 2 * (result.get("ap") or 0.0) - 1))
-    return {"generator": generator, "text": text, "shade": shade, "best": text == best}
+def heat_shade(ap: float | None) -> int:
+    """Return the shade of an AP in the heat map, in percent of the colour: 0 up to AP 50."""
+    return round(MAX_SHADE * max(0.0, 2 * (ap or 0.0) - 1))
 
 
 def mean_bars(runs: Sequence[Run]) -> Markup:
@@ -80,3 +70,59 @@ def _difference_cell(
         return text, False
     low, high = interval
     return f"{text} [{format_signed(low)}, {format_signed(high)}]", low > 0 or high < 0
+
+
+@dataclass(frozen=True)
+class SeedGroup:
+    """The trainings that share every choice but the seed."""
+
+    choice: str  # what distinguishes the group from the other runs of the report
+    runs: list[Run]  # one per training, in the order of their seeds
+    # By generator (with images of both classes) and "mean": "ap" and "ap_interval" as fractions,
+    # and "images".
+    results: dict[str, dict[str, Any]]
+
+    @property
+    def label(self) -> str:
+        """The choice and the number of trainings."""
+        return f"{self.choice} over {len(self.runs)} seeds"
+
+
+def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
+    """Return each of `seed_groups` with its AP and interval over trainings and images."""
+    groups = seed_groups(runs)
+    keys = [key for key in varying_choices(runs) if key != "seed"] or ["data"]
+    choices = [", ".join(group[0].choices[key] for key in keys) for group in groups]
+    summaries = []
+    for choice, group in zip(number_if_equal(choices), groups, strict=True):
+        first = group[0]
+        pooled = ap_over_seeds([run.scores for run in group], first.bootstrap, first.real_sets)
+        results = dict(result_rows(pooled))
+        for result in results.values():
+            result["ap_interval"] = result.pop("interval")
+        summaries.append(SeedGroup(choice, group, results))
+    return summaries
+
+
+def seed_groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return groups of two or more trainings that differ only in their seed.
+
+    The runs of a group scored the same images. A checkpoint counts once. Two checkpoints with
+    one seed must differ in a setting that metrics.json does not hold, such as the learning rate;
+    runs like these form no group.
+    """
+    groups: dict[object, dict[Path, Run]] = {}
+    for run in runs:
+        if run.training_seed is not None and run.complete_generators:
+            groups.setdefault(_all_but_seed(run), {}).setdefault(run.checkpoint, run)
+    return [
+        sorted(group.values(), key=lambda run: run.training_seed or 0)
+        for group in groups.values()
+        if 1 < len(group) == len({run.training_seed for run in group.values()})
+    ]
+
+
+def _all_but_seed(run: Run) -> object:
+    trained_on = {key: value for key, value in run.metrics["trained_on"].items() if key != "seed"}
+    settings = json.dumps(trained_on, sort_keys=True)
+    return settings, run.choices["crop"], run.choices["degradations"], run.image_paths

@@ -14,10 +14,6 @@ from genspot.common.run_files import METRICS, REPORT, SCORES
 from genspot.report.tables import CONSOLE_COLUMNS, result_table
 
 PIPE_WIDTH = 140  # characters; a pipe or a log file has no width of its own
-IMAGE_NOTES = {
-    "padded": "smaller than the crop and padded with zeros",
-    "unreadable": "unreadable and skipped",
-}
 
 
 def make_console() -> Console:
@@ -52,7 +48,10 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     area = f"the central {crop} × {crop} pixels of each image" if crop else "whole images"
     confidence = 100 * metrics["bootstrap"]["confidence"]
     found = [f"Tested on {area}; intervals are {confidence:g}% bootstrap intervals of the AP."]
-    for key, meaning in IMAGE_NOTES.items():
+    for key, meaning in (
+        ("padded", "smaller than the crop and padded with zeros"),
+        ("unreadable", "unreadable and skipped"),
+    ):
         counts = {name: figures[key] for name, figures in generators.items() if figures[key]}
         if counts:
             listing = ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,9 +1,12 @@
-"""Panels of precision-recall and reliability curves, with their data as tables."""
+"""Panels of precision-recall, reliability and robustness curves, with their data as tables."""
 
 from __future__ import annotations
 
+import functools
+import math
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -12,12 +15,13 @@ from sklearn.metrics import precision_recall_curve
 from genspot.evaluation import calibration
 from genspot.report import figures
 from genspot.report.runs import GeneratorScores, Run, generator_names
-from genspot.report.tables import Figures, format_percent
+from genspot.report.tables import format_percent
 
 MAX_POINTS = 160  # of a drawn line
 TABLE_RECALLS = (0.1, 0.3, 0.5, 0.7, 0.9)
 MAX_RUNS = len(figures.STYLES)  # in one panel
 BINS = 15
+AXES = {"blur": "blur, σ in pixels", "jpeg": "JPEG quality", "resize": "resize, scale"}
 
 
 class Panels(NamedTuple):
@@ -30,14 +34,9 @@ class Panels(NamedTuple):
 
 
 def precision_recall(images: GeneratorScores, points: int | None = None) -> figures.Curve:
-    """Return the precision-recall curve of a generator with images of both classes.
+    """Return recall in ascending order, and precision, in [0, 1], of images of both classes.
 
-    Args:
-        images: of the generator.
-        points: at most so many, evenly spaced among those of the curve, both ends included.
-
-    Returns:
-        Recall in ascending order, and precision, both in [0, 1].
+    At most `points` of the curve are kept: evenly spaced, both ends included.
     """
     precision, recall, _ = precision_recall_curve(images.labels, images.logits)
     count = len(recall)
@@ -91,7 +90,10 @@ def reliability_panels(runs: Sequence[Run]) -> Panels:
     for number, (caption, run, generators, result) in enumerate(pools):
         lines = _reliability(run, generators) if generators else {}
         rows += [_bin_row(caption, stage, entry) for stage in lines for entry in lines[stage]]
-        alt = f"Fraction of fakes against probability, {caption}. {_describe_ece(result)}"
+        ece = f"ECE in percent: {format_percent(result['ece'])} before temperature scaling"
+        if result["ece_calibrated"] is not None:
+            ece += f", {format_percent(result['ece_calibrated'])} after"
+        alt = f"Fraction of fakes against probability, {caption}. {ece}."
         draw, bins = figures.draw_reliability, list(lines.values())
         panels.append((caption, figures.svg(f"reliability{number}", alt, draw, bins)))
     stages = ("before", "after") if any(run.metrics.get("fit") for run in runs) else ("before",)
@@ -112,12 +114,6 @@ def _reliability(run: Run, generators: list[str]) -> dict[str, list[dict[str, fl
     }
 
 
-def _describe_ece(result: Figures) -> str:
-    text = f"ECE in percent: {format_percent(result.get('ece'))} before temperature scaling"
-    after = result.get("ece_calibrated")
-    return f"{text}, {format_percent(after)} after." if after is not None else f"{text}."
-
-
 def _bin_row(caption: str, stage: str, entry: dict[str, float]) -> list[str]:
     low, high, *fractions = (
         format_percent(entry[key]) for key in ("low", "high", "confidence", "frequency")
@@ -127,3 +123,89 @@ def _bin_row(caption: str, stage: str, entry: dict[str, float]) -> list[str]:
 
 def _legend(meanings: Sequence[str]) -> list[tuple[str, str]]:
     return [(style[0], meaning) for style, meaning in zip(figures.STYLES, meanings, strict=False)]
+
+
+def robustness_sections(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return name, curves and chains of each of `degradation_groups`.
+
+    The curves are (axis, panels); the chains are the runs with several degradations in sequence:
+    (degradations, mean AP in percent).
+    """
+    return [
+        {
+            "name": ", ".join(group[0].choices[key] for key in ("data", "aug", "model")),
+            "curves": degradation_curves(group, f"robust{number}"),
+            "chains": [
+                (run.choices["degradations"], format_percent(run.metrics["mean"]["ap"]))
+                for run in group
+                if len(run.metrics["degradations"]) > 1
+            ],
+        }
+        for number, group in enumerate(degradation_groups(runs))
+    ]
+
+
+def degradation_groups(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return groups of runs that differ only in their degradations, at least two of these."""
+    groups: dict[object, list[Run]] = {}
+    for run in runs:
+        choices = {**run.choices, "degradations": None}
+        groups.setdefault((*choices.values(), run.checkpoint), []).append(run)
+    return [
+        group
+        for group in groups.values()
+        if len({run.choices["degradations"] for run in group}) > 1
+    ]
+
+
+def degradation_curves(group: Sequence[Run], name: str) -> list[tuple[str, Panels]]:
+    """Return axis and panels for each kind of degradation that runs of `group` applied alone.
+
+    The ids in the page begin with `name`.
+    """
+    kinds: dict[str, dict[float, Run]] = {}
+    for run in group:
+        match = re.fullmatch(r"([a-z]+)_([0-9.]+)", run.choices["degradations"])
+        if match:
+            kinds.setdefault(match[1], {})[float(match[2])] = run
+    undegraded = [("none", run) for run in group if not run.metrics["degradations"]][:1]
+    curves = []
+    for kind, runs in kinds.items():
+        values = sorted(runs, key=functools.partial(_strength, kind))
+        steps = [*undegraded, *((f"{value:g}", runs[value]) for value in values)]
+        if len(steps) > 1:
+            axis = AXES.get(kind, kind)
+            curves.append((axis, _robustness_panels(axis, steps, f"{name}-{kind}")))
+    return curves
+
+
+def _strength(kind: str, value: float) -> float:
+    """Return a number that grows with the harm: lower JPEG quality, a scale farther from 1."""
+    if kind == "jpeg":
+        return -value
+    return abs(math.log(value)) if kind == "resize" and value > 0 else value
+
+
+def _robustness_panels(axis: str, steps: Sequence[tuple[str, Run]], name: str) -> Panels:
+    """Return a panel per generator with figures, and one of the mean; `steps` are the x axis."""
+    ticks, runs = zip(*steps, strict=True)
+    lines = {
+        generator: [run.results.get(generator, {}).get("ap") for run in runs]
+        for generator in [*generator_names(runs), "mean"]
+    }
+    aps = [ap for line in lines.values() for ap in line if ap is not None]
+    bottom = min(50, int(10 * min(aps, default=0)) * 10)
+    legend = [(figures.STYLES[0][0], "this generator"), (figures.GREY, "mean of the generators")]
+    panels, rows = [], []
+    for number, (generator, line) in enumerate(lines.items()):
+        if all(ap is None for ap in line):
+            continue
+        cells = [format_percent(ap) for ap in line]
+        rows.append([generator, *cells])
+        points = ", ".join(f"{tick} {cell}" for tick, cell in zip(ticks, cells, strict=True))
+        alt = f"AP in percent on {generator} against {axis}: {points}."
+        drawn = [line] if generator == "mean" else [line, lines["mean"]]
+        draw = figures.draw_steps
+        figure = figures.svg(f"{name}-{number}", alt, draw, ticks, drawn, bottom, axis)
+        panels.append((generator, figure))
+    return Panels(panels, legend, ["generator", *ticks], rows)

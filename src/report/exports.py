@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genspot.report import tables
+from genspot.report.comparison import SEEDS_CAPTION, SeedGroup
 from genspot.report.runs import CHOICES, Run, generator_names
-from genspot.report.seeds import CAPTION, SeedGroup
 from genspot.report.tables import Figures
 
 CSV_COLUMNS = ("run", "folder", *CHOICES, "checkpoint", "generator", "status")
@@ -76,7 +76,7 @@ def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title
         parts += ["AP and its interval, in percent.", table]
     if seed_groups:
         table = _markdown_ap_table(seed_groups, names)
-        parts += ["## Over seeds", CAPTION, table]
+        parts += ["## Over seeds", SEEDS_CAPTION, table]
     for run in runs:
         table = _markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
         parts += [f"## {_escape_markdown(run.label)}", "In percent.", table]

@@ -15,8 +15,6 @@ from PIL import Image
 from genspot.report.runs import Run
 
 SIDE = 128  # pixels, of a thumbnail
-END_RANKS = ("", "2nd ")  # shown from each end of the ranking
-PERCENTILES = (25, 50, 75)
 MAX_INLINE_CHARS = 2_500_000  # of thumbnails on one page
 PAGE_FULL = "omitted to limit the page size"
 
@@ -72,9 +70,9 @@ def pick_ranks(count: int) -> list[tuple[int, str]]:
     An index with several names gets the most extreme of them.
     """
     last = count - 1
-    names = [(round(last * percent / 100), f"{percent}th percentile") for percent in PERCENTILES]
-    for number, prefix in reversed(list(enumerate(END_RANKS))):
-        names += [(number, f"{prefix}least fake"), (last - number, f"{prefix}most fake")]
+    names = [(round(last * percent / 100), f"{percent}th percentile") for percent in (25, 50, 75)]
+    names += [(1, "2nd least fake"), (last - 1, "2nd most fake")]
+    names += [(0, "least fake"), (last, "most fake")]
     return sorted({index: name for index, name in names if 0 <= index <= last}.items())
 
 

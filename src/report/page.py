@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from genspot.report import comparison, curves, exports, gallery, seeds, summary, tables
+from genspot.report import comparison, curves, exports, gallery, summary, tables
 from genspot.report.console import notes
-from genspot.report.robustness import robustness_sections
 from genspot.report.runs import Run, generator_names, label_runs
 
 
@@ -24,7 +23,7 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
         complete run.
     """
     runs = label_runs(runs)
-    groups = seeds.over_seeds(runs)
+    groups = comparison.over_seeds(runs)
     return {
         "results.csv": exports.render_csv(runs, groups),
         "results.md": exports.render_markdown(runs, groups, title),
@@ -33,7 +32,7 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
     }
 
 
-def _render_page(runs: Sequence[Run], groups: Sequence[seeds.SeedGroup], title: str) -> str:
+def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], title: str) -> str:
     """Return the page, which refers to nothing outside itself."""
     environment = Environment(
         loader=PackageLoader("genspot.report", "templates"),
@@ -42,7 +41,11 @@ def _render_page(runs: Sequence[Run], groups: Sequence[seeds.SeedGroup], title: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    several = len(runs) > 1
+    generators, several = generator_names(runs), len(runs) > 1
+    best = {
+        name: tables.best_ap(run.results.get(name, {}) for run in runs)
+        for name in ["mean", *generators]
+    }
     return environment.get_template("report.html").render(
         title=title,
         several=several,
@@ -51,13 +54,14 @@ def _render_page(runs: Sequence[Run], groups: Sequence[seeds.SeedGroup], title: 
         notes=notes,
         summary=summary,
         tables=tables,
-        heat_map=comparison.heat_map(runs),
+        best=best,
+        heat_shade=comparison.heat_shade,
         bars=comparison.mean_bars(runs) if several else None,
         seed_groups=groups,
-        seeds_caption=seeds.CAPTION,
+        seeds_caption=comparison.SEEDS_CAPTION,
         differences=comparison.differences(runs),
-        generators=generator_names(runs),
-        robustness=robustness_sections(runs),
+        generators=generators,
+        robustness=curves.robustness_sections(runs),
         precision_recall=curves.precision_recall_panels(runs),
         max_curves=curves.MAX_RUNS,
         reliability=curves.reliability_panels(runs),

@@ -88,29 +88,27 @@ def _gap(figures: Figures) -> float:
     return figures["acc_oracle"] - figures["acc"]
 
 
-def run_facts(run: Run) -> list[tuple[str, str]]:
-    """Return what was run, as terms and values."""
-    metrics, choices = run.metrics, run.choices
-    bootstrap, fit, crop = run.bootstrap, metrics.get("fit"), metrics["crop"]
+def run_facts(run: Run) -> dict[str, str]:
+    """Return what was run: term → value."""
+    metrics, choices, bootstrap = run.metrics, run.choices, run.bootstrap
+    crop, fit, versions = metrics["crop"], metrics.get("fit"), metrics.get("versions") or {}
     area = "whole" if crop is None else f"their central {crop} × {crop} pixels"
     resamples = f"{bootstrap.replicates} bootstrap resamples of the images within each class"
-    facts = [
-        ("checkpoint", metrics["checkpoint"]),
-        ("trained on", f"{choices['data']}, {choices['seed']}"),
-        ("augmentation", choices["aug"]),
-        ("model", choices["model"]),
-        ("test images", f"{area}, {choices['degradations']}"),
-        ("intervals", f"{100 * bootstrap.confidence:g}% of {resamples}, seed {bootstrap.seed}"),
-    ]
+    facts = {
+        "checkpoint": metrics["checkpoint"],
+        "trained on": f"{choices['data']}, {choices['seed']}",
+        "augmentation": choices["aug"],
+        "model": choices["model"],
+        "test images": f"{area}, {choices['degradations']}",
+        "intervals": f"{100 * bootstrap.confidence:g}% of {resamples}, seed {bootstrap.seed}",
+    }
     if fit:
-        threshold, temperature = f"{fit['threshold']:.4g}", f"{fit['temperature']:.4g}"
-        text = f"logit threshold {threshold}, temperature {temperature} ({fit['images']} images)"
-        facts.append(("fitted on validation", text))
-    versions = metrics.get("versions") or {}
-    listing = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return [
-        *facts,
-        ("git commit", metrics.get("commit") or "unknown"),
-        ("versions", listing or "unknown"),
-        ("folder", str(run.folder)),
-    ]
+        facts["fitted on validation"] = (
+            f"logit threshold {fit['threshold']:.4g}, temperature {fit['temperature']:.4g} "
+            f"({fit['images']} images)"
+        )
+    return facts | {
+        "git commit": metrics.get("commit") or "unknown",
+        "versions": ", ".join(map(" ".join, versions.items())) or "unknown",
+        "folder": str(run.folder),
+    }

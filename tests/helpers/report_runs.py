@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from sklearn.metrics import average_precision_score
 
-from genspot.common.tables import write_parquet
 from genspot.report.runs import Run
 from genspot.report.tables import EXPORTED_MEASURES
 from helpers.images import save_image
@@ -83,8 +81,8 @@ def _figures(
         else:
             figures = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval"])
             figures["status"] = "one class only" if len(part) else "empty"
-        figures |= {"title": name, "published": None, "expected": None, **counts}
-        results[name] = figures | {"padded": 0, "unreadable": 0}
+        figures |= {"published": None, "expected": None, "padded": 0, "unreadable": 0}
+        results[name] = figures | counts
     results[generators[0]]["published"] = {"ap": 0.9, "acc": None, "unconfirmed": True}
     complete = [figures for figures in results.values() if figures["status"] == "ok"]
     mean: dict[str, Any] = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval", "published"])
@@ -96,36 +94,10 @@ def _figures(
     return {"generators": results, "mean": mean}
 
 
-def make_trainings(
-    folder: Path, seeds: tuple[int, ...], first: int = 0, **about: Any
-) -> list[Run]:
-    """Return one run per training seed, otherwise alike, with the score seeds `first` + seed."""
-    trained_on = about.pop("trained_on", {})
-    return [
-        make_run(
-            folder / str(seed),
-            first + seed,
-            images=folder.parent / "images",
-            seed=seed,
-            trained_on={**trained_on, "seed": seed},
-            **about,
-        )
-        for seed in seeds
-    ]
-
-
-def write_run(run: Run) -> Path:
-    """Write the files of `run` that `read_run` reads, and return its folder."""
-    run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / "metrics.json").write_text(json.dumps(run.metrics))
-    (run.folder / "config.yaml").write_text(run.config)
-    write_parquet(run.scores, run.folder / "scores.parquet")
-    return run.folder
-
-
-def results_of(run: Run) -> dict[str, dict[str, Any]]:
-    """Return the figures by generator and "mean"."""
-    return {**run.metrics["generators"], "mean": run.metrics["mean"]}
+def make_training(folder: Path, seed: int, score_seed: int | None = None, **about: Any) -> Run:
+    """Return a run with the training seed `seed`; its score seed is the same by default."""
+    about["trained_on"] = {**about.get("trained_on", {}), "seed": seed}
+    return make_run(folder, seed if score_seed is None else score_seed, seed=seed, **about)
 
 
 def percent(value: float | None) -> str:

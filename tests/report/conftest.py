@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 from PIL import Image
 
 from genspot.report.page import render_report
 from genspot.report.runs import Run, label_runs
-from helpers.report_runs import SCRIPT, make_run, make_trainings
+from helpers.report_runs import SCRIPT, make_run, make_training
 
 AUGS = ("none", "blur_jpg_0.5", "größer & <besser>")
-SEED_AUGS = ("none", "größer & <besser>")
 REAL_SETS = {"sim_nearest": "shared", "a<b&c": "shared"}
 
 
-@dataclass
-class Report:
-    """Runs and the rendered report on them."""
+class Report(NamedTuple):
+    """Labelled runs, the rendered report on them, and its page."""
 
     runs: list[Run]
     files: dict[str, str]
+    page: str
 
-    @property
-    def page(self) -> str:
-        return self.files["report.html"]
+
+def make_report(runs: list[Run], title: str) -> Report:
+    files = render_report(runs, title)
+    return Report(label_runs(runs), files, files["report.html"])
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Report:
     (folder / "spectra").mkdir(parents=True)
     for kind in ("real", "fake"):
         Image.new("L", (32, 32), 99).save(folder / "spectra" / f"sim_nearest_{kind}.png")
-    return Report(label_runs([run]), render_report([run], f"A <title> & {SCRIPT}"))
+    return make_report([run], f"A <title> & {SCRIPT}")
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +48,12 @@ def ablation(tmp_path_factory: pytest.TempPathFactory) -> Report:
         make_run(folder / f"run{number}", number, number / 2, trained_on={"aug": aug})
         for number, aug in enumerate(AUGS)
     ]
+    about = {"checkpoint": f"{folder}/run2/best.ckpt", "trained_on": {"aug": AUGS[-1]}}
     degraded = (["jpeg_90"], ["jpeg_50"], ["blur_1.5"], ["resize_0.5", "jpeg_75"])
-    runs += [
-        make_run(
-            folder / f"degraded{number}",
-            9,
-            number / 2,
-            checkpoint=f"{folder}/run2/best.ckpt",
-            trained_on={"aug": AUGS[-1]},
-            degradations=degradations,
-        )
-        for number, degradations in enumerate(degraded)
-    ]
-    return Report(label_runs(runs), render_report(runs, "Seven runs"))
+    for number, chain in enumerate(degraded):
+        name = f"degraded{number}"
+        runs.append(make_run(folder / name, 9, number / 2, degradations=chain, **about))
+    return make_report(runs, "Seven runs")
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +61,16 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """Two augmentations with the seeds 2, 0 and 1 each, and one training of a third."""
     folder = tmp_path_factory.mktemp("trainings")
     runs = [
-        run
-        for number, aug in enumerate(SEED_AUGS)
-        for run in make_trainings(
-            folder / aug[:4], (2, 0, 1), 10 * number, trained_on={"aug": aug}, real_sets=REAL_SETS
+        make_training(
+            folder / f"{aug}{seed}",
+            seed,
+            10 * number + seed,
+            trained_on={"aug": aug},
+            real_sets=REAL_SETS,
         )
+        for number, (aug, seeds) in enumerate(
+            [("none", (2, 0, 1)), (AUGS[-1], (2, 0, 1)), ("blur_0.5", (7,))]
+        )
+        for seed in seeds
     ]
-    about = {"trained_on": {"aug": "blur_0.5"}, "real_sets": REAL_SETS}
-    runs += make_trainings(folder / "blur", (7,), **about)
-    return Report(label_runs(runs), render_report(runs, "Seven trainings"))
+    return make_report(runs, "Seven trainings")

@@ -5,34 +5,32 @@ import pytest
 
 from genspot.evaluation.results import MEASURES
 from genspot.report.dashboard import CURVE_POINTS, dashboard
-from helpers.report_runs import COMPLETE, results_of
+from helpers.report_runs import COMPLETE
 
 
 def test_dashboard_holds_every_figure_and_bound(single) -> None:
     (run,) = single.runs
     found = dashboard(run)
-    results = results_of(run)
+    names = (*COMPLETE, "mean")
     assert found.figures == {
-        f"{measure}/{name}": figures[measure]
-        for name, figures in results.items()
-        for measure in MEASURES
-        if figures[measure] is not None
+        f"{measure}/{name}": run.results[name][measure] for name in names for measure in MEASURES
     }
-    for name in (*COMPLETE, "mean"):
+    assert len(found.bounds) == 2 * len(names)
+    for name in names:
         bounds = [found.bounds[f"ap_low/{name}"], found.bounds[f"ap_high/{name}"]]
-        assert bounds == results[name]["ap_interval"]
-    assert len(found.bounds) == 2 * (len(COMPLETE) + 1)
+        assert bounds == run.results[name]["ap_interval"]
+    assert list(found.pictures) == ["spectra/sim_nearest_fake", "spectra/sim_nearest_real"]
+    assert all(file.is_file() for file in found.pictures.values())
 
 
 def test_dashboard_table_compares_with_the_published_ap(single) -> None:
     (run,) = single.runs
     found = dashboard(run)
     rows = {row[0]: dict(zip(found.ap_columns, row, strict=True)) for row in found.ap_table}
-    assert list(rows) == list(results_of(run))
-    first = results_of(run)["sim_nearest"]
-    for key in ("ap", "acc", "images"):
-        assert rows["sim_nearest"][key] == first[key]
-    assert rows["sim_nearest"]["difference"] == pytest.approx(first["ap"] - 0.9)
+    assert list(rows) == list(run.results)
+    first, row = run.results["sim_nearest"], rows["sim_nearest"]
+    assert (row["ap"], row["acc"], row["images"]) == (first["ap"], first["acc"], 60)
+    assert row["difference"] == pytest.approx(first["ap"] - 0.9)
     assert rows["empty"] == {**dict.fromkeys(found.ap_columns), "generator": "empty", "images": 0}
 
 
@@ -45,12 +43,5 @@ def test_dashboard_curves_have_the_area_of_the_ap(single) -> None:
         points = np.array([point[1:] for point in found.pr_points if point[0] == name])
         assert len(points) <= CURVE_POINTS
         area = np.trapezoid(points[:, 1], points[:, 0])
-        assert area == pytest.approx(results_of(run)[name]["ap"], abs=0.02)
+        assert area == pytest.approx(run.results[name]["ap"], abs=0.02)
         assert {0.0, 1.0} <= set(points[:, 0])
-
-
-def test_dashboard_pictures_are_named_by_folder_and_file(single) -> None:
-    (run,) = single.runs
-    pictures = dashboard(run).pictures
-    assert list(pictures) == ["spectra/sim_nearest_fake", "spectra/sim_nearest_real"]
-    assert all(file.is_file() for file in pictures.values())

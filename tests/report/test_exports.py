@@ -5,17 +5,10 @@ import io
 import re
 from pathlib import Path
 
+from genspot.report.comparison import over_seeds
 from genspot.report.page import render_report
-from genspot.report.seeds import over_seeds
 from genspot.report.tables import EXPORTED_MEASURES, RANKING_COLUMNS, THRESHOLD_COLUMNS
-from helpers.report_runs import (
-    COMPLETE,
-    GENERATORS,
-    make_run,
-    make_trainings,
-    percent,
-    results_of,
-)
+from helpers.report_runs import COMPLETE, GENERATORS, make_run, make_training, percent
 
 
 def read_csv(text: str) -> list[dict[str, str]]:
@@ -27,7 +20,7 @@ def test_csv_holds_every_figure_exactly(ablation) -> None:
     assert len(rows) == len(ablation.runs) * (len(GENERATORS) + 1)
     by_key = {(row["folder"], row["generator"]): row for row in rows}
     for run in ablation.runs:
-        for generator, figures in results_of(run).items():
+        for generator, figures in run.results.items():
             row = by_key[run.folder.name, generator]
             for key in (*EXPORTED_MEASURES, "images", "real"):
                 value = figures.get(key)
@@ -64,19 +57,20 @@ def test_csv_text_is_not_a_formula_and_numbers_are_kept(tmp_path: Path) -> None:
     assert rows[2]["acc"] == "-0.5"
 
 
-def test_markdown_table_of_a_run_holds_its_figures(single) -> None:
-    lines = single.files["results.md"].splitlines()
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
-    heading = [cell.strip() for cell in rows[0]]
-    assert {len(row) for row in rows} == {len(heading)}
-    for row, (generator, figures) in zip(
-        rows[2:], results_of(single.runs[0]).items(), strict=True
-    ):
-        cells = dict(zip(heading, (cell.strip() for cell in row), strict=True))
+def test_tables_of_one_run_hold_its_figures(single) -> None:
+    (run,), files, _ = single
+    lines = [line for line in files["results.md"].splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    columns = RANKING_COLUMNS | THRESHOLD_COLUMNS
+    for row, (generator, figures) in zip(rows[2:], run.results.items(), strict=True):
+        cells = dict(zip(rows[0], row, strict=True))
         assert re.sub(r"\\(.)", r"\1", cells["generator"]).startswith(generator)
-        for key, heading_of_key in (RANKING_COLUMNS | THRESHOLD_COLUMNS).items():
-            if key in EXPORTED_MEASURES:
-                assert cells[heading_of_key] == percent(figures[key])
+        for key in EXPORTED_MEASURES:
+            assert cells[columns[key]] == percent(figures[key])
+    assert (
+        rf"sim\_nearest & {percent(run.results['sim_nearest']['ap'])} & " in files["results.tex"]
+    )
+    assert "\\midrule\nmean & " in files["results.tex"]
 
 
 def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings) -> None:
@@ -87,50 +81,33 @@ def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings
     latex = trainings.files["results.tex"]
     assert latex.count(r"\begin{tabular}") == 3  # five runs, two runs, and the groups
     table = latex.rpartition(r"\begin{tabular}")[2]
-    for name in ("sim_nearest", "empty", "mean"):
-        figures = [group.results.get(name) for group in groups]
-        cells = [
-            f"{percent(one['ap'])} [{' – '.join(map(percent, one['ap_interval']))}]"
-            if one
-            else "–"
-            for one in figures
-        ]
+    for name in ("sim_nearest", "mean"):
+        aps = [group.results[name]["ap"] for group in groups]
+        intervals = [map(percent, group.results[name]["ap_interval"]) for group in groups]
+        pairs = zip(aps, intervals, strict=True)
+        cells = [f"{percent(ap)} [{' – '.join(interval)}]" for ap, interval in pairs]
         assert f"| {name} | {' | '.join(cells)} |" in markdown
         (line,) = [row for row in table.splitlines() if row.startswith(name.replace("_", r"\_"))]
         plain = re.sub(r"\\textbf\{([^}]*)\}|\{\\scriptsize ([^}]*)\}", r"\1\2", line)
         assert plain.removesuffix(r" \\").replace("--", "–").split(" & ")[1:] == cells
-        aps = [one["ap"] for one in figures if one]
-        best = [rf"\textbf{{{percent(max(aps))}}}"] if aps else []
-        assert re.findall(r"\\textbf\{[^}]*\}", line) == best
+        assert re.findall(r"\\textbf\{[^}]*\}", line) == [rf"\textbf{{{percent(max(aps))}}}"]
+    assert "| empty | – | – |" in markdown
+    assert r"empty & -- & -- \\" in table
 
 
 def test_latex_of_several_runs_has_escaped_names_and_the_best_in_bold(ablation) -> None:
     latex = ablation.files["results.tex"]
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
     assert "größer \\& \\textless{}besser\\textgreater{}" in latex
-    cells = [
-        cell.strip().removesuffix(r"\\").strip()
-        for line in latex.splitlines()
-        if line.startswith(r"größe\_\$5\%")
-        for cell in re.split(r"(?<!\\)&", line)[1:]
-    ]
-    values = [percent(results_of(run)["größe_$5%"]["ap"]) for run in ablation.runs]
-    best = max(values, key=float)
-    for cell, value in zip(cells, values, strict=True):
-        assert cell.startswith(rf"\textbf{{{value}}} " if value == best else f"{value} ")
-        assert "{\\scriptsize [" in cell
     assert not re.search(r"(?<!\\)[_%#]", latex)
-
-
-def test_latex_of_one_run_has_a_row_per_generator(single) -> None:
-    latex = single.files["results.tex"]
-    figures = results_of(single.runs[0])["sim_nearest"]
-    assert rf"sim\_nearest & {percent(figures['ap'])} & " in latex
-    assert r"\midrule" + "\nmean & " in latex
+    aps = [percent(run.results["größe_$5%"]["ap"]) for run in ablation.runs]
+    shown = [rf"\textbf{{{ap}}}" if ap == max(aps, key=float) else ap for ap in aps]
+    lines = [line for line in latex.splitlines() if line.startswith(r"größe\_\$5\%")]
+    assert re.findall(r"& (\S+) \{\\scriptsize \[", " ".join(lines)) == shown
 
 
 def test_latex_of_one_group_of_seeds_has_nothing_in_bold(tmp_path: Path) -> None:
-    latex = render_report(make_trainings(tmp_path / "runs", (0, 1)), "x")["results.tex"]
-    table = latex.rpartition(r"\begin{tabular}")[2]
+    runs = [make_training(tmp_path / str(seed), seed) for seed in (0, 1)]
+    table = render_report(runs, "x")["results.tex"].rpartition(r"\begin{tabular}")[2]
     assert "simulated over 2 seeds" in table
     assert "textbf" not in table

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genspot.report.gallery import gallery_rows, pick_ranks, thumbnail
+from genspot.report.gallery import SIDE, contact_sheets, gallery_rows, pick_ranks, thumbnail
+from helpers.report_runs import COMPLETE
 
 
 def test_pick_ranks_names_the_ends_and_the_percentiles() -> None:
@@ -30,6 +31,21 @@ def test_pick_ranks_names_the_ends_and_the_percentiles() -> None:
 def test_gallery_rows_beyond_the_limit_hold_notes(single) -> None:
     row = gallery_rows(single.runs[0], max_chars=1)[0]
     assert [picture.uri is not None for picture in row.pictures] == [True] + 6 * [False]
+
+
+def test_contact_sheets_show_the_gallery_of_each_generator(single) -> None:
+    (run,) = single.runs
+    sheets = contact_sheets(run)
+    assert list(sheets) == [*COMPLETE, "only_fakes"]
+    with Image.open(io.BytesIO(sheets["only_fakes"])) as sheet:
+        assert sheet.size == (7 * SIDE, SIDE)
+    with Image.open(io.BytesIO(sheets["sim_nearest"])) as sheet:
+        assert sheet.size == (7 * SIDE, 2 * SIDE)
+        shown = np.asarray(sheet)[SIDE:, -SIDE:]
+    most_fake = next(row for row in gallery_rows(run) if row.kind == "fake").pictures[-1]
+    with Image.open(io.BytesIO(most_fake.jpeg)) as image:
+        assert (shown[: image.height, : image.width] == np.asarray(image)).all()
+    assert (shown[image.height :] == 128).all()  # grey
 
 
 def test_thumbnail_of_a_bad_file_says_why(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from genspot.report.summary import ap_accuracy_gap_note, headline
-from helpers.report_runs import GENERATORS, make_run, percent
+from helpers.report_runs import COMPLETE, GENERATORS, make_run, percent
 
 
 def test_headline_of_one_run_names_the_mean_the_best_and_the_worst(single) -> None:
     (run,) = single.runs
-    ap = {name: run.metrics["generators"][name]["ap"] for name in run.complete_generators}
+    ap = {name: run.results[name]["ap"] for name in COMPLETE}
     best, worst = max(ap, key=ap.__getitem__), min(ap, key=ap.__getitem__)
     text = headline([run])
     assert text.startswith(f"Mean AP {percent(run.metrics['mean']['ap'])}% (95% interval ")

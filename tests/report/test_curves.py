@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from genspot.report.robustness import degradation_curves, degradation_groups
-from helpers.report_runs import make_run, percent, results_of
+from genspot.report.curves import degradation_curves, degradation_groups
+from helpers.report_runs import make_run, percent
 
 
 def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
@@ -17,7 +17,7 @@ def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
     assert blur.heading == ["generator", "none", "1.5"]
     shown = {row[0]: row[1:] for row in jpeg.rows}
     for name in ("sim_nearest", "mean"):
-        assert shown[name] == [percent(results_of(run)[name]["ap"]) for run in runs[2:5]]
+        assert shown[name] == [percent(run.results[name]["ap"]) for run in runs[2:5]]
 
 
 @pytest.mark.parametrize(
