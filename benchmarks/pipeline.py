@@ -1,11 +1,10 @@
-"""From the file to the crop, on one core: genspot's input pipeline beside the published one.
+"""From the file to the crop on one core: genspot's input pipeline and the published one.
 
     make bench                                   the embedded photographs
-    python -m benchmarks.pipeline --images DIR   PNG photographs of one's own (256×256 compares)
+    python -m benchmarks.pipeline --images DIR   your own photographs: PNG, 256×256 pixels
 
-Every variant reads the same images in the same order with the same draws; the variants take
-turns, and the median over the turns is shown. Before anything is timed, each exact crop is held
-against the published one.
+All variants read the same images in the same order with the same random parameters. Before
+anything is timed, each exact crop is compared with the published one.
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ import os
 import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask a server on import
 
 import albumentations
 import cv2
@@ -28,123 +25,98 @@ import numpy as np
 import pyarrow as pa
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.published import CROP, SIDE, drawn_parameters, normalised_tensor, published_crop
+from benchmarks.timing import print_ratios, time_in_turns
 from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
-from benchmarks.published import CROP, SIDE, draws_of, published, tensor
+from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
+from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
 from genspot.data.simulated.build import photos, window
-from genspot.data.packed.reader import open_store
 
-Work = Callable[[int], object]
+PUBLISHED = "published pipeline"
+EXACT = "exact, from PNG"
 OVERHEAD = "seeding, Compose, crop and flip alone"
 
 
-def photographs(folder: Path, count: int) -> None:
-    """`count` windows of 256×256 pixels of the embedded photographs, as PNG, in two halves."""
-    draws = np.random.default_rng(0)
+def label_folder(folder: Path, number: int) -> Path:
+    """Return the folder of image `number`: reals and fakes take turns."""
+    path = folder / ("1_fake" if number % 2 else "0_real")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_photographs(folder: Path, count: int) -> None:
+    """Write `count` windows of 256×256 pixels of the embedded photographs as PNG."""
+    rng = np.random.default_rng(0)
     sources = [photo for split in ("train", "val", "test") for photo in photos(split).values()]
     for number in range(count):
-        half = folder / ("1_fake" if number % 2 else "0_real")
-        half.mkdir(parents=True, exist_ok=True)
-        pixels = window(sources[number % len(sources)], SIDE, draws)
-        Image.fromarray(pixels).save(half / f"{number:06d}.png")
+        pixels = window(sources[number % len(sources)], SIDE, rng)
+        Image.fromarray(pixels).save(label_folder(folder, number) / f"{number:06d}.png")
 
 
-def copies(source: Path, folder: Path, count: int) -> None:
-    """The first `count` PNG files below `source`, linked into two halves."""
+def link_photographs(source: Path, folder: Path, count: int) -> None:
+    """Link the first `count` PNG files below `source`."""
     for number, file in enumerate(sorted(source.rglob("*.png"))[:count]):
-        half = folder / ("1_fake" if number % 2 else "0_real")
-        half.mkdir(parents=True, exist_ok=True)
-        (half / f"{number:06d}.png").symlink_to(file.resolve())
+        with Image.open(file) as image:
+            if image.size != (SIDE, SIDE):
+                raise SystemExit(f"{file}: all images must have {SIDE}×{SIDE} pixels")
+        (label_folder(folder, number) / f"{number:06d}.png").symlink_to(file.resolve())
 
 
-def dataset(table: pa.Table, exact: bool, read: object = None, p: float = 0.5) -> ImageDataset:
-    """As data=… aug=blur_jpg_0.5 builds it."""
-    transforms = [Blur((0, 3), exact=exact, p=p), JPEG((30, 100), p=p)]
-    augment = albumentations.Compose(transforms)
-    return ImageDataset(table, augment, SIDE, CROP, train=True, seed=0, read=read)  # type: ignore[arg-type]
+def training_images(
+    table: pa.Table,
+    read: Callable[[int], np.ndarray] | None = None,
+    exact: bool = True,
+    p: float = 0.5,
+) -> ImageDataset:
+    """Return the training images of `aug=blur_jpg_0.5`, with probability `p` of blur and JPEG."""
+    augment = albumentations.Compose([Blur((0, 3), exact=exact, p=p), JPEG((30, 100), p=p)])
+    return ImageDataset(table, augment, Geometry(SIDE, CROP), train=True, read=read)
 
 
-def variants(folder: Path) -> tuple[dict[str, Work], int]:
-    """What is timed, by name, each a function of the row; and the number of rows."""
+def make_variants(folder: Path) -> tuple[dict[str, Callable[[int], object]], int]:
+    """Return the variants by name, each a function of the row, and the number of rows."""
     pack(folder, "bench", None)
-    table, packed = open_store(folder, "bench", None)
+    table, packed = open_packed(folder, "bench", None)
     paths = table["path"].to_pylist()
-    if not all(_fits(path) for path in paths):
-        raise SystemExit(f"all images must have {SIDE}×{SIDE} pixels")
-    exact, exact_packed = dataset(table, exact=True), dataset(table, exact=True, read=packed)
-    draws = [draws_of(exact, 0, row, SIDE, SIDE) for row in range(len(paths))]
+    exact, exact_packed = training_images(table), training_images(table, packed)
+    parameters = [drawn_parameters(exact, 0, row, SIDE, SIDE) for row in range(len(paths))]
     for row, path in enumerate(paths):
-        expected = np.asarray(published(path, draws[row]))
-        for source in (exact, exact_packed):
-            np.testing.assert_array_equal(source[0, row]["image"], expected, err_msg=path)
-    pixels = packed(0)
-    works: dict[str, Work] = {
-        "published pipeline": lambda row: tensor(published(paths[row], draws[row])),
-        "published, without ToTensor and Normalize": lambda row: published(paths[row], draws[row]),
-        "exact, from PNG": lambda row: exact[0, row],
-        "exact, from the packed store": lambda row: exact_packed[0, row],
+        expected = np.asarray(published_crop(path, parameters[row]))
+        for dataset in (exact, exact_packed):
+            np.testing.assert_array_equal(dataset[0, row]["image"], expected, err_msg=path)
+    decoded = packed(0)
+    datasets = {
+        EXACT: exact,
+        "exact, from the packed store": exact_packed,
+        "unbiased blur, from PNG": training_images(table, exact=False),
+        "unbiased blur, from the packed store": training_images(table, packed, exact=False),
+        OVERHEAD: training_images(table, lambda _: decoded, p=0.0),
     }
-    for name, other in (
-        ("unbiased blur, from PNG", dataset(table, exact=False)),
-        ("unbiased blur, from the packed store", dataset(table, exact=False, read=packed)),
-        (OVERHEAD, dataset(table, exact=True, read=lambda _: pixels, p=0.0)),
-    ):
-        works[name] = lambda row, other=other: other[0, row]  # type: ignore[misc]
-    return works, len(paths)
+
+    def crop(row: int) -> Image.Image:
+        return published_crop(paths[row], parameters[row])
+
+    variants: dict[str, Callable[[int], object]] = {
+        PUBLISHED: lambda row: normalised_tensor(crop(row)),
+        "published, without ToTensor and Normalize": crop,
+    }
+    for name, dataset in datasets.items():
+        variants[name] = lambda row, dataset=dataset: dataset[0, row]  # type: ignore[misc]
+    return variants, len(paths)
 
 
-def _fits(path: str) -> bool:
-    with Image.open(path) as image:
-        return image.size == (SIDE, SIDE)
+def all_rows(variant: Callable[[int], object], rows: int) -> Callable[[], None]:
+    """Return a function that calls `variant` for each row."""
 
+    def call() -> None:
+        for row in range(rows):
+            variant(row)
 
-def measure(works: dict[str, Work], rows: int, turns: int) -> dict[str, list[float]]:
-    """Microseconds an image of each variant, a figure a turn."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(turns + 1):  # the first warms caches and is not counted
-        for name, work in works.items():
-            start = time.perf_counter()
-            for row in range(rows):
-                work(row)
-            if turn:
-                times[name].append((time.perf_counter() - start) / rows * 1e6)
-    return times
-
-
-def show(times: dict[str, list[float]], rows: int) -> None:
-    yardstick = times["published pipeline"]
-    table = Table(title=f"{rows} photographs, {SIDE}×{SIDE}, blur_jpg_0.5, one core")
-    for name in (
-        "from the file to the crop",
-        "µs an image",
-        "images/s",
-        "ratio",
-        "lowest–highest",
-    ):
-        table.add_column(name, justify="left" if name[0] == "f" else "right")
-    for name, own in times.items():
-        ratios = [base / mine for base, mine in zip(yardstick, own, strict=True)]
-        middle = statistics.median(own)
-        table.add_row(
-            name,
-            f"{middle:.0f}",
-            f"{1e6 / middle:.0f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{min(ratios):.2f}–{max(ratios):.2f}",
-        )
-    console = Console()
-    console.print(table)
-    share = statistics.median(times[OVERHEAD]) / statistics.median(times["exact, from PNG"])
-    console.print(f"seeding, Compose, crop and flip: {share:.1%} of the exact PNG path")
-    console.print("every exact crop was identical to the published one")
-    console.print(
-        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
-    )
+    return call
 
 
 def main() -> None:
@@ -157,14 +129,21 @@ def main() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "photos")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "photos")
         if options.images:
-            copies(options.images, folder, options.count)
+            link_photographs(options.images, folder, options.count)
         else:
-            photographs(folder, options.count)
-        works, rows = variants(folder)
-        show(measure(works, rows, options.turns), rows)
+            write_photographs(folder, options.count)
+        variants, rows = make_variants(folder)
+        calls = {name: all_rows(variant, rows) for name, variant in variants.items()}
+        seconds = time_in_turns(calls, options.turns)
+    title = f"{rows} photographs, {SIDE}×{SIDE}, blur_jpg_0.5, one core"
+    print_ratios(title, seconds, rows, "µs an image", 1e6 / rows)
+    overhead = statistics.median(seconds[OVERHEAD]) / statistics.median(seconds[EXACT])
+    print(f"seeding, Compose, crop and flip: {overhead:.1%} of the exact PNG path")
+    print("every exact crop was identical to the published one")
+    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
 
 
 if __name__ == "__main__":

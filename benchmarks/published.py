@@ -1,8 +1,9 @@
-"""The published input pipeline, rebuilt from the public libraries it called.
+"""The published input pipeline, rebuilt from the public libraries that it called.
 
-Wang et al. (CVPR 2020), section 4: PIL decodes, torchvision resizes to 256, SciPy blurs each
-channel in place, cv2 or PIL compresses, torchvision crops, flips and normalises. Its random
-draws are given, so that another pipeline can be held against it.
+Wang et al. (CVPR 2020), section 4: PIL decodes, torchvision resizes to 256 pixels, SciPy blurs
+each channel in place, OpenCV or PIL compresses, torchvision crops, flips and normalises. The
+random parameters are arguments, so that another pipeline can be compared with it to the bit. The
+tests use it as well.
 """
 
 from __future__ import annotations
@@ -23,41 +24,44 @@ from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.data.dataset import ImageDataset
 
-SIDE, CROP = 256, 224
+SIDE, CROP = 256, 224  # pixels
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 @dataclass
-class Draws:
-    """What was drawn for one image; None where it is not blurred or not compressed."""
+class Parameters:
+    """The random parameters of one image."""
 
-    sigma: float | None
-    jpeg: tuple[int, str] | None  # quality and codec
-    top: int
+    sigma: float | None  # of the blur, in pixels; None: not blurred
+    jpeg: tuple[int, str] | None  # quality and codec; None: not compressed
+    top: int  # of the crop
     left: int
     flip: bool
 
 
-def published(path: str, draws: Draws, side: int = SIDE, crop: int = CROP) -> Image.Image:
-    """The crop that the published pipeline cuts, as PIL image."""
+def published_crop(
+    path: str, parameters: Parameters, side: int = SIDE, crop: int = CROP
+) -> Image.Image:
+    """Return the crop of the image at `path` that the published pipeline makes."""
     with Image.open(path) as file:
         image = functional.resize(file.convert("RGB"), side)
     pixels = np.array(image)
-    if draws.sigma is not None:
+    if parameters.sigma is not None:
         for channel in range(3):
             plane = pixels[:, :, channel]
-            gaussian_filter(plane, output=plane, sigma=draws.sigma)
-    if draws.jpeg is not None:
-        pixels = compress(pixels, *draws.jpeg)
-    image = functional.crop(Image.fromarray(pixels), draws.top, draws.left, crop, crop)
-    return functional.hflip(image) if draws.flip else image
+            gaussian_filter(plane, output=plane, sigma=parameters.sigma)
+    if parameters.jpeg is not None:
+        pixels = compress(pixels, *parameters.jpeg)
+    top, left = parameters.top, parameters.left
+    image = functional.crop(Image.fromarray(pixels), top, left, crop, crop)
+    return functional.hflip(image) if parameters.flip else image
 
 
 def compress(pixels: np.ndarray, quality: int, codec: str) -> np.ndarray:
-    """JPEG by "cv2" or "pil"."""
+    """Return `pixels` (`uint8` RGB) after JPEG by `codec`, "cv2" or "pil"."""
     if codec == "cv2":
-        parameters = [int(cv2.IMWRITE_JPEG_QUALITY), quality]
-        _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], parameters)
+        options = [int(cv2.IMWRITE_JPEG_QUALITY), quality]
+        _, encoded = cv2.imencode(".jpg", pixels[:, :, ::-1], options)
         decoded = cv2.imdecode(encoded, 1)
         assert decoded is not None
         return decoded[:, :, ::-1]
@@ -66,47 +70,56 @@ def compress(pixels: np.ndarray, quality: int, codec: str) -> np.ndarray:
     return np.array(Image.open(buffer))
 
 
-def tensor(crop: Image.Image) -> torch.Tensor:
-    """What the published pipeline hands on: float32, 3×H×W, normalised."""
+def normalised_tensor(crop: Image.Image) -> torch.Tensor:
+    """Return the input of the published network: float32, 3×H×W, normalised."""
     return functional.normalize(functional.to_tensor(crop), MEAN, STD)
 
 
-def draws_of(dataset: ImageDataset, epoch: int, row: int, height: int, width: int) -> Draws:
-    """What `dataset` draws for (epoch, row), found out by an image whose pixels tell their place.
+def drawn_parameters(
+    dataset: ImageDataset, epoch: int, row: int, height: int, width: int
+) -> Parameters:
+    """Return the parameters that `dataset` draws for (epoch, row).
+
+    The same random streams are applied to an image whose pixels hold their own coordinates, with
+    transforms that record their parameters.
 
     Args:
-        dataset: in training, with the published degradations.
-        epoch, row: the sample.
-        height, width: of the image after resizing, 256 at most.
+        dataset: training images with a blur and then a JPEG.
+        epoch: of the sample.
+        row: of the sample.
+        height: of the image after resizing, at most 256 pixels.
+        width: of the image after resizing, at most 256 pixels.
     """
-    seen: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
 
-    class SpyBlur(Blur):
+    class RecordingBlur(Blur):
         def apply(self, img: np.ndarray, sigma: float, **_: Any) -> np.ndarray:
-            seen["sigma"] = sigma
+            recorded["sigma"] = sigma
             return img
 
-    class SpyJPEG(JPEG):
+    class RecordingJPEG(JPEG):
         def apply(self, img: np.ndarray, quality: int, codec: str, **_: Any) -> np.ndarray:
-            seen["jpeg"] = quality, codec
+            recorded["jpeg"] = quality, codec
             return img
 
     assert dataset.augment is not None
     blur, jpeg = dataset.augment.transforms
-    spies = [SpyBlur(blur.sigma, p=blur.p), SpyJPEG(jpeg.quality, jpeg.codecs, p=jpeg.p)]
+    recorders = [
+        RecordingBlur(blur.sigma, p=blur.p),
+        RecordingJPEG(jpeg.quality, jpeg.codecs, p=jpeg.p),
+    ]
     rows, columns = np.mgrid[:height, :width]
-    places = np.stack([rows, columns, rows * 0], axis=-1).astype(np.uint8)
-    spy = ImageDataset(
+    coordinates = np.stack([rows, columns, rows * 0], axis=-1).astype(np.uint8)
+    recorder = ImageDataset(
         dataset.table,
-        albumentations.Compose(spies),
-        crop=dataset.crop,
+        albumentations.Compose(recorders),
+        dataset.geometry,
         train=True,
         seed=dataset.seed,
-        read=lambda _: places,
+        read=lambda _: coordinates,
     )
-    crop = spy[epoch, row]["image"]
+    crop = recorder[epoch, row]["image"]
     assert crop is not None
-    left, right = int(crop[0, 0, 1]), int(crop[0, -1, 1])
-    return Draws(
-        seen.get("sigma"), seen.get("jpeg"), int(crop[0, 0, 0]), min(left, right), left > right
-    )
+    top, left, right = (int(value) for value in (crop[0, 0, 0], crop[0, 0, 1], crop[0, -1, 1]))
+    sigma, jpeg = recorded.get("sigma"), recorded.get("jpeg")
+    return Parameters(sigma, jpeg, top, min(left, right), flip=left > right)
