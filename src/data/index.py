@@ -147,9 +147,8 @@ def read_entry(file: Path, folder: str) -> FolderEntry | None:
     paths = table["path"]
     if former != utf8_path(folder):
         names = pa.compute.utf8_slice_codeunits(paths, len(former))
-        prefix, separator = (
-            pa.scalar(text, pa.large_string()) for text in (utf8_path(folder), "")
-        )
+        prefix = pa.scalar(utf8_path(folder), pa.large_string())
+        separator = pa.scalar("", pa.large_string())
         paths = pa.compute.binary_join_element_wise(prefix, names, separator)
     return FolderEntry(mtime_ns, listed_ns, paths)
 

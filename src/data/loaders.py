@@ -47,7 +47,7 @@ class ResumableDataLoader(DataLoader[Sample]):
         return {"epoch": self.epoch, "batches": self.batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after the last batch of `state`; in the next epoch if it was the last of all."""
+        """Continue after the last batch of `state`, in the next epoch if this one was complete."""
         self.epoch, self.batches = state["epoch"], state["batches"]
         if self.batches < len(self):
             self.sampler.set_position(self.epoch, self.batches * (self.batch_size or 1))

@@ -27,6 +27,7 @@ from genspot.data.settings import Classes
 SHARD_IMAGES = 1024  # images per file: what a killed pack has to repeat
 BATCH_IMAGES = 32  # images per record batch: what is in memory while packing
 INDEX_FILE = "index.arrow"
+HINT = "task=pack data={generator} packs it, data.format=files reads the images themselves"
 SHARD_SCHEMA = pa.schema(
     [
         ("name", pa.string()),  # of the source file
@@ -128,13 +129,13 @@ def open_packed(
     """
     root = os.path.abspath(folder)
     store = store_folder(root)
-    hint = f"task=pack data={generator} packs it, data.format=files reads the images themselves"
     found = label_folders if os.path.isdir(root) else _packed_label_folders
     sources = found(root, generator, classes)
     paths, folders = [], []
     for source in sources:
         packed = store / os.path.relpath(source.path, root)
         entry = read_entry(packed / INDEX_FILE, source.path)
+        hint = HINT.format(generator=generator)
         if entry is None:
             raise GenspotError(f"{store} lacks {os.path.relpath(source.path, root)}; {hint}")
         if os.path.isdir(source.path) and os.stat(source.path).st_mtime_ns != entry.mtime_ns:
@@ -157,7 +158,10 @@ def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[L
     if classes == "any":
         parents = {index.parents[1].relative_to(store) for index in store.rglob(INDEX_FILE)}
         if not parents:
-            raise GenspotError(f"{generator}: no folder {root}, and no packed images in {store}")
+            raise GenspotError(
+                f"{store} lacks all images, and there is no folder {root}; "
+                + HINT.format(generator=generator)
+            )
     else:
         parents = {Path()} if classes is None else {Path(name) for name in classes}
     return [
