@@ -31,4 +31,4 @@ def test_write_json_nan_raises_and_leaves_no_file(tmp_path: Path) -> None:
 def test_write_text_replaces_in_utf_8(tmp_path: Path) -> None:
     for text in ("first", "Größe ≥ 1"):
         write_text(text, tmp_path / "results.md")
-    assert (tmp_path / "results.md").read_bytes() == "Größe ≥ 1".encode()
+    assert (tmp_path / "results.md").read_bytes() == text.encode()

@@ -11,28 +11,18 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from genspot.common.errors import GenspotError
-from genspot.evaluation.bootstrap import (
-    Bootstrap,
-    ap_over_seeds,
-    bootstrap_ap,
-    paired_difference,
-)
+from genspot.evaluation.bootstrap import Bootstrap, ap_over_seeds, bootstrap_ap, paired_difference
 from helpers.scores import ScoreRow, make_scores, shuffle
 
 SHARED = {"a": "s", "b": "s"}  # generators of one real set
 
 
-def make_generators(
-    names: str, reals: int, fakes: int, seed: int = 0, shift: float = 1.0, noise: float = 0.0
-) -> pa.Table:
-    """Return scores of generators with the same real images and, but for `noise`, their logits."""
-    shared = np.random.default_rng(99).normal(size=reals)
-    rng = np.random.default_rng(seed)
+def make_generators(names: str, reals: int, fakes: int, shift: float = 1.0) -> pa.Table:
+    """Return scores of generators with the same real images."""
     rows: list[ScoreRow] = []
     for name in names:
-        real_logits = shared + noise * rng.normal(size=reals)
-        fake_logits = shift + np.random.default_rng(ord(name)).normal(size=fakes)
-        fake_logits += noise * rng.normal(size=fakes)
+        real_logits = np.random.default_rng(99).normal(size=reals)
+        fake_logits = np.random.default_rng(ord(name)).normal(size=fakes) + shift
         for label, logits in enumerate((real_logits, fake_logits)):
             rows += [(name, "", f"{k:03d}.png", label, logit) for k, logit in enumerate(logits)]
     return make_scores(rows)
@@ -41,13 +31,12 @@ def make_generators(
 def make_uneven() -> pa.Table:
     """Return three generators with ties; a and b share some reals, in two classes."""
     rng = np.random.default_rng(5)
-    rows: list[ScoreRow] = []
-    for name, reals, fakes in (("a", 12, 5), ("b", 8, 9), ("c", 6, 6)):
-        for label, count in ((0, reals), (1, fakes)):
-            for k in range(count):
-                logit = round(float(rng.normal() + label), 1)
-                rows.append((name, "cat" if k % 3 else "dog", f"{k:02d}.png", label, logit))
-    return make_scores(rows)
+    sizes = {("a", 0): 12, ("a", 1): 5, ("b", 0): 8, ("b", 1): 9, ("c", 0): 6, ("c", 1): 6}
+    return make_scores(
+        (name, "cat" if k % 3 else "dog", f"{k:02d}.png", label, round(rng.normal() + label, 1))
+        for (name, label), count in sizes.items()
+        for k in range(count)
+    )
 
 
 def with_logits(scores: pa.Table, change: Callable[[np.ndarray], np.ndarray]) -> pa.Table:
@@ -93,31 +82,25 @@ def resample_by_plain_loop(
 
     rows = scores.to_pylist()
     names = sorted({row["generator"] for row in rows})
+    owners = {name: f"the set {real_sets[name]}" if name in real_sets else name for name in names}
+    real_rows = [row for row in rows if row["label"] == 0]
     pools = {
-        name: f"reals of the set {real_sets[name]}" if name in real_sets else f"reals of {name}"
-        for name in names
+        owner: sorted({real_image(r) for r in real_rows if owners[r["generator"]] == owner})
+        for owner in owners.values()
     }
+    real_rngs = {owner: stream(f"reals of {owner}") for owner in pools}
     fake_rngs = {name: stream(f"fakes of {name}") for name in names}
-    real_rngs = {pool: stream(pool) for pool in pools.values()}
-    images = {
-        pool: sorted(
-            {real_image(r) for r in rows if pools[r["generator"]] == pool and not r["label"]}
-        )
-        for pool in real_rngs
-    }
     result: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(replicates):
         drawn = {
-            pool: [
-                images[pool][k] for k in rng.integers(len(images[pool]), size=len(images[pool]))
-            ]
-            for pool, rng in real_rngs.items()
+            owner: [pool[k] for k in real_rngs[owner].integers(len(pool), size=len(pool))]
+            for owner, pool in pools.items()
         }
         for name in names:
             own = [row for row in rows if row["generator"] == name]
             reals = {real_image(row): row["logit"] for row in own if row["label"] == 0}
             fakes = sorted((row["path"], row["logit"]) for row in own if row["label"] == 1)
-            logits = [reals[image] for image in drawn[pools[name]] if image in reals]
+            logits = [reals[image] for image in drawn[owners[name]] if image in reals]
             labels = [0] * len(logits) + [1] * len(fakes)
             logits += [fakes[k][1] for k in fake_rngs[name].integers(len(fakes), size=len(fakes))]
             result[name].append(float(average_precision_score(labels, logits)))
@@ -180,35 +163,20 @@ def test_paired_difference_is_that_of_both_sides() -> None:
     assert (mean["generators"], mean["images"]) == (3, 46)
 
 
-def test_paired_difference_of_correlated_scores_is_narrow() -> None:
-    first = make_generators("a", 200, 200)
-    second = make_generators("a", 200, 200, seed=1, noise=0.1)
-    paired = paired_difference(first, second, Bootstrap(200))["generators"]["a"]["interval"]
-    aps = [bootstrap_ap(table, Bootstrap(200, seed=k)) for k, table in enumerate((first, second))]
-    unpaired = Bootstrap().interval(aps[0]["a"] - aps[1]["a"])
-    assert width(paired) < 0.4 * width(unpaired)
-
-
 def test_paired_difference_counts_common_images_only() -> None:
     scores = make_generators("abc", 10, 10)  # 60 rows: the reals, then the fakes of each
     common = paired_difference(scores.slice(5), scores.slice(0, 50), Bootstrap(20))
     images = {name: result["images"] for name, result in common["generators"].items()}
     assert images == {"a": 15, "b": 20}  # only reals of c are common
     assert common["mean"]["generators"] == 2
-    subset = bootstrap_ap(scores.slice(5, 15), Bootstrap(20))["a"]
-    useless = with_logits(scores, np.zeros_like)
-    found = paired_difference(scores.slice(5, 15), useless, Bootstrap(20))
-    expected = Bootstrap().interval(subset - 10 / 15)
-    assert found["generators"]["a"]["interval"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_paired_difference_without_common_generators_has_no_mean(rows: int) -> None:
     scores = make_generators("a", 5, 5)
+    found = paired_difference(scores, scores.slice(0, rows), Bootstrap(5))
     mean = {"generators": 0, "difference": None, "interval": None, "images": 0}
-    for first, second in ((scores, scores.slice(0, rows)), (scores.slice(0, rows), scores)):
-        found = paired_difference(first, second, Bootstrap(5))
-        assert found == {"generators": {}, "mean": mean}
+    assert found == {"generators": {}, "mean": mean}
 
 
 def test_ap_over_seeds_equal_trainings_have_the_interval_of_one() -> None:
@@ -239,10 +207,3 @@ def test_ap_over_seeds_spread_of_trainings_widens_the_interval() -> None:
         assert width(result["interval"]) == pytest.approx(2 * 1.96 * expected, rel=0.2)
     # All generators see the same trainings, so the spread of trainings does not average out.
     assert width(found["mean"]["interval"]) > 0.9 * width(found["generators"]["a"]["interval"])
-
-
-def test_ap_over_seeds_counts_common_images_only() -> None:
-    scores = make_generators("ab", 10, 10)
-    found = ap_over_seeds([scores, scores.slice(2), scores.slice(0, 30)], Bootstrap(10))
-    images = {name: result["images"] for name, result in found["generators"].items()}
-    assert images == {"a": 18}

