@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from hydra.utils import get_method
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import CSVLogger
@@ -20,7 +19,6 @@ from genspot.data.dataset import ImageDataset
 from helpers.settings import ROOT
 
 PYTHONPATH = str(ROOT / "tests")  # for run.py to find this module
-SAME_FILES = ("scores.parquet", "validation.parquet", "unreadable.csv", "metrics.csv")
 
 
 class SignalOnce(pl.Callback):
@@ -119,14 +117,3 @@ def start_training(overrides: list[str], folder: Path) -> subprocess.Popen[str]:
         if "] - training " in line:
             break
     return process
-
-
-def assert_same_results(folder: Path, expected: Path) -> None:
-    """Compare the results, curves and weights of two trainings to the bit."""
-    for name in SAME_FILES:
-        assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
-    assert (folder / "report.html").is_file()
-    states = [torch.load(run / "last.ckpt", weights_only=True) for run in (folder, expected)]
-    assert states[0]["global_step"] == states[1]["global_step"]
-    for weight, other in zip(*(state["state_dict"].values() for state in states), strict=True):
-        assert torch.equal(weight, other)

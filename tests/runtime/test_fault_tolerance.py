@@ -1,4 +1,4 @@
-"""What clusters and disks do to whole runs; slow, for each case is several runs."""
+"""Whole runs that are killed, stopped, or meet a full disk. Most are slow: several runs each."""
 
 from __future__ import annotations
 
@@ -13,118 +13,185 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_signals import CODES, told
+import torch
 
-import conftest
-from conftest import RESNET, ROOT, Run, finished
-from genspot.detector import safe_load as archives
-from test_resume import assert_same_results, signalled
+from genspot.detector.safe_load import find_corruption
+from helpers.cli_runner import CliRunner
+from helpers.fault_injection import (
+    PYTHONPATH,
+    signal_in_test,
+    signal_in_training,
+    start_training,
+)
+from helpers.runs import assert_same_training
+from helpers.settings import RESNET, ROOT, SEARCH_PATH, tiny
+from helpers.tasks import run_task
 
-pytestmark = pytest.mark.slow
-
-KILLS = 20
-
-
-def tiny(folder: Path) -> list[str]:
-    return [*conftest.tiny(folder), *RESNET]
+KILLS = 10  # of each kind of training
+EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+STEPS_PER_EPOCH = 4  # of the tiny training
 
 
 @pytest.fixture(scope="module")
-def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was left alone."""
-    return finished(run, tiny(sets), tmp_path_factory.mktemp("alone"))
+def resnet(sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training whose steps take long enough to be interrupted from outside."""
+    return run_task(*tiny(sets), *RESNET, folder=tmp_path_factory.mktemp("resnet") / "run")
 
 
-def begun(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    """A run that has come to its training, or found it done; its start is long and harmless."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *words],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "training resnet18" in line:
-            break
-    return process
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_training_killed_at_random_moments_ends_with_the_same_bits(
-    workers: int, sets: Path, trained: Path, tmp_path: Path
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGKILL", -9)])
+def test_interrupted_training_resumes_to_the_same_bits(
+    name: str, code: int, run: CliRunner, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """Ten kills a case, twenty in all, in steps, validation, checkpoints, the test, the report."""
-    words = [*tiny(sets), f"workers={workers}", f"hydra.run.dir={tmp_path}/run"]
-    draws, kills = random.Random(workers), 0
+    overrides = [*tiny(sets), f"hydra.run.dir={tmp_path}/run"]
+    overrides += signal_in_training(name, epoch=1, batch=1, folder=tmp_path)
+    first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert first.returncode == code, first.stderr
+    assert "Traceback" not in first.stderr
+    last = tmp_path / "run" / "last.ckpt"
+    steps = torch.load(last, weights_only=True)["global_step"]
+    assert steps == STEPS_PER_EPOCH + (0 if name == "SIGKILL" else 2)
+    if name != "SIGKILL":
+        line = f"stopped by {name}; the same command, into {tmp_path}/run"
+        assert line in first.stderr
+        assert line in (tmp_path / "run" / "genspot.log").read_text()
+    if name == "SIGTERM":  # and a disk damages the last checkpoint
+        shutil.copy(last, tmp_path / "run" / "previous.ckpt")
+        last.write_bytes(last.read_bytes()[:-1000])
+    again = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert again.returncode == 0, again.stderr
+    assert ("last.ckpt is damaged" in again.stdout) == (name == "SIGTERM")
+    assert "resuming from" in again.stdout
+    assert_same_training(tmp_path / "run", trained)
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+@pytest.mark.parametrize("phase", ["setup", "test"])
+def test_training_stopped_outside_of_its_steps_resumes_to_the_same_bits(
+    phase: str, run: CliRunner, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    overrides = [*tiny(sets), f"hydra.run.dir={tmp_path}/run"]
+    if phase == "setup":
+        overrides += signal_in_training("SIGTERM", epoch=-1, batch=0, folder=tmp_path)
+    else:
+        overrides += signal_in_test("train", "SIGTERM", tmp_path)
+    first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert first.returncode == 143, first.stderr
+    assert "Traceback" not in first.stderr
+    assert "stopped by SIGTERM; the same command" in first.stderr
+    assert (tmp_path / "run" / "last.ckpt").exists() == (phase == "test")
+    again = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert again.returncode == 0, again.stderr
+    assert_same_training(tmp_path / "run", trained)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_stopped_prediction_ends_with_one_line(
+    name: str, run: CliRunner, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    overrides = [*signal_in_test("predict", name, tmp_path), f"inputs={sets}/train"]
+    overrides += [f"checkpoint={trained}/best.ckpt", SEARCH_PATH, "trainer=cpu", "workers=0"]
+    result = run(*overrides, f"hydra.run.dir={tmp_path}/run", cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert result.returncode == EXIT_CODES[name], result.stderr
+    assert "Traceback" not in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("genspot: ")]
+    assert line.startswith(f"genspot: stopped by {name}; the same command, into {tmp_path}/run")
+    assert not (tmp_path / "run" / "predictions.csv").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGKILL, 0), (signal.SIGKILL, 2)])
+def test_training_killed_at_random_moments_ends_with_the_same_bits(
+    number: signal.Signals, workers: int, sets: Path, resnet: Path, tmp_path: Path
+) -> None:
+    """Kills fall in steps, validation, checkpoints, the test and the report."""
+    overrides = [*tiny(sets), *RESNET, f"workers={workers}", f"hydra.run.dir={tmp_path}/run"]
+    rng, kills = random.Random(workers), 0
     while True:
-        process = begun(words, tmp_path)
-        if kills < KILLS // 2:
-            time.sleep(draws.uniform(0, 4))
+        process = start_training(overrides, tmp_path)
+        if kills < KILLS:
+            time.sleep(rng.uniform(0, 4))
             if process.poll() is None:
-                process.kill()
+                process.send_signal(number)
                 kills += 1
         output, _ = process.communicate(timeout=300)
         if process.returncode == 0:
-            assert_same_results(tmp_path / "run", trained)
-            if kills == KILLS // 2:
+            assert_same_training(tmp_path / "run", resnet)
+            if kills == KILLS:
                 break
-            shutil.rmtree(tmp_path / "run")  # it came to its end before the tenth: once more
+            shutil.rmtree(tmp_path / "run")  # it ended before the last kill: once more
         else:
-            assert process.returncode == -signal.SIGKILL, output
+            assert process.returncode in (-number, 128 + number), output
+            assert "Traceback" not in output
 
 
-def test_two_ranks_stop_together_and_go_on(run: Run, sets: Path, tmp_path: Path) -> None:
-    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu"]
-    whole = run(*words, f"hydra.run.dir={tmp_path}/whole", cwd=tmp_path)
+@pytest.mark.slow
+def test_two_ranks_stop_together_and_resume_to_the_same_bits(
+    run: CliRunner, sets: Path, tmp_path: Path
+) -> None:
+    overrides = [*tiny(sets), *RESNET, "trainer=ddp_cpu"]
+    whole = run(*overrides, f"hydra.run.dir={tmp_path}/whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    words += [f"hydra.run.dir={tmp_path}/run"]
-    words += signalled("SIGTERM", epoch=1, batch=1, folder=tmp_path)
-    first = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    overrides += [f"hydra.run.dir={tmp_path}/run"]
+    overrides += signal_in_training("SIGTERM", epoch=1, batch=1, folder=tmp_path)
+    slow = "{_target_: helpers.fault_injection.SlowToFinalize, save_dir: '${paths.output}'}"
+    overrides += [f"+logger.logger.slow={slow}"]
+    first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert first.returncode == 143, first.stderr
-    again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
+    assert "Traceback" not in first.stderr
+    # The other rank ended long before: Lightning kills the first if it ends with an error.
+    assert (tmp_path / "run" / "finalized").exists()
+    again = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert again.returncode == 0, again.stderr
-    assert_same_results(tmp_path / "run", tmp_path / "whole")
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 
-def test_the_first_rank_has_time_to_close_its_loggers(
-    run: Run, sets: Path, tmp_path: Path
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_two_ranks_killed_at_random_moments_end_with_the_same_bits(
+    number: signal.Signals, run: CliRunner, sets: Path, tmp_path: Path
 ) -> None:
-    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
-    words += signalled("SIGTERM", epoch=0, batch=1, folder=tmp_path)
-    slow = "{_target_: signals.SlowToClose, save_dir: '${paths.output}', name: slow}"
-    words += [f"+logger.logger.slow={slow}"]
-    result = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
-    assert result.returncode == 143, result.stderr
-    assert (tmp_path / "run" / "closed").exists()
+    """As schedulers do it: the signal goes to all processes of the run."""
+    overrides = [*tiny(sets), *RESNET, "trainer=ddp_cpu"]
+    whole = run(*overrides, f"hydra.run.dir={tmp_path}/whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    rng, kills = random.Random(int(number)), 0
+    while True:
+        process = start_training([*overrides, f"hydra.run.dir={tmp_path}/run"], tmp_path)
+        if kills < 4:
+            time.sleep(rng.uniform(1, 5))
+            others = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True)
+            for pid in (process.pid, *map(int, others.stdout.split())):
+                if process.poll() is None:
+                    os.kill(pid, number)
+            kills += 1
+        output, _ = process.communicate(timeout=300)
+        if process.returncode == 0:
+            break
+        assert process.returncode in (-number, 128 + number), output
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_rank_that_is_told_in_a_test_ends_them_all(
-    name: str, rank: int, run: Run, sets: Path, tmp_path: Path
+def test_signal_to_the_first_rank_in_a_test_ends_all_ranks(
+    name: str, run: CliRunner, sets: Path, tmp_path: Path
 ) -> None:
-    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
-    words += told("train", name, tmp_path, rank)
-    result = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
-    assert result.returncode == (143 if rank else CODES[name]), result.stderr
-    assert "Traceback" not in result.stderr
-    (line,) = [line for line in result.stderr.splitlines() if line.startswith("genspot: ")]
-    assert line.startswith(f"genspot: stopped by {'SIGTERM' if rank else name}; the same command")
+    overrides = [*tiny(sets), "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
+    overrides += signal_in_test("train", name, tmp_path)
+    result = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    assert result.returncode == EXIT_CODES[name], result.stderr
+    assert f"genspot: stopped by {name}; the same command" in result.stderr
     find = ["pgrep", "-f", f"hydra.run.dir={tmp_path}/run"]
     end = time.monotonic() + 20
     while subprocess.run(find, capture_output=True).stdout:
-        assert time.monotonic() < end, "a rank lives on"
+        assert time.monotonic() < end, "a rank is still there"
         time.sleep(0.2)
-    again = run(*words, cwd=tmp_path, PYTHONPATH=str(ROOT / "tests"))
-    assert again.returncode == 0, again.stderr
 
 
-def test_a_rank_that_is_killed_leaves_one_line(sets: Path, tmp_path: Path) -> None:
-    words = [*tiny(sets), "workers=0", "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
-    first = begun([*words, "schedule.max_epochs=50"], tmp_path)
+@pytest.mark.slow
+def test_rank_that_is_killed_leaves_one_line(sets: Path, tmp_path: Path) -> None:
+    overrides = [*tiny(sets), *RESNET, "trainer=ddp_cpu", f"hydra.run.dir={tmp_path}/run"]
+    first = start_training([*overrides, "schedule.max_epochs=50"], tmp_path)
     end = time.monotonic() + 60
     while not (tmp_path / "run" / "last.ckpt").exists():
         assert time.monotonic() < end
@@ -132,19 +199,16 @@ def test_a_rank_that_is_killed_leaves_one_line(sets: Path, tmp_path: Path) -> No
     (other,) = subprocess.check_output(["pgrep", "-P", str(first.pid)], text=True).split()
     os.kill(int(other), signal.SIGKILL)
     output, _ = first.communicate(timeout=60)
-    # Lightning kills the first where it notices before gloo does.
+    # Lightning kills the first rank if it notices before gloo does.
     assert first.returncode in (1, -signal.SIGKILL)
     assert "Traceback" not in output
     assert first.returncode < 0 or "genspot: another process of this run was lost" in output
 
 
-def test_slurms_notice_requeues_and_the_job_goes_on(
-    run: Run, sets: Path, trained: Path, tmp_path: Path
+@pytest.mark.slow
+def test_slurms_notice_ends_with_the_code_that_batch_scripts_requeue_on(
+    run: CliRunner, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
-    fake = tmp_path / "bin" / "scontrol"
-    fake.parent.mkdir()
-    fake.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n")
-    fake.chmod(0o755)
     slurm = {
         "SLURM_JOB_ID": "42",
         "SLURM_JOB_NAME": "train",
@@ -153,56 +217,57 @@ def test_slurms_notice_requeues_and_the_job_goes_on(
         "SLURM_LOCALID": "0",
         "SLURM_NODEID": "0",
         "SLURM_NODELIST": "localhost",
-        "PATH": os.pathsep.join([str(fake.parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(ROOT / "tests"),
+        "PYTHONPATH": PYTHONPATH,
     }
-    words = [*tiny(sets), "workers=0", f"hydra.run.dir={tmp_path}/run"]
-    words += signalled("SIGUSR1", epoch=0, batch=2, folder=tmp_path)
-    first = run(*words, cwd=tmp_path, **slurm)
-    assert first.returncode == 143, first.stderr
-    assert "job 42 is requeued" in first.stderr
-    assert (tmp_path / "asked").read_text() == "requeue 42\n"
-    again = run(*words, cwd=tmp_path, **slurm)
+    overrides = [*tiny(sets), f"hydra.run.dir={tmp_path}/run"]
+    overrides += signal_in_training("SIGUSR1", epoch=0, batch=2, folder=tmp_path)
+    first = run(*overrides, cwd=tmp_path, **slurm)
+    assert first.returncode == 138, first.stderr
+    assert not list((tmp_path / "run").glob("hpc_ckpt*"))  # Lightning's own requeueing is off
+    again = run(*overrides, cwd=tmp_path, **slurm)
     assert again.returncode == 0, again.stderr
-    assert_same_results(tmp_path / "run", trained)
+    assert_same_training(tmp_path / "run", trained)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk for two checkpoints and a half of the tiny runs'."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", str(place)]
+    """A disk for two and a half checkpoints of a ResNet-18."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", str(folder)]
     if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("needs the right to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_ends_with_one_line_and_the_checkpoint_before(
-    run: Run, sets: Path, trained: Path, tmp_path: Path, small_disk: Path
+@pytest.mark.slow
+def test_full_disk_ends_with_one_line_and_the_previous_checkpoint(
+    run: CliRunner, sets: Path, resnet: Path, tmp_path: Path, small_disk: Path
 ) -> None:
-    words = [*tiny(sets), "workers=0", f"hydra.run.dir={small_disk}/run"]
-    result = run(*words, cwd=tmp_path)
+    overrides = [*tiny(sets), *RESNET, f"hydra.run.dir={small_disk}/run"]
+    result = run(*overrides, cwd=tmp_path)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if "genspot: " in line]
     assert f"no space left on the disk of {small_disk}" in line
     assert not list((small_disk / "run").glob("*.partial"))
-    assert archives.damage(small_disk / "run" / "last.ckpt") is None
+    assert find_corruption(small_disk / "run" / "last.ckpt") is None
     subprocess.run(["mount", "-o", "remount,size=1g", str(small_disk)], check=True)
-    again = run(*words, cwd=tmp_path)
+    again = run(*overrides, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "going on from" in again.stdout
-    assert_same_results(small_disk / "run", trained)
+    assert "resuming from" in again.stdout
+    assert_same_training(small_disk / "run", resnet)
 
 
-def test_two_runs_begun_at_once_share_their_data_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_runs_started_at_once_share_their_data_and_nothing_else(tmp_path: Path) -> None:
     """Both find no data set, no index and no folder of their own."""
-    words = ["experiments=mini", "simulation={size: 64, train: 14, val: 4, test: 4}"]
-    words += ["preprocess.crop=32", "crop=48", "schedule.max_epochs=1", "schedule.batch_size=8"]
-    words += ["trainer=cpu", "workers=0", f"paths.datasets={tmp_path}/datasets"]
-    command = [sys.executable, str(ROOT / "run.py"), *words, f"paths.runs={tmp_path}/runs"]
+    overrides = ["experiments=mini", "simulation={size: 64, train: 14, val: 4, test: 4}"]
+    overrides += ["model.train={resize: null, crop: 32}", "crop=48", "schedule.max_epochs=1"]
+    overrides += ["schedule.batch_size=8", "trainer=cpu", "workers=0"]
+    overrides += [f"paths.datasets={tmp_path}/datasets", f"paths.runs={tmp_path}/runs"]
+    command = [sys.executable, str(ROOT / "run.py"), *overrides]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     both = [
         subprocess.Popen(command, cwd=tmp_path, env=env, stdout=-1, stderr=-2, text=True)

@@ -1,0 +1,32 @@
+"""The command line starts fast where there is no work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.settings import ROOT
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["-sc", "query=bash"]])
+def test_help_config_and_completion_do_not_import_torch(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-X", "importtime", str(ROOT / "run.py"), *arguments],
+        cwd=tmp_path,
+        env=os.environ | {"COMP_LINE": "python run.py data=progan_", "COMP_POINT": "26"},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    modules = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
+    assert "hydra" in modules
+    assert not modules & {"torch", "numpy", "pytorch_lightning", "albumentations"}
+    expected = {"--help": "experiments=quickstart", "--cfg": "progan", "-sc": "data=progan_20cls"}
+    if arguments[0] != "--cfg":
+        assert expected[arguments[0]] in result.stdout
