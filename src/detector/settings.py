@@ -96,7 +96,7 @@ def check_keys(
         raise GenspotError(f"{setting}={safe_repr(values)}: give {names}")
     for key in required:
         if key not in values:
-            raise GenspotError(f"{setting}.{key} is missing")
+            raise GenspotError(f"{setting}.{key} is missing; give {names}")
     for key in values:
         if key not in (*required, *optional):
             raise GenspotError(f"{setting}.{safe_repr(key)}: no such setting ({names})")

@@ -62,7 +62,7 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
     values = as_dict(cfg.model)
     values.pop("arch", None)  # in timm.yaml, an abbreviation of backbone.arch
     for part in ("input", "backbone"):
-        if "_target_" in values[part]:
+        if isinstance(values.get(part), dict) and "_target_" in values[part]:
             values[part] = None
     return ModelSettings.from_dict(values)
 

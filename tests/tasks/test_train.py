@@ -35,7 +35,8 @@ def test_train_leaves_all_files_and_no_partial_ones(trained: Path) -> None:
 
 def test_train_writes_the_report_page_last(trained: Path) -> None:
     """Its presence marks a complete run; loggers write after it."""
-    files = [path for path in trained.rglob("*") if path.suffix not in (".log", ".csv")]
+    others = (".log", ".csv", ".lock")
+    files = [path for path in trained.rglob("*") if not path.name.endswith(others)]
     newest = max(filter(Path.is_file, files), key=lambda path: path.stat().st_mtime_ns)
     assert newest.name == "report.html"
 
