@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""The versions and the commit that a result was made with."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# Those whose versions can move a figure.
+# Their versions can change a figure.
 PACKAGES = (
     "torch",
     "torchvision",
@@ -25,7 +25,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """The installed versions of Python and of `PACKAGES`."""
+    """Return the installed versions of Python and of `PACKAGES`."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def commit(root: Path) -> str | None:
-    """The git commit of `root`, with a + where files differ from it; None where there is none."""
+    """Return the git commit of `root`, with a + if files differ from it, or None without one."""
     try:
         head = _git(root, "rev-parse", "--short=12", "HEAD")
         return head + ("+" if _git(root, "status", "--porcelain", "-uno") else "")
@@ -44,7 +44,7 @@ def commit(root: Path) -> str | None:
         return None
 
 
-def _git(root: Path, *words: str) -> str:
-    command = ["git", "-C", str(root), *words]
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     return result.stdout.strip()
