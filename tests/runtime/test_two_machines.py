@@ -1,4 +1,4 @@
-"""Two machines: two network namespaces that a virtual cable joins, each with a torchrun."""
+"""Two machines: two network namespaces joined by a virtual cable, with a torchrun in each."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import ROOT, Run
+from helpers.cli_runner import CliRunner
+from helpers.settings import ROOT
 
 pytestmark = pytest.mark.slow
 
-LIMIT = 540  # seconds until both must have ended
-ADDRESSES = ("10.77.0.1", "10.77.0.2")  # known in the two namespaces alone
+LIMIT_S = 540  # both must have ended by then
+ADDRESSES = ("10.77.0.1", "10.77.0.2")  # known only in the two namespaces
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, timeout=60)
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
 def machines() -> Iterator[list[str]]:
-    """The names of two namespaces that reach each other through `cable`, and nothing else."""
+    """The names of two namespaces whose only connection is `cable`."""
     if not shutil.which("ip") or os.geteuid() != 0:
         pytest.skip("needs root and iproute2, to make network namespaces")
     names = [f"genspot-{os.getpid()}-{number}" for number in (1, 2)]
@@ -51,15 +52,15 @@ def machines() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, timeout=60)
 
 
-def torchrun(name: str, address: str, *words: str, cwd: Path) -> subprocess.Popen[str]:
+def torchrun(name: str, address: str, *overrides: str, cwd: Path) -> subprocess.Popen[str]:
     command = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run"]
     command += ["--nnodes=2", "--nproc-per-node=1", "--rdzv-id=genspot", "--rdzv-backend=c10d"]
-    # Both namespaces have this machine's name, which is neither's address: each says its own, and
-    # whether it is the one of the rendezvous.
+    # The host name is the same in both namespaces, so each gets its address, and whether it is the
+    # host of the rendezvous.
     command += [f"--rdzv-endpoint={ADDRESSES[0]}:29500", f"--local-addr={address}"]
     command += [f"--rdzv-conf=is_host={address == ADDRESSES[0]}"]
     return subprocess.Popen(
-        [*command, str(ROOT / "run.py"), *words],
+        [*command, str(ROOT / "run.py"), *overrides],
         cwd=cwd,
         env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "cable"},
         stdout=subprocess.PIPE,
@@ -69,14 +70,14 @@ def torchrun(name: str, address: str, *words: str, cwd: Path) -> subprocess.Pope
     )
 
 
-def together(machines: list[str], *words: str, cwd: Path) -> list[tuple[str, str]]:
-    """What the same command printed on each machine, once both have ended well."""
+def run_on_both(machines: list[str], *overrides: str, cwd: Path) -> list[tuple[str, str]]:
+    """Run the same command on both machines, and return what each printed."""
     nodes = [
-        torchrun(name, address, *words, cwd=cwd)
+        torchrun(name, address, *overrides, cwd=cwd)
         for name, address in zip(machines, ADDRESSES, strict=True)
     ]
     try:
-        printed = [node.communicate(timeout=LIMIT) for node in nodes]
+        printed = [node.communicate(timeout=LIMIT_S) for node in nodes]
     finally:
         for node in nodes:
             if node.poll() is None:
@@ -90,14 +91,13 @@ TINY = [
     "generator=[sim_nearest,sim_deconv4]",
     "simulation={size: 64, seed: 0, train: 12, val: 5, test: 5}",
     "model=resnet18",
-    "model.weights=null",
-    "preprocess.resize=null",
-    "preprocess.crop=32",
+    "model.backbone.weights=null",
+    "model.train={resize: null, crop: 32}",
+    "model.test={resize: null, crop: 32}",
     "schedule=quick",
     "schedule.max_epochs=2",
     "schedule.batch_size=8",
     "schedule.eval_batch_size=2",
-    "logger=csv",
     "bootstrap.replicates=100",
     "workers=0",
 ]
@@ -105,32 +105,32 @@ MACHINES = ["trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2"]
 
 
 def test_two_machines_leave_one_set_of_results(
-    machines: list[str], run: Run, tmp_path: Path
+    machines: list[str], run: CliRunner, tmp_path: Path
 ) -> None:
     both, single = tmp_path / "both", tmp_path / "single"
-    words = [*TINY, f"paths.datasets={tmp_path}/datasets"]
-    printed = together(machines, *words, *MACHINES, f"hydra.run.dir={both}", cwd=tmp_path)
-    assert sum(out.count("95% interval") for out, _ in printed) == 1
-    # Each set is built on one machine, while the other waits for it.
+    overrides = [*TINY, f"paths.datasets={tmp_path}/datasets"]
+    printed = run_on_both(machines, *overrides, *MACHINES, f"hydra.run.dir={both}", cwd=tmp_path)
+    assert sum(out.count("metrics: ") for out, _ in printed) == 1
+    # One machine builds a set while the other waits.
     titles = [line.split(":")[0] for _, err in printed for line in err.splitlines()]
     for name in ("sim_nearest", "sim_deconv4"):
         assert sum(f"building {name}, test: 100%" in err for _, err in printed) == 1, titles
-    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("metrics.json"))
-    assert left == ["both/metrics.json"]
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("metrics.json")]
+    assert files == ["both/metrics.json"]
     assert not [*tmp_path.rglob("*.partial")]
 
-    # One process tests the checkpoint that two machines trained: the same rows and numbers.
+    # A test of the checkpoint by one process gives the same rows and numbers.
     test = ["task=test", f"checkpoint={both}/best.ckpt", "trainer=cpu"]
-    test += [word for word in words if word.startswith(("generator", "simulation", "paths"))]
+    test += [one for one in overrides if one.startswith(("generator", "simulation", "paths"))]
     test += [f"hydra.run.dir={single}", "bootstrap.replicates=100"]
     result = run(*test, "workers=0", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    one, two = (pq.read_table(folder / "scores.parquet") for folder in (single, both))
-    assert two.drop_columns("logit").equals(one.drop_columns("logit"))
-    assert two.num_rows == len(set(two["path"].to_pylist())) == 20
-    np.testing.assert_allclose(two["logit"], one["logit"], rtol=0, atol=1e-6)
+    expected, scores = (pq.read_table(folder / "scores.parquet") for folder in (single, both))
+    assert scores.drop_columns("logit").equals(expected.drop_columns("logit"))
+    assert scores.num_rows == len(set(scores["path"].to_pylist())) == 20
+    np.testing.assert_allclose(scores["logit"], expected["logit"], rtol=0, atol=1e-6)
 
-    # The same command again finds it finished, on both.
+    # The same command finds the run complete, on both machines.
     again = json.loads((both / "metrics.json").read_text())
-    printed = together(machines, *words, *MACHINES, f"hydra.run.dir={both}", cwd=tmp_path)
+    printed = run_on_both(machines, *overrides, *MACHINES, f"hydra.run.dir={both}", cwd=tmp_path)
     assert json.loads((both / "metrics.json").read_text()) == again
