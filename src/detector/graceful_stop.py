@@ -39,7 +39,8 @@ class GracefulStop(pl.Callback):
     def on_test_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.shutdown.install()
 
-    on_predict_start = on_test_start
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.shutdown.install()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, *step: Any

@@ -11,6 +11,7 @@ import secrets
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,7 +74,7 @@ class FailSafeWandbLogger(WandbLogger):
         )
         self._attempt(lambda: run.log({"pr": _precision_recall(results)}))
         for name, picture in results.pictures.items():
-            self._attempt(lambda n=name, p=picture: run.log({n: wandb.Image(str(p))}))
+            self._attempt(partial(_log_picture, run, name, picture))
         self.finish()
 
     def finalize(self, status: str) -> None:
@@ -189,6 +190,10 @@ def _run_id(folder: Path) -> str:
     new = secrets.token_hex(4)
     write_text(new + "\n", file)
     return new
+
+
+def _log_picture(run: Any, name: str, picture: Path) -> None:
+    run.log({name: wandb.Image(str(picture))})
 
 
 def _precision_recall(results: Dashboard) -> Any:

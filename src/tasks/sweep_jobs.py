@@ -100,7 +100,7 @@ def _hydra_arguments(job: HydraConf) -> list[str]:
     for override in parse_overrides(list(job.overrides.hydra)):
         key = override.key_or_group.replace("/", ".")
         if not any(key == name or key.startswith(f"{name}.") for name in SWEEP_SETTINGS):
-            arguments.append(override.input_line)
+            arguments.append(str(override.input_line))
     return arguments
 
 
