@@ -1,10 +1,10 @@
-"""Does the input keep a CUDA device busy? ResNet-50 in bfloat16, channels last, fused Adam.
+"""Whether the input keeps a CUDA device busy: ResNet-50 in bfloat16, channels last, fused Adam.
 
     make bench-gpu
 
-Prints the device's measured matrix rate, the images a second of a training step on a batch that
-stays on the device and on batches that the loader feeds, for growing numbers of reading
-processes, with and without torch.compile. The loader is fast enough where the ratio is 0.95.
+Prints the device's measured rate of matrix products, and the images a second of training on a
+batch that stays on the device and on batches from the loader, for growing numbers of workers, with
+and without torch.compile. The loader is fast enough where it reaches 0.95 of the cached batch.
 """
 
 from __future__ import annotations
@@ -19,25 +19,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-
+import numpy as np
 import pyarrow as pa
 import torch
-from rich.console import Console
-from rich.table import Table
-from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.pipeline import dataset, photographs
-from benchmarks.step import batch, detector
-from genspot.data.dataset import collate
-from genspot.data.datamodule import one_thread
+from benchmarks.pipeline import training_images, write_photographs
+from benchmarks.step import make_detector, random_batch, training_step
+from benchmarks.timing import print_table
+from genspot.data.loaders import ResumableDataLoader, loader_options
+from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
-from genspot.data.samplers import ShuffledShare
-from genspot.data.packed.reader import open_store
+from genspot.data.samplers import ResumableShuffleSampler
 from genspot.detector.module import Batch, Detector
 
-AHEAD = 2  # batches that each reading process may be ahead
+READ_AHEAD = 2  # batches per worker: PyTorch's default
 WARM_UP = 5  # steps that are not timed: cuDNN and the compiler choose their kernels
 
 
@@ -47,94 +43,117 @@ def synchronize(device: str) -> None:
 
 
 def matrix_rate(device: str, side: int, repeats: int = 20) -> float:
-    """Floating-point operations a second of a bfloat16 product of `side` × `side` matrices."""
+    """Return the FLOP/s of a bfloat16 product of `side` × `side` matrices."""
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    times = []
+    seconds = []
     for _ in range(repeats + WARM_UP):
         synchronize(device)
         start = time.perf_counter()
         a @ b
         synchronize(device)
-        times.append(time.perf_counter() - start)
-    return 2 * side**3 / statistics.median(times[WARM_UP:])
+        seconds.append(time.perf_counter() - start)
+    return 2 * side**3 / statistics.median(seconds[WARM_UP:])
 
 
-def operations(model: Detector, images: torch.Tensor) -> float:
-    """Floating-point operations of a training step, an image."""
+def flops_per_image(detector: Detector, images: torch.Tensor) -> float:
+    """Return the floating-point operations of a training step, per image."""
     with FlopCounterMode(display=False) as counter:
-        model(images[:2]).sum().backward()
-    model.zero_grad()
+        detector(images[:2]).sum().backward()
+    detector.zero_grad()
     return counter.get_total_flops() / 2
 
 
-def stepper(device: str, compiled: bool) -> tuple[Detector, Callable[[Batch], None]]:
-    """A detector and its training step, as `trainer=gpu` takes it."""
-    model, optimizer = detector(channels_last=True, fused=True)
-    model = model.to(device)
-    if compiled:
-        model.network.compile()
-
-    def step(given: Batch) -> None:
-        moved = {
-            name: value.to(device, non_blocking=True) if torch.is_tensor(value) else value
-            for name, value in given.items()
-        }
-        with torch.autocast(device, torch.bfloat16):
-            loss = model.training_step(moved, 0)
-        assert loss is not None
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return model, step
+def to_device(batch: Batch, device: str) -> Batch:
+    return {
+        name: value.to(device, non_blocking=True) if torch.is_tensor(value) else value
+        for name, value in batch.items()
+    }
 
 
-def rate(
+def training_rate(
     step: Callable[[Batch], None],
     batches: Iterator[Batch],
     steps: int,
     device: str,
-    ahead: int = 0,
+    skipped: int = 0,
 ) -> float:
-    """Images a second over `steps` steps, once `ahead` batches read in advance are used up."""
-    for given in itertools.islice(batches, WARM_UP + ahead):
-        step(given)
+    """Return the images a second of `steps` steps, after the warm-up and `skipped` more."""
+    for batch in itertools.islice(batches, WARM_UP + skipped):
+        step(batch)
     synchronize(device)
     start, images = time.perf_counter(), 0
-    for given in itertools.islice(batches, steps):
-        step(given)
-        images += len(given["label"])
+    for batch in itertools.islice(batches, steps):
+        step(batch)
+        images += len(batch["label"])
     synchronize(device)
     return images / (time.perf_counter() - start)
 
 
-def loader(table: pa.Table, read: object, size: int, workers: int, steps: int) -> DataLoader:
-    """As data=… aug=blur_jpg_0.5 feeds it, over as many rows as the steps need."""
-    repeats = -(-(steps + WARM_UP + AHEAD * workers) * size // table.num_rows)
-    rows = dataset(table, exact=True, read=read)
-    sampler = [draw for epoch in range(repeats) for draw in _epoch(table.num_rows, epoch)]
-    return DataLoader(
-        rows,
-        size,
-        sampler=sampler,
+def make_loader(
+    table: pa.Table,
+    read: Callable[[int], np.ndarray] | None,
+    batch_size: int,
+    workers: int,
+    steps: int,
+) -> ResumableDataLoader:
+    """Return the training loader of `aug=blur_jpg_0.5`.
+
+    The images are repeated, so that its epoch has enough batches for `steps` steps.
+    """
+    images = table.num_rows
+    repeats = -(-(steps + WARM_UP + READ_AHEAD * workers) * batch_size // images)
+    repeated = read and (lambda row: read(row % images))
+    dataset = training_images(pa.concat_tables([table] * repeats), repeated)
+    return ResumableDataLoader(
+        dataset,
+        batch_size,
+        sampler=ResumableShuffleSampler(len(dataset), seed=0),
         drop_last=True,
-        num_workers=workers,
-        prefetch_factor=AHEAD if workers else None,
-        collate_fn=collate,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=one_thread,
+        **loader_options(workers),
     )
 
 
-def _epoch(rows: int, epoch: int) -> Iterator[tuple[int, int]]:
-    sampler = ShuffledShare(rows, seed=0)
-    sampler.set_epoch(epoch)
-    return iter(sampler)
+def compare(folder: Path, options: argparse.Namespace) -> None:
+    """Measure and print."""
+    device, batch_size, steps = options.device, options.batch, options.steps
+    peak = matrix_rate(device, options.side)
+    table, packed = open_packed(folder, "bench", None)
+    cached = to_device(random_batch(batch_size), device)
+    rows = []
+    for compiled in (False, True):
+        detector, optimizer = make_detector(channels_last=True, fused=True)
+        detector.to(device)
+        work = flops_per_image(detector, cached["image"])
+        if compiled:
+            detector.network.backbone.compile()
+
+        def step(batch: Batch, detector: Detector = detector, adam: object = optimizer) -> None:
+            training_step(detector, adam, to_device(batch, device), bf16=True)  # type: ignore[arg-type]
+
+        best = training_rate(step, itertools.repeat(cached), steps, device)
+        rates = [("cached", 0, best)]
+        for source, read in (("PNG", None), ("packed", packed)):
+            for workers in options.workers:
+                batches = iter(make_loader(table, read, batch_size, workers, steps))
+                rate = training_rate(step, batches, steps, device, READ_AHEAD * workers)
+                rates.append((source, workers, rate))
+        rows += [
+            (str(compiled), source, str(workers), f"{rate:.0f}", f"{rate / best:.2f}")
+            + (f"{rate * work / peak:.2f}",)
+            for source, workers, rate in rates
+        ]
+    name = torch.cuda.get_device_name() if device == "cuda" else "the CPU"
+    print_table(
+        f"training ResNet-50, bfloat16, batch {batch_size}, on {name}",
+        ("compiled", "source", "workers", "images/s", "of the cached batch", "of peak"),
+        rows,
+    )
+    print(f"peak: {peak / 1e12:.1f} TFLOP/s, bfloat16 product of {options.side}² matrices")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--device", default="cuda", help="cpu only to try the program itself")
+    parser.add_argument("--device", default="cuda", help="cpu only tries the program")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--images", type=int, default=1000)
@@ -144,46 +163,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("bench-gpu: no CUDA device here; --device cpu only tries the program")
-    warnings.filterwarnings("ignore", ".*self.log.*")
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "photos")
-        photographs(folder, options.images)
+    warnings.filterwarnings("ignore", ".*self.log.*")  # there is no trainer to log to
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "photos")
+        write_photographs(folder, options.images)
         pack(folder, "bench", None)
         compare(folder, options)
-
-
-def compare(folder: Path, options: argparse.Namespace) -> None:
-    """Print the table."""
-    device, size, steps = options.device, options.batch, options.steps
-    peak = matrix_rate(device, options.side)
-    table, packed = open_store(folder, "bench", None)
-    shown = Table(title=f"training ResNet-50, bfloat16, batch {size}, on {_name(device)}")
-    for column in ("compiled", "fed by", "workers", "images/s", "of the cached step", "of peak"):
-        shown.add_column(column, justify="right")
-    for compiled in (False, True):
-        model, step = stepper(device, compiled)
-        cached = {
-            name: value.to(device) if torch.is_tensor(value) else value
-            for name, value in batch(size).items()
-        }
-        work = operations(stepper(device, False)[0], cached["image"])
-        best = rate(step, itertools.repeat(cached), steps, device)
-        shown.add_row(
-            str(compiled), "cached", "0", f"{best:.0f}", "1.00", f"{best * work / peak:.2f}"
-        )
-        for source, read in (("PNG", None), ("store", packed)):
-            for workers in options.workers:
-                fed = iter(loader(table, read, size, workers, steps))
-                own = rate(step, fed, steps, device, AHEAD * workers)
-                cells = f"{own:.0f}", f"{own / best:.2f}", f"{own * work / peak:.2f}"
-                shown.add_row(str(compiled), source, str(workers), *cells)
-        del model
-    Console().print(shown)
-    print(f"peak: {peak / 1e12:.1f} TFLOP/s, bfloat16 product of {options.side}² matrices")
-
-
-def _name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else "the CPU"
 
 
 if __name__ == "__main__":

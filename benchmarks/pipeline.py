@@ -15,6 +15,7 @@ import platform
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask a server on import
@@ -77,8 +78,8 @@ def training_images(
     return ImageDataset(table, augment, Geometry(SIDE, CROP), train=True, read=read)
 
 
-def make_variants(folder: Path) -> tuple[dict[str, Callable[[int], object]], int]:
-    """Return the variants by name, each a function of the row, and the number of rows."""
+def make_variants(folder: Path) -> tuple[dict[str, Callable[[], None]], int]:
+    """Return the variants by name, each of which reads all images, and the number of images."""
     pack(folder, "bench", None)
     table, packed = open_packed(folder, "bench", None)
     paths = table["path"].to_pylist()
@@ -106,17 +107,13 @@ def make_variants(folder: Path) -> tuple[dict[str, Callable[[int], object]], int
     }
     for name, dataset in datasets.items():
         variants[name] = lambda row, dataset=dataset: dataset[0, row]  # type: ignore[misc]
-    return variants, len(paths)
+    rows = len(paths)
+    return {name: partial(read_all, call, rows) for name, call in variants.items()}, rows
 
 
-def all_rows(variant: Callable[[int], object], rows: int) -> Callable[[], None]:
-    """Return a function that calls `variant` for each row."""
-
-    def call() -> None:
-        for row in range(rows):
-            variant(row)
-
-    return call
+def read_all(variant: Callable[[int], object], rows: int) -> None:
+    for row in range(rows):
+        variant(row)
 
 
 def main() -> None:
@@ -136,8 +133,7 @@ def main() -> None:
         else:
             write_photographs(folder, options.count)
         variants, rows = make_variants(folder)
-        calls = {name: all_rows(variant, rows) for name, variant in variants.items()}
-        seconds = time_in_turns(calls, options.turns)
+        seconds = time_in_turns(variants, options.turns)
     title = f"{rows} photographs, {SIDE}×{SIDE}, blur_jpg_0.5, one core"
     print_ratios(title, seconds, rows, "µs an image", 1e6 / rows)
     overhead = statistics.median(seconds[OVERHEAD]) / statistics.median(seconds[EXACT])

@@ -1,13 +1,12 @@
-"""What a run costs at 10⁴ to 10⁷ images, before and beside the images themselves.
+"""The cost of an indexed data set of 10⁴ to 10⁷ images, without that of the images themselves.
 
     make bench-scale
 
-The entries of the index are synthetic, its folders are real. Each size is measured in a process
-of its own: how long it takes to open the index (as a run does, checks included), what that adds
-to the private memory, and what finding an image and drawing an epoch's order cost a sample. Then
-8 processes read an epoch of 720,000 entries (of 500 small files) from the index, and, for
-comparison, from Python lists of as many paths: their private memory after a first batch each and
-at the end.
+The entries of the index are synthetic, its folders are real. For each size, a new process measures
+the time to open the index (as a run does, checks included), the private memory that this adds,
+and the time to look up an image and to draw the order of an epoch. Then 8 workers read an epoch of
+720,000 entries (of 500 small files), with paths in the index and, for comparison, in Python lists:
+their private memory after the first batches and at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import multiprocessing
 import os
 import random
 import subprocess
@@ -23,131 +23,151 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
-
-os.environ["OMP_NUM_THREADS"] = "1"
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from genspot.data.dataset import ImageDataset, Sample, collate
-from genspot.data.layout import LABELS
-from genspot.data.index import INDEX, Index, Section, open_index, places, write_index
-from genspot.data.datamodule import one_thread
-from genspot.data.samplers import ShuffledShare
+from benchmarks.timing import print_table
+from genspot.common.geometry import Geometry
+from genspot.data.dataset import ImageDataset, Sample
+from genspot.data.index import FolderEntry, cache_file, cache_folders, load_samples, write_entry
+from genspot.data.layout import LABELS, label_folders
+from genspot.data.loaders import loader_options
+from genspot.data.samplers import ResumableShuffleSampler, SampleIndex
 
 CLASSES = [f"class_{number:02d}" for number in range(20)]
 PUBLISHED = 720_000  # images of the published training set
 FILES = 500
 LOOKUPS = 20_000
+CROP = Geometry(crop=32)
 
 
 def private_memory(process: int | str = "self") -> float:
-    """MB that belong to the process alone."""
+    """Return the MB that belong to this process alone."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private")) / 1024
 
 
-def synthetic(root: Path, entries: int, files: list[str] | None = None) -> None:
-    """An index of `entries` rows beside `root`, whose folders exist; of `files`, over and over."""
-    sections, tables = [], []
-    rows = entries // (len(CLASSES) * len(LABELS))
+def write_index(root: Path, entries: int, files: list[str] | None = None) -> Path:
+    """Write the index of a data set of `entries` images, of which only the folders exist.
+
+    Args:
+        root: folder of the data set.
+        entries: images, over all classes and labels.
+        files: paths to repeat; None: paths of files that do not exist.
+
+    Returns:
+        The folder of the index.
+    """
+    images = entries // (len(CLASSES) * len(LABELS))
     for name in CLASSES:
-        for half, label in LABELS.items():
-            folder = root / name / half
-            folder.mkdir(parents=True)
-            os.utime(folder, ns=(1, 1))
-            paths = [files[row % FILES] for row in range(rows)] if files else None
-            tables.append(
-                _rows(paths or [f"{folder}/{row:06d}.png" for row in range(rows)], name, label)
-            )
-            sections.append(Section(f"{name}/{half}", 1, time.time_ns(), rows))
-    write_index(places(str(root))[0], Index(str(root), sections, pa.concat_tables(tables)))
+        for label in LABELS:
+            (root / name / label).mkdir(parents=True)
+    cache = cache_folders(str(root))[0]
+    for folder in label_folders(root, "progan", CLASSES):
+        paths = [f"{folder.path}/{number:06d}.png" for number in range(images)]
+        if files:
+            paths = [files[number % len(files)] for number in range(images)]
+        os.utime(folder.path, ns=(1, 1))  # unchanged for long, so that the entry is current
+        chunks = pa.chunked_array([paths], pa.large_string())
+        entry = FolderEntry(mtime_ns=1, listed_ns=time.time_ns(), paths=chunks)
+        write_entry(cache_file(cache, str(root), folder), folder.path, entry)
+    return cache
 
 
-def _rows(paths: list[str], name: str, label: int) -> pa.Table:
-    count = len(paths)
-    columns: list[Any] = [paths, ["progan"] * count, [name] * count, np.full(count, label)]
-    columns += [np.full(count, 256), np.full(count, 256), ["PNG"] * count]
-    arrays = [pa.array(one, field.type) for one, field in zip(columns, INDEX, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=INDEX)
-
-
-def one_size(root: str) -> dict[str, float]:
-    """The figures of one size, measured in this process."""
+def measure_index(root: str) -> list[str]:
+    """Return the figures of one size, measured in this process."""
     gc.collect()
     before, start = private_memory(), time.perf_counter()
-    table = open_index(root, "progan", CLASSES).samples("progan")
-    dataset = ImageDataset(table, crop=224, train=True)
-    opened = time.perf_counter() - start
+    dataset = ImageDataset(load_samples(root, "progan", CLASSES), train=True)
+    opened = time.perf_counter()
     memory = private_memory() - before
-    draws = random.Random(0)
-    chosen = [draws.randrange(len(dataset)) for _ in range(LOOKUPS)]
-    start = time.perf_counter()
-    for row in chosen:
+    rng = random.Random(0)
+    rows = [rng.randrange(len(dataset)) for _ in range(LOOKUPS)]
+    found = time.perf_counter()
+    for row in rows:
         dataset.paths[row].as_py(), int(dataset.labels[row])
-    lookup = (time.perf_counter() - start) / LOOKUPS
-    start = time.perf_counter()
-    order = iter(ShuffledShare(len(dataset), seed=0))
-    next(order)
-    return {
-        "entries": len(dataset),
-        "open_s": opened,
-        "memory_mb": memory,
-        "lookup_us": lookup * 1e6,
-        "order_s": time.perf_counter() - start,
-    }
+    lookup = (time.perf_counter() - found) / LOOKUPS
+    drawn = time.perf_counter()
+    next(iter(ResumableShuffleSampler(len(dataset), seed=0)))
+    order = time.perf_counter() - drawn
+    times = f"{(opened - start) * 1e3:.0f} ms", f"{lookup * 1e6:.1f} µs", f"{order * 1e3:.0f} ms"
+    return [f"{len(dataset):,}", f"{memory:.1f} MB", *times]
 
 
-class Listed(Dataset[Sample]):
-    """The known trap: paths and labels as Python objects, which reference counts copy."""
+class ListDataset(ImageDataset):
+    """Paths and labels as Python objects, whose reference counts make workers copy them."""
 
     def __init__(self, table: pa.Table) -> None:
         self.rows = list(zip(table["path"].to_pylist(), table["label"].to_pylist(), strict=True))
-        self.inner = ImageDataset(table.slice(0, FILES), crop=32, train=True)
+        super().__init__(table.slice(0, FILES), geometry=CROP, train=True)
 
-    def __getitem__(self, draw: tuple[int, int]) -> Sample:
-        path, _ = self.rows[draw[1]]
+    def __getitem__(self, index: SampleIndex) -> Sample:
+        epoch, row = index
+        path, _ = self.rows[row]
         assert path
-        return self.inner[draw[0], draw[1] % FILES]
+        return super().__getitem__((epoch, row % FILES))
 
 
-def epoch_of_workers(root: str, listed: bool, entries: int, workers: int) -> dict[str, float]:
-    """Private memory of the reading processes at the start and at the end of an epoch."""
-    table = open_index(root, "progan", CLASSES).samples("progan")
-    inner = Listed(table) if listed else ImageDataset(table, crop=32, train=True)
+def measure_workers(root: str, lists: bool, entries: int, workers: int) -> list[str]:
+    """Return the private memory of the workers: after the first batches, and after an epoch."""
+    table = load_samples(root, "progan", CLASSES)
     loader = DataLoader(
-        inner,
+        ListDataset(table) if lists else ImageDataset(table, geometry=CROP, train=True),
         256,
-        sampler=ShuffledShare(entries, seed=0),
-        num_workers=workers,
-        collate_fn=collate,
-        worker_init_fn=one_thread,
-        persistent_workers=True,
+        sampler=ResumableShuffleSampler(entries, seed=0),
+        **loader_options(workers),
     )
     batches = iter(loader)
     for _ in range(2 * workers):
         next(batches)
-    readers = [reader.pid for reader in batches._workers]  # type: ignore[attr-defined]
+    readers = [process.pid or 0 for process in multiprocessing.active_children()]
     first = [private_memory(pid) for pid in readers]
     for _ in tqdm(batches, total=len(loader) - 2 * workers, desc="an epoch", unit="batch"):
         pass
     last = [private_memory(pid) for pid in readers]
-    return {"first": float(np.mean(first)), "last": float(np.mean(last)), "most": max(last)}
+    return [f"{value:.0f} MB" for value in (np.mean(first), np.mean(last), max(last))]
 
 
-def apart(*arguments: object) -> dict[str, float]:
-    """This program in a process of its own."""
+def in_new_process(*arguments: object) -> list[str]:
+    """Return what `measure_index` or `measure_workers` returns in a new process."""
     command = [sys.executable, "-m", "benchmarks.scaling", "--measure", json.dumps(arguments)]
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures: dict[str, float] = json.loads(printed)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
+    figures: list[str] = json.loads(printed.stdout)
     return figures
+
+
+def print_sizes(scratch: Path, sizes: list[int]) -> None:
+    rows = []
+    for size in tqdm(sizes, desc="sizes"):
+        root = scratch / f"{size}"
+        files = write_index(root, size).rglob("*.arrow")
+        in_new_process("index", str(root))  # so that all sizes are in the page cache
+        figures = in_new_process("index", str(root))
+        rows.append((*figures, f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB"))
+    columns = ("images", "private memory", "open it", "find an image", "draw an order", "index")
+    print_table("a run on an indexed data set", columns, rows)
+
+
+def print_memory(scratch: Path, entries: int, workers: int) -> None:
+    rng = np.random.default_rng(0)
+    files = [str(scratch / f"{number}.png") for number in range(FILES)]
+    for file in files:
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
+    root = scratch / "epoch"
+    write_index(root, entries, files)
+    rows = []
+    for name, lists in (("the index", False), ("Python lists", True)):
+        rows.append((name, *in_new_process("workers", str(root), lists, entries, workers)))
+    print_table(
+        f"private memory of a worker ({workers} of them), {entries:,} images",
+        ("paths in", "first batches", "end of the epoch", "the largest"),
+        rows,
+    )
 
 
 def main() -> None:
@@ -159,56 +179,13 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", ".*worker processes in total.*")
     if options.measure:
-        kind, *rest = options.measure
-        print(json.dumps(one_size(*rest) if kind == "size" else epoch_of_workers(*rest)))
+        kind, *arguments = options.measure
+        measure = {"index": measure_index, "workers": measure_workers}[kind]
+        print(json.dumps(measure(*arguments)))
         return
-    with tempfile.TemporaryDirectory() as place:
-        sizes(Path(place), [int(size) for size in options.sizes])
-        memory(Path(place), options.epoch, options.workers)
-
-
-def sizes(place: Path, entries: list[int]) -> None:
-    shown = Table(title="a run on an indexed data set")
-    for column in (
-        "images",
-        "index",
-        "open it",
-        "private memory",
-        "find an image",
-        "draw an order",
-    ):
-        shown.add_column(column, justify="right")
-    for count in tqdm(entries, desc="sizes"):
-        root = place / f"{count}"
-        synthetic(root, count)
-        size = places(str(root))[0].stat().st_size / 1e6
-        runs = [apart("size", str(root)) for _ in range(3)]
-        one = sorted(runs, key=lambda run: run["open_s"])[1]
-        shown.add_row(
-            f"{int(one['entries']):,}",
-            f"{size:.1f} MB",
-            f"{one['open_s'] * 1e3:.0f} ms",
-            f"{one['memory_mb']:.1f} MB",
-            f"{one['lookup_us']:.1f} µs",
-            f"{one['order_s'] * 1e3:.0f} ms",
-        )
-    Console().print(shown)
-
-
-def memory(place: Path, entries: int, workers: int) -> None:
-    draws = np.random.default_rng(0)
-    files = [str(place / f"{number}.png") for number in range(FILES)]
-    for file in files:
-        Image.fromarray(draws.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file)
-    synthetic(place / "epoch", entries, files)
-    title = f"private memory of a reading process ({workers} of them), {entries:,} images"
-    shown = Table(title=title)
-    for column in ("paths in", "first batches", "end of the epoch", "the largest"):
-        shown.add_column(column, justify="right")
-    for name, listed in (("the index", False), ("Python lists", True)):
-        one = apart("epoch", str(place / "epoch"), listed, entries, workers)
-        shown.add_row(name, *(f"{one[key]:.0f} MB" for key in ("first", "last", "most")))
-    Console().print(shown)
+    with tempfile.TemporaryDirectory() as temporary:
+        print_sizes(Path(temporary), [int(size) for size in options.sizes])
+        print_memory(Path(temporary), options.epoch, options.workers)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Repeated small trainings with random kills: do they leak processes, memory or files?
+"""Repeated small trainings with random kills: their bits, and what they leave behind.
 
-    PYTHONPATH=src:tests python -m benchmarks.soak --minutes 120
+    python -m benchmarks.soak --minutes 120
 
-Each round trains a tiny detector, with reading processes every second time, and kills it (SIGKILL
-or SIGTERM) at a random moment until it survives; the same command then goes on. Its scores must be
-those of a training that was left alone. After each round nothing may be left: no process, no file
-among the temporary ones or in shared memory. One line a round goes to the file `--out`.
+Each round trains a tiny detector (with workers in every second round), kills it by SIGKILL or
+SIGTERM at a random moment and starts the same command again, until a start survives. Its scores
+must be those of a training that was not disturbed. Then no process and no file may remain, neither
+among the temporary files nor in shared memory. Each round is a line of the file `--out`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,16 +22,25 @@ import tempfile
 import time
 from pathlib import Path
 
-from conftest import RESNET, ROOT, save_set, tiny
-
 KILLS = (signal.SIGKILL, signal.SIGTERM)
-FIELDS = ("round", "seconds", "kills", "same", "processes", "files", "shared", "peak_mb")
+COLUMNS = ("round", "seconds", "kills", "same", "processes", "files", "shared", "peak_mb")
+WORKER_EXIT_S = 10  # readers notice a dead parent within 5 seconds
+COMMAND = (sys.executable, "-m", "genspot.tasks.main")
+TRAINING = (
+    "experiments=mini",
+    "generator=[sim_nearest]",
+    "simulation={size: 40, train: 48, val: 6, test: 8}",
+    "model.train.crop=32",
+    "model.test.crop=32",
+    "schedule.batch_size=8",
+    "trainer=cpu",
+)
 
 
-def begin(words: list[str], scratch: Path) -> subprocess.Popen[bytes]:
-    """A run in a process group of its own, with temporary files of its own."""
+def start_training(scratch: Path, folder: Path, workers: int) -> subprocess.Popen[bytes]:
+    """Start a training in a process group of its own, with temporary files of its own."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *words],
+        [*COMMAND, *TRAINING, f"workers={workers}", f"hydra.run.dir={folder}"],
         cwd=scratch,
         env=os.environ | {"OMP_NUM_THREADS": "1", "TMPDIR": str(scratch / "tmp")},
         stdout=subprocess.DEVNULL,
@@ -39,11 +49,11 @@ def begin(words: list[str], scratch: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(process: subprocess.Popen[bytes], seconds: float | None) -> tuple[int, int]:
-    """Exit code and peak memory in MB; after `seconds` the process is killed first."""
+def wait(process: subprocess.Popen[bytes], kill_after_s: float | None) -> tuple[int, int]:
+    """Return exit code and peak memory in MB, after a kill if `kill_after_s` passes before."""
     ended = 0
-    if seconds is not None:
-        time.sleep(seconds)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if not ended:
             os.kill(process.pid, random.choice(KILLS))
@@ -53,33 +63,36 @@ def finish(process: subprocess.Popen[bytes], seconds: float | None) -> tuple[int
     return process.returncode, usage.ru_maxrss // 1024
 
 
-def left(group: int) -> int:
-    """Processes of `group` that are alive ten seconds later; readers notice a dead parent in 5."""
-    for _ in range(20):
-        alive = subprocess.run(["pgrep", "-g", str(group)], capture_output=True).stdout.split()
-        if not alive:
-            return 0
+def remaining_processes(group: int) -> int:
+    """Return how many processes of `group` are alive after `WORKER_EXIT_S`."""
+    deadline = time.monotonic() + WORKER_EXIT_S
+    while alive := subprocess.run(["pgrep", "-g", str(group)], capture_output=True).stdout.split():
+        if time.monotonic() > deadline:
+            return len(alive)
         time.sleep(0.5)
-    return len(alive)
+    return 0
 
 
 def files_in(folder: str | Path) -> int:
     return sum(len(names) for _, _, names in os.walk(folder))
 
 
-def one_round(words: list[str], scratch: Path, folder: Path, usual: float) -> dict[str, int]:
-    """Train into `folder`, killing at random, until the run ends by itself.
+def one_round(scratch: Path, folder: Path, workers: int, usual_s: float) -> dict[str, int]:
+    """Train into `folder` with kills until the training ends by itself.
 
-    `usual` is how many seconds it takes when it is left alone.
+    Args:
+        scratch: working directory of the training.
+        folder: of the run.
+        workers: reading processes.
+        usual_s: seconds of an undisturbed training. Kills come before it is ready, in its steps,
+            or not at all.
     """
     kills = processes = peak = 0
     while True:
-        # Before it is ready, in its steps, or not at all.
-        seconds = usual * random.uniform(0.1, 1.1)
-        process = begin([*words, f"hydra.run.dir={folder}"], scratch)
-        code, memory = finish(process, seconds)
+        process = start_training(scratch, folder, workers)
+        code, memory = wait(process, usual_s * random.uniform(0.1, 1.1))
         peak = max(peak, memory)
-        processes += left(process.pid)
+        processes += remaining_processes(process.pid)
         if code == 0:
             return {"kills": kills, "processes": processes, "peak_mb": peak}
         kills += 1
@@ -90,34 +103,30 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120)
     parser.add_argument("--out", default="soak.csv")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    random.seed(args.seed)
-    end = time.monotonic() + 60 * args.minutes
-    with tempfile.TemporaryDirectory() as name, open(args.out, "w", newline="") as out:
+    options = parser.parse_args()
+    random.seed(options.seed)
+    end = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory() as name, open(options.out, "w", newline="") as out:
         scratch = Path(name)
         (scratch / "tmp").mkdir()
-        for kind, reals in (("train/cat", 24), ("train/dog", 24), ("val", 6), ("test", 8)):
-            save_set(scratch / "sets" / kind, reals, reals, seed=reals)
-        common = [*tiny(scratch / "sets"), *RESNET, "schedule.max_epochs=4"]
-        began = time.monotonic()
-        finish(begin([*common, "workers=0", f"hydra.run.dir={scratch}/alone"], scratch), None)
-        usual = time.monotonic() - began
-        expected = (scratch / "alone" / "scores.parquet").read_bytes()
+        undisturbed = scratch / "undisturbed"
+        start = time.monotonic()
+        wait(start_training(scratch, undisturbed, workers=0), None)
+        usual_s = time.monotonic() - start
+        expected = (undisturbed / "scores.parquet").read_bytes()
         shared = files_in("/dev/shm")
-        rows = csv.DictWriter(out, FIELDS)
-        rows.writeheader()
+        writer = csv.DictWriter(out, COLUMNS)
+        writer.writeheader()
         number = 0
         while time.monotonic() < end:
-            began, folder = time.monotonic(), scratch / f"round{number}"
-            words = [*common, f"workers={number % 2 * 2}"]
-            row = one_round(words, scratch, folder, usual)
+            start, folder = time.monotonic(), scratch / f"round{number}"
+            row = one_round(scratch, folder, number % 2 * 2, usual_s)
             row["same"] = int((folder / "scores.parquet").read_bytes() == expected)
             row["files"] = files_in(scratch / "tmp")
             row["shared"] = files_in("/dev/shm") - shared
-            row |= {"round": number, "seconds": round(time.monotonic() - began)}
-            rows.writerow(row)
+            writer.writerow(row | {"round": number, "seconds": round(time.monotonic() - start)})
             out.flush()
-            subprocess.run(["rm", "-r", str(folder)], check=True)
+            shutil.rmtree(folder)
             number += 1
 
 
