@@ -24,6 +24,16 @@ SEEDS_CAPTION = (
 )
 
 
+def best_aps(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> dict[str, str]:
+    """Return the highest AP by name, as it is shown: equal texts are equally good."""
+    best = {}
+    for name in names:
+        aps = [run.results.get(name, {}).get("ap") for run in runs]
+        shown = [format_percent(ap) for ap in aps if ap is not None]
+        best[name] = max(shown, key=float, default="")
+    return best
+
+
 def heat_shade(ap: float | None) -> int:
     """Return the shade of an AP in the heat map, in percent of the colour: 0 up to AP 50."""
     return round(MAX_SHADE * max(0.0, 2 * (ap or 0.0) - 1))

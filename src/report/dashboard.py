@@ -41,11 +41,13 @@ class Dashboard:
 
 def dashboard(run: Run) -> Dashboard:
     """Return what a tracker shows of `run`; its pictures must be in its folder."""
-    figures, bounds, ap_table = {}, {}, []
+    figures: dict[str, float] = {}
+    bounds: dict[str, float] = {}
+    ap_table = []
     for name, result in run.results.items():
         figures |= {f"{key}/{name}": result[key] for key in MEASURES if result[key] is not None}
         low, high = result["ap_interval"] or (None, None)
-        if low is not None:
+        if low is not None and high is not None:
             bounds |= {f"ap_low/{name}": low, f"ap_high/{name}": high}
         row = {**result, "generator": name, "ap_low": low, "ap_high": high}
         row["published"] = (result.get("published") or {}).get("ap")

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genspot.report import tables
-from genspot.report.comparison import SEEDS_CAPTION, SeedGroup
+from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
 from genspot.report.runs import CHOICES, Run, generator_names
 from genspot.report.tables import Figures
 
-CSV_COLUMNS = ("run", "folder", *CHOICES, "checkpoint", "generator", "status")
-CSV_COLUMNS += (*tables.EXPORTED_MEASURES, "ap_low", "ap_high")
-CSV_COLUMNS += ("published_ap", "published_acc", "published_unconfirmed")
-CSV_COLUMNS += ("images", "real", "fake", "padded", "unreadable")
+CSV_COLUMNS = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
+CSV_COLUMNS += [*tables.EXPORTED_MEASURES, "ap_low", "ap_high"]
+CSV_COLUMNS += ["published_ap", "published_acc", "published_unconfirmed"]
+CSV_COLUMNS += ["images", "real", "fake", "padded", "unreadable"]
 FORMULA_STARTS = tuple("=+-@\t\r")  # a spreadsheet calculates a cell that begins with one
 ALL_COLUMNS = tables.RANKING_COLUMNS | tables.THRESHOLD_COLUMNS
 MAX_LATEX_COLUMNS = 5  # runs side by side in one LaTeX table
@@ -118,19 +118,19 @@ def render_latex(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
 
 def _latex_ap_tables(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> list[str]:
     rows = {name: [run.results.get(name, {}) for run in runs] for name in names}
-    best = {name: tables.best_ap(row) if len(row) > 1 else "" for name, row in rows.items()}
+    best = best_aps(runs, names) if len(runs) > 1 else {}
     labels, found = [run.label for run in runs], []
     for start in range(0, len(runs), MAX_LATEX_COLUMNS):
         part = slice(start, start + MAX_LATEX_COLUMNS)
         body = [
-            [_escape_latex(name), *(_latex_ap(figures, best[name]) for figures in row[part])]
+            [_escape_latex(name), *(_latex_ap(figures, best.get(name)) for figures in row[part])]
             for name, row in rows.items()
         ]
         found.append(_latex_table(["generator", *labels[part]], body))
     return found
 
 
-def _latex_ap(figures: Figures, best: str) -> str:
+def _latex_ap(figures: Figures, best: str | None) -> str:
     ap = tables.format_percent(figures.get("ap"))
     text = rf"\textbf{{{ap}}}" if ap == best else _escape_latex(ap)
     if figures.get("ap_interval"):

@@ -9,7 +9,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVarTuple
 
 import matplotlib.style
 import numpy as np
@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from genspot.report.tables import format_percent
 
-P = ParamSpec("P")
-Curve = tuple[np.ndarray, np.ndarray]
+Args = TypeVarTuple("Args")
+Curve = tuple[np.ndarray, np.ndarray]  # recall in ascending order, and precision
 Fractions = Sequence[float | None]
 
 # Colour, dash and marker of each line: Okabe & Ito's blue, vermilion, green and purple, which
@@ -53,29 +53,23 @@ PANEL_SIZE = (2.25, 2.0)  # inches; several fit side by side
 PERCENT_TICKS = (0, 50, 100)
 
 
-def svg(
-    name: str,
-    alt: str,
-    draw: Callable[Concatenate[Axes, P], None],
-    *args: P.args,
-    **kwargs: P.kwargs,
-) -> Markup:
+def svg(name: str, alt: str, draw: Callable[[Axes, *Args], None], *args: *Args) -> Markup:
     """Return a figure as an element of a page.
 
     Args:
         name: unique in the page; the ids in the element begin with it.
         alt: the content in words, for screen readers.
-        draw: one of the functions below, which draws `args` and `kwargs`.
+        draw: one of the functions below, which draws `args`.
     """
     text = io.StringIO()
-    # The user's matplotlibrc has no effect.
+    # "default": the user's matplotlibrc has no effect.
     with matplotlib.style.context(["default", SETTINGS]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # glyphs that matplotlib's font lacks; browsers have them
         figure = Figure(PANEL_SIZE, layout="constrained")
         axes = figure.add_subplot()
-        for patch in (figure.patch, axes.patch):
-            patch.set_alpha(0)
-        draw(axes, *args, **kwargs)
+        figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        draw(axes, *args)
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     body = text.getvalue().partition("<svg")[2].partition(">")[2]
     unused = r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->"
@@ -128,7 +122,9 @@ def draw_bars(
     axes: Axes, labels: Sequence[str], values: Fractions, intervals: Sequence[list[float] | None]
 ) -> None:
     """Draw bars from 0 to 100 with intervals; the label is above its bar to fit on a phone."""
-    axes.figure.set_size_inches(5.4, 0.55 + 0.52 * len(labels))
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(5.4, 0.55 + 0.52 * len(labels))
     for row, (text, value, ends) in enumerate(zip(labels, values, intervals, strict=True)):
         axes.barh(row, 100 * (value or 0), height=0.42, color=STYLES[0][0])
         if ends:

@@ -16,7 +16,6 @@ from genspot.report.runs import Run
 
 SIDE = 128  # pixels, of a thumbnail
 MAX_INLINE_CHARS = 2_500_000  # of thumbnails on one page
-PAGE_FULL = "omitted to limit the page size"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,9 @@ def gallery_rows(run: Run, max_chars: int = MAX_INLINE_CHARS) -> list[GalleryRow
             pictures = []
             for index, rank in pick_ranks(len(order)):
                 path, logit = images.paths[order[index]], float(images.logits[order[index]])
-                jpeg, note = thumbnail(Path(path)) if max_chars > 0 else (None, PAGE_FULL)
+                jpeg, note = None, "omitted to limit the page size"
+                if max_chars > 0:
+                    jpeg, note = thumbnail(Path(path))
                 picture = Picture(path, logit, rank, (logit > 0) != bool(label), jpeg, note)
                 max_chars -= len(picture.uri or "")
                 pictures.append(picture)

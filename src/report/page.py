@@ -42,10 +42,6 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         lstrip_blocks=True,
     )
     generators, several = generator_names(runs), len(runs) > 1
-    best = {
-        name: tables.best_ap(run.results.get(name, {}) for run in runs)
-        for name in ["mean", *generators]
-    }
     return environment.get_template("report.html").render(
         title=title,
         several=several,
@@ -54,7 +50,7 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         notes=notes,
         summary=summary,
         tables=tables,
-        best=best,
+        best=comparison.best_aps(runs, ["mean", *generators]),
         heat_shade=comparison.heat_shade,
         bars=comparison.mean_bars(runs) if several else None,
         seed_groups=groups,

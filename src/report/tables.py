@@ -5,7 +5,7 @@ A figure that is absent (None) is shown as a dash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -37,12 +37,6 @@ def format_ap(figures: Figures) -> str:
     """Return the AP in percent, followed by its interval in brackets if it has one."""
     text = format_percent(figures.get("ap"))
     return f"{text} [{format_interval(figures)}]" if figures.get("ap_interval") else text
-
-
-def best_ap(results: Iterable[Figures]) -> str:
-    """Return the highest AP in percent as it is shown, so that equal texts are equally good."""
-    shown = [format_percent(figures["ap"]) for figures in results if figures.get("ap") is not None]
-    return max(shown, key=float, default="")
 
 
 def display_name(generator: str, figures: Figures) -> str:
