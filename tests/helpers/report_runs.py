@@ -87,8 +87,7 @@ def _figures(
     complete = [figures for figures in results.values() if figures["status"] == "ok"]
     mean: dict[str, Any] = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval", "published"])
     if complete:
-        for key in EXPORTED_MEASURES:
-            mean[key] = float(np.mean([figures[key] for figures in complete]))
+        mean |= {key: float(np.mean([one[key] for one in complete])) for key in EXPORTED_MEASURES}
         mean["ap_interval"] = [mean["ap"] - 0.02, mean["ap"] + 0.02]
     mean |= {"generators": len(complete), "images": sum(one["images"] for one in complete)}
     return {"generators": results, "mean": mean}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from PIL import Image
 
 from genspot.report.gallery import SIDE, contact_sheets, gallery_rows, pick_ranks, thumbnail
+from helpers.odd_images import DEEP_GREY
 from helpers.report_runs import COMPLETE
 
 
@@ -64,27 +64,11 @@ def test_thumbnail_ignores_exif_orientation_and_keeps_the_aspect(tmp_path: Path)
         assert small.size == (128, 64)
 
 
-def save_12_bit_tiff(pixels: np.ndarray, path: Path) -> None:
-    """Save an uncompressed grey TIFF: two pixels of 12 bits in three bytes, an even width."""
-    height, width = pixels.shape
-    even, odd = pixels[:, ::2], pixels[:, 1::2]
-    packed = np.stack([even >> 4, (even & 15) << 4 | odd >> 8, odd & 255], axis=-1)
-    data = packed.astype(np.uint8).tobytes()
-    tags = [(256, width), (257, height), (258, 12), (259, 1), (262, 1), (273, 8)]
-    tags += [(277, 1), (278, height), (279, len(data))]
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    header = b"II*\0" + struct.pack("<I", 8 + len(data))
-    path.write_bytes(header + data + struct.pack("<H", len(tags)) + entries + bytes(4))
-
-
-@pytest.mark.parametrize("name", ["16 bits.png", "16 bits.tif", "12 bits.tif"])
-def test_thumbnail_of_deep_grey_shows_the_most_significant_byte(name: str, tmp_path: Path) -> None:
-    pixels = np.linspace(0, 255, 24 * 32).reshape(24, 32).astype(np.uint16)
-    if name.startswith("12"):
-        save_12_bit_tiff(pixels * 16 + 15, tmp_path / name)
-    else:
-        Image.fromarray(pixels * 256 + 255).save(tmp_path / name)
-    content, _ = thumbnail(tmp_path / name)
-    with Image.open(io.BytesIO(content)) as small:
+@pytest.mark.parametrize("kind", DEEP_GREY)
+def test_thumbnail_of_deep_grey_shows_the_most_significant_byte(kind: str, tmp_path: Path) -> None:
+    name, content, upper_bytes = DEEP_GREY[kind]
+    (tmp_path / name).write_bytes(content)
+    jpeg, _ = thumbnail(tmp_path / name)
+    with Image.open(io.BytesIO(jpeg)) as small:
         shown = np.asarray(small).mean(axis=2)
-    assert np.abs(shown - pixels).mean() < 5  # the loss of the JPEG
+    assert np.abs(shown - upper_bytes).mean() < 5  # the loss of the JPEG
