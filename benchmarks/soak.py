@@ -118,7 +118,7 @@ def main() -> None:
         writer = csv.DictWriter(out, COLUMNS)
         writer.writeheader()
         number = 0
-        while time.monotonic() < end:
+        while number == 0 or time.monotonic() < end:
             start, folder = time.monotonic(), scratch / f"round{number}"
             row = one_round(scratch, folder, number % 2 * 2, usual_s)
             row["same"] = int((folder / "scores.parquet").read_bytes() == expected)

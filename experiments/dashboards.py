@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The Weights & Biases report that compares augmentations and class counts.
+"""The Weights & Biases report that compares augmentations and numbers of classes.
 
-    python experiments/dashboards.py --entity ME --project genspot           print what it holds
-    python experiments/dashboards.py --entity ME --project genspot --save    make it, print its URL
+    python experiments/dashboards.py --entity ME --project genspot           print it as JSON
+    python experiments/dashboards.py --entity ME --project genspot --save    save it, print its URL
 
-A report, for each of its sections has runs of its own: a workspace filters all sections alike.
+It shows runs with logger=wandb. Each section of a report selects its own runs, which those of a
+W&B workspace cannot.
 """
 
 from __future__ import annotations
@@ -18,58 +19,57 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 from omegaconf import OmegaConf
 
-ROOT = Path(__file__).resolve().parents[1]
-TRAINED = "Config('task') == 'train'"  # not tests of the same detectors, on degraded images too
-# What the paper compares: the augmentations on all classes, the class counts under one of them.
-AUGMENTATIONS = "Config('num_classes') == 20 and Config('model') == 'resnet50'"
-CLASS_COUNTS = "Config('aug') == 'blur_jpg_0.5' and Config('model') == 'resnet50'"
+GENERATORS = Path(__file__).resolve().parents[1] / "conf" / "generator"
+# Filters on what conf/logger/wandb.yaml logs as the run's config. The first excludes tests of the
+# same detectors.
+TRAININGS = "Config('task') == 'train'"
+# Table 2 of the paper: augmentations on all classes, and numbers of classes with one augmentation.
+ALL_CLASSES = "Config('num_classes') == 20 and Config('model') == 'resnet50'"
+ONE_AUGMENTATION = "Config('aug') == 'blur_jpg_0.5' and Config('model') == 'resnet50'"
 CURVES = ("train/loss", "val/acc", "val/ap")
-KINDS = ("real", "fake")
-WIDTH = 24  # of a report's grid, in its own units
+WIDTH = 24  # columns of a report's grid
 
 
 def known_generators(key: str) -> list[str]:
-    """Generators of conf/generator/ whose file fills `key`: "published" or "simulator"."""
+    """Return the generators of conf/generator/ that have `key`: "published" or "simulator"."""
     specs = {}
-    for file in sorted((ROOT / "conf" / "generator").glob("*.yaml")):
+    for file in sorted(GENERATORS.glob("*.yaml")):
         specs |= OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     return [name for name, spec in specs.items() if spec.get(key)]
 
 
-def bars(generators: Sequence[str], choice: str) -> list[wr.BarPlot]:
-    """All APs at once, the mean with its interval, and a plot for each generator."""
-    means = [f"ap/{name}" for name in generators]
-    interval = ["ap_low/mean", "ap/mean", "ap_high/mean"]
+def ap_charts(generators: Sequence[str], choice: str) -> list[wr.BarPlot]:
+    """Return charts of AP by `choice`: all generators, the mean, and each with its interval."""
+    together = [f"ap/{name}" for name in generators]
     return [
-        _bar("AP of every generator", means, choice, wr.Layout(w=WIDTH, h=10)),
-        _bar("Mean AP and its 95% interval", interval, choice, wr.Layout(w=WIDTH, h=8)),
-        *(
-            _bar(f"AP on {name}", [f"ap_low/{name}", f"ap/{name}", f"ap_high/{name}"], choice)
-            for name in generators
-        ),
+        _bar_chart("AP of every generator", together, choice, height=10),
+        _bar_chart("Mean AP and its 95% interval", _interval("mean"), choice, height=8),
+        *(_bar_chart(f"AP on {name}", _interval(name), choice) for name in generators),
     ]
 
 
-def _bar(
-    title: str, metrics: list[str], choice: str, layout: wr.Layout | None = None
+def _interval(name: str) -> list[str]:
+    return [f"ap_low/{name}", f"ap/{name}", f"ap_high/{name}"]
+
+
+def _bar_chart(
+    title: str, metrics: list[str], choice: str, height: int | None = None
 ) -> wr.BarPlot:
     return wr.BarPlot(
         title=title,
         metrics=metrics,
         range_x=(0, 1),
         groupby=wr.Config(choice),
-        groupby_aggfunc="mean",  # of the seeds
+        groupby_aggfunc="mean",  # over the seeds
         groupby_rangefunc="minmax",
-        layout=layout or wr.Layout(),
+        layout=wr.Layout(w=WIDTH, h=height) if height else wr.Layout(),
     )
 
 
-def curves() -> list[wr.LinePlot]:
-    return [wr.LinePlot(title=name, x="trainer/global_step", y=[name]) for name in CURVES]
-
-
 def media(generators: Sequence[str]) -> list[object]:
-    """The AP table, the precision-recall curves, and the pictures of spectra and rankings."""
+    """Return the AP table, the precision-recall curves, the spectra and the rankings."""
+    spectra = [f"spectra/{name}_{kind}" for name in generators for kind in ("real", "fake")]
+    ranking = [f"ranking/{name}" for name in generators]
     wide = {"layout": wr.Layout(w=WIDTH, h=10)}
     return [
         wr.WeavePanelSummaryTable(table_name="ap_table", **wide),
@@ -80,37 +80,34 @@ def media(generators: Sequence[str]) -> list[object]:
             chart_strings={"title": "Precision over recall"},
             **wide,
         ),
-        _browser("Spectra", [f"spectra/{name}_{kind}" for name in generators for kind in KINDS]),
-        _browser("Ranking", [f"ranking/{name}" for name in generators]),
+        wr.MediaBrowser(title="Spectra", media_keys=spectra, **wide),
+        wr.MediaBrowser(title="Ranking", media_keys=ranking, **wide),
     ]
 
 
-def _browser(title: str, keys: list[str]) -> wr.MediaBrowser:
-    return wr.MediaBrowser(title=title, media_keys=keys, layout=wr.Layout(w=WIDTH, h=10))
-
-
-def build(
-    entity: str, project: str, generators: Sequence[str], filtered: bool, online: bool
+def make_report(
+    entity: str, project: str, generators: Sequence[str], paper_only: bool, online: bool
 ) -> wr.Report:
-    """The report.
+    """Return the report.
 
     Args:
-        entity: who owns it.
-        project: whose runs it shows.
-        generators: to compare on, in order.
-        filtered: compare the published comparison's trainings alone, not all of the project.
-        online: name the project in each run set, for which the package asks the server at once;
-            without, a run set is of the report's own project.
+        entity: its owner.
+        project: the project of its runs.
+        generators: those to compare on, in order.
+        paper_only: compare only the trainings that the paper has, not all of the project.
+        online: name the project in each set of runs, for which the package asks the server.
+            Without it, a set has the report's own project.
     """
+    curves = [wr.LinePlot(title=name, x="trainer/global_step", y=[name]) for name in CURVES]
     sections: list[tuple[str, str, str | None, Sequence[object]]] = [
-        ("Augmentations", AUGMENTATIONS, "aug", bars(generators, "aug")),
-        ("Class counts", CLASS_COUNTS, "num_classes", bars(generators, "num_classes")),
-        ("Curves", "", None, curves()),
+        ("Augmentations", ALL_CLASSES, "aug", ap_charts(generators, "aug")),
+        ("Class counts", ONE_AUGMENTATION, "num_classes", ap_charts(generators, "num_classes")),
+        ("Curves", "", None, curves),
         ("Media", "", None, media(generators)),
     ]
     blocks: list[object] = []
-    for name, published, choice, panels in sections:
-        filters = [TRAINED if choice else "", published if filtered else ""]
+    for name, paper, choice, panels in sections:
+        filters = [TRAININGS if choice else "", paper if paper_only else ""]
         runs = wr.Runset(
             name=name,
             filters=" and ".join(filter(None, filters)),
@@ -128,31 +125,28 @@ def build(
     )
 
 
-def save(args: argparse.Namespace, generators: Sequence[str]) -> str:
-    """Make the report on the server, and return its URL."""
-    if not wandb.login(prompt=False):
-        raise PermissionError("no key: wandb login, or WANDB_API_KEY")
-    report = build(args.entity, args.project, generators, not args.miniature, online=True)
-    return str(report.save().url)
-
-
-def main(words: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--entity", required=True, help="a user or a team")
     parser.add_argument("--project", default="genspot")
     parser.add_argument("--generators", help="instead of all: sitd,san")
     parser.add_argument("--miniature", action="store_true", help="the simulated generators")
-    parser.add_argument("--save", action="store_true", help="make it; else it is only printed")
-    args = parser.parse_args(words)
-    found = known_generators("simulator" if args.miniature else "published")
-    generators = args.generators.split(",") if args.generators else found
-    if not args.save:
-        report = build(args.entity, args.project, generators, not args.miniature, online=False)
-        print(report._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=2))
+    parser.add_argument("--save", action="store_true", help="save it instead of printing it")
+    options = parser.parse_args(arguments)
+    generators = known_generators("simulator" if options.miniature else "published")
+    if options.generators:
+        generators = options.generators.split(",")
+    settings = (options.entity, options.project, generators, not options.miniature)
+    if not options.save:
+        # The package has no public way to show what it would send.
+        model = make_report(*settings, online=False)._to_model()
+        print(model.model_dump_json(by_alias=True, exclude_none=True, indent=2))
         return
     try:
-        print(save(args, generators))
-    except Exception as error:  # whatever the key, the server or the network did
+        if not wandb.login(prompt=False):
+            raise PermissionError("no key: wandb login, or WANDB_API_KEY")
+        print(make_report(*settings, online=True).save().url)
+    except Exception as error:  # of the key, the server or the network
         sys.exit(f"dashboards: not saved: {' '.join(str(error).split())}")
 
 

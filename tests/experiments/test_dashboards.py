@@ -13,13 +13,13 @@ pytestmark = pytest.mark.usefixtures("isolated_wandb")
 
 
 def sections(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, Any]]:
-    """Return the panel grid below each heading, as the package serialises them."""
+    """Return what the report shows below each heading: its runs and its panels."""
     dashboards.main(["--entity", "me", *arguments])
     blocks = json.loads(capsys.readouterr().out)["spec"]["blocks"]
-    named = [block for block in blocks if block["type"] in ("heading", "panel-grid")]
+    pairs = [block for block in blocks if block["type"] in ("heading", "panel-grid")]
     return {
         heading["children"][0]["text"]: grid["metadata"]
-        for heading, grid in zip(named[::2], named[1::2], strict=True)
+        for heading, grid in zip(pairs[::2], pairs[1::2], strict=True)
     }
 
 
@@ -38,16 +38,16 @@ def test_report_compares_augmentations_and_class_counts(
     ):
         (runs,) = grids[name]["runSets"]
         filters = [
-            (one["key"]["name"], one["op"], one["value"]) for one in runs["filters"]["filters"]
+            (item["key"]["name"], item["op"], item["value"]) for item in runs["filters"]["filters"]
         ]
         assert filters == [("task", "=", "train"), (key, "=", value), ("model", "=", "resnet50")]
         assert runs["grouping"] == [{"section": "config", "name": f"{choice}.value"}]
         charts = [panel["config"] for panel in panels(grids[name])]
         assert {panel["viewType"] for panel in panels(grids[name])} == {"Bar Chart"}
-        assert {(one["groupBy"], one["groupArea"]) for one in charts} == {
+        assert {(chart["groupBy"], chart["groupArea"]) for chart in charts} == {
             (f"{choice}.value", "minmax")
         }
-        together, mean, *each = [one["metrics"] for one in charts]
+        together, mean, *each = [chart["metrics"] for chart in charts]
         assert len(together) == len(each) == 13
         assert mean == ["ap_low/mean", "ap/mean", "ap_high/mean"]
         assert [metrics[1] for metrics in each] == together
@@ -70,7 +70,7 @@ def test_report_shows_the_curves_tables_and_pictures_of_a_run(
 def test_miniature_report_compares_all_trainings(capsys: pytest.CaptureFixture[str]) -> None:
     grids = sections(capsys, "--miniature")
     for name, grid in grids.items():
-        filters = [one["key"]["name"] for one in grid["runSets"][0]["filters"]["filters"]]
+        filters = [item["key"]["name"] for item in grid["runSets"][0]["filters"]["filters"]]
         assert filters == (["task"] if name in ("Augmentations", "Class counts") else [])
     metrics = panels(grids["Augmentations"])[0]["config"]["metrics"]
     assert "ap/sim_nearest" in metrics
@@ -78,7 +78,7 @@ def test_miniature_report_compares_all_trainings(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("key", ["", 40 * "a"], ids=["no key", "refused"])
-def test_report_that_cannot_be_saved_ends_with_one_line(
+def test_save_without_access_ends_with_one_line(
     key: str, refusing_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", key)
