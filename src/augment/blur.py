@@ -62,8 +62,8 @@ def _compiled_blur(image: np.ndarray, sigma: float) -> np.ndarray:
     from genspot.augment.blur_kernels import gaussian_weights, truncating_blur
 
     weights = gaussian_weights(sigma)
-    source, radius = np.ascontiguousarray(image), len(weights) - 1
-    padded = cv2.copyMakeBorder(source, radius, radius, radius, radius, cv2.BORDER_REFLECT)
+    radius = len(weights) - 1
+    padded = cv2.copyMakeBorder(image, radius, radius, radius, radius, cv2.BORDER_REFLECT)
     blurred = np.empty(image.shape, np.uint8)
     truncating_blur(padded.reshape(len(padded), -1).astype(np.float32), blurred, weights)
     return blurred

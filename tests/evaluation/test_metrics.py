@@ -100,7 +100,8 @@ def test_generator_metrics_fit_changes_threshold_and_temperature_only() -> None:
 
 
 def test_generator_metrics_threshold_separates_neighbouring_float32_logits() -> None:
-    logits = np.array([1, np.nextafter(np.float32(1), np.float32(2))], dtype=np.float32)
+    # In float32 the threshold would be rounded to the upper one.
+    logits = (1 + np.finfo(np.float32).eps * np.arange(1, 3)).astype(np.float32)
     fit = calibration.fit(pa.table({"label": [0, 1], "logit": logits}))
     assert generator_metrics(np.array([0, 1]), logits, fit)["acc_val_threshold"] == 1
     assert generator_metrics(np.array([1, 0]), logits, fit)["acc_val_threshold"] == 0
