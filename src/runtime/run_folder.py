@@ -16,20 +16,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from genspot.common import run_files
 from genspot.common.errors import GenspotError
 from genspot.common.files import write_text
 from genspot.common.ranks import is_rank_zero
-from genspot.common.run_files import (
-    BEST_CHECKPOINT,
-    CONFIG,
-    LAST_CHECKPOINT,
-    METRICS,
-    PREDICTIONS,
-    PREVIOUS_CHECKPOINT,
-    REPORT,
-    SCORES,
-    VALIDATION_SCORES,
-)
 
 LOCK = ".lock"
 EXPORTS = ("results.csv", "results.md", "results.tex")
@@ -99,10 +89,10 @@ def save_config(folder: Path, config_text: str, resume: str) -> None:
     if not is_rank_zero():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / CONFIG
+    config = folder / run_files.CONFIG
     existing = config.read_text(encoding="utf-8") if config.is_file() else config_text
-    contents = {METRICS: "a finished run", PREDICTIONS: "a prediction"}
-    checkpoints = (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)
+    contents = {run_files.METRICS: "a finished run", run_files.PREDICTIONS: "a prediction"}
+    checkpoints = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
     if resume == "auto":
         contents |= dict.fromkeys(checkpoints, "an interrupted training")
     for name, content in contents.items():
@@ -111,9 +101,15 @@ def save_config(folder: Path, config_text: str, resume: str) -> None:
                 f"{folder} holds {content} with other settings; remove it, or name another "
                 "folder: hydra.run.dir=PATH"
             )
-    stale = [REPORT, METRICS, SCORES, VALIDATION_SCORES, *EXPORTS]
+    stale = [
+        run_files.REPORT,
+        run_files.METRICS,
+        run_files.SCORES,
+        run_files.VALIDATION_SCORES,
+        *EXPORTS,
+    ]
     if resume == "never":
-        stale += [*checkpoints, BEST_CHECKPOINT]
+        stale += [*checkpoints, run_files.BEST_CHECKPOINT]
     for name in stale:
         (folder / name).unlink(missing_ok=True)
     write_text(config_text, config)
@@ -131,10 +127,10 @@ def load_if_complete(
         newer_than: the checkpoint of a test, which its results must be newer than; None for a
             training, which writes its own.
     """
-    config, metrics = folder / CONFIG, folder / METRICS
-    required = [config, metrics, folder / SCORES, folder / REPORT]
+    config, metrics = folder / run_files.CONFIG, folder / run_files.METRICS
+    required = [config, metrics, folder / run_files.SCORES, folder / run_files.REPORT]
     if newer_than is None:
-        required.append(folder / BEST_CHECKPOINT)
+        required.append(folder / run_files.BEST_CHECKPOINT)
     if resume == "never" or not all(file.is_file() for file in required):
         return None
     if newer_than and newer_than.stat().st_mtime_ns > metrics.stat().st_mtime_ns:

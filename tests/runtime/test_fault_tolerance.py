@@ -27,7 +27,7 @@ from helpers.runs import assert_same_training
 from helpers.settings import RESNET, ROOT, SEARCH_PATH, tiny
 from helpers.tasks import run_task
 
-KILLS = 10  # of each kind of training
+KILLS = 5  # of each kind of training
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 STEPS_PER_EPOCH = 4  # of the tiny training
 
@@ -99,7 +99,8 @@ def test_stopped_prediction_ends_with_one_line(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "workers"), [(signal.SIGKILL, 0), (signal.SIGKILL, 2)])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_training_killed_at_random_moments_ends_with_the_same_bits(
     number: signal.Signals, workers: int, sets: Path, resnet: Path, tmp_path: Path
 ) -> None:
