@@ -223,7 +223,7 @@ def test_table_is_right_if_no_index_can_be_written(
 
 
 def test_processes_that_list_at_once_all_get_the_table(root: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
         for found in pool.starmap(rows, [(root,)] * 4, chunksize=1):
             assert found == walk(root)
 

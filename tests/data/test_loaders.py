@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import pyarrow as pa
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils.data import get_worker_info
 
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
 from genspot.data.layout import sample_table
-from genspot.data.loaders import ResumableDataLoader, loader_options
-from genspot.data.samplers import ResumableShuffleSampler
+from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
+from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS, BATCH_SIZE, EPOCHS = 22, 4, 3
@@ -151,12 +152,17 @@ def test_state_dict_counts_yielded_batches_not_those_read_ahead(workers: int) ->
     assert resumed.sampler.epoch == 4 and len(list(resumed)) == 5
 
 
-def test_init_worker_leaves_signals_to_the_parent() -> None:
-    code = (
-        "import os, signal; from genspot.data.loaders import init_worker; init_worker(0)\n"
-        "for name in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'):\n"
-        "    os.kill(os.getpid(), getattr(signal, name))\n"
-        "print('alive')"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stdout == "alive\n"
+def signal_worker(row: int) -> np.ndarray:
+    """Send the process what terminals and schedulers send to a whole process group."""
+    assert get_worker_info() is not None
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
+        os.kill(os.getpid(), getattr(signal, name))
+    return read_pixel(row)
+
+
+def test_workers_leave_signals_to_the_parent() -> None:
+    dataset = ImageDataset(make_table(), geometry=Geometry(crop=1), read=signal_worker)
+    sampler = SequentialDistributedSampler(ROWS)
+    loader = eval_loader(dataset, workers=1, sampler=sampler, batch_size=BATCH_SIZE)
+    rows = [row for batch in loader for row in batch["row"].tolist()]
+    assert rows == list(range(ROWS))

@@ -1,0 +1,160 @@
+"""A packed store gives the samples of its files, to the bit, or is refused."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader
+
+from genspot.common.geometry import Geometry
+from genspot.data import image_io
+from genspot.data.dataset import collate
+from genspot.data.image_io import UnreadableError
+from genspot.data.index import load_samples
+from genspot.data.layout import LABELS
+from genspot.data.packed.reader import open_packed, store_folder
+from genspot.data.packed.writer import pack
+from genspot.data.settings import Classes
+from helpers.images import save_set
+from helpers.packed_sets import (
+    all_samples,
+    assert_equals_files,
+    equal,
+    error_of,
+    from_files,
+    from_store,
+    make_augmentation,
+)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"train": True, "geometry": Geometry(crop=12)},
+        {"train": True, "geometry": Geometry(16, 12), "seed": 3},
+        {"geometry": Geometry(16, 20)},
+    ],
+)
+def test_samples_from_a_store_equal_those_from_files(mixed: Path, options: dict[str, Any]) -> None:
+    pack(mixed, "gan", None)
+    files = from_files(mixed, augment=make_augmentation(), **options)
+    store = from_store(mixed, augment=make_augmentation(), **options)
+    assert store.table.equals(files.table) and len(files) == 30
+    indices = [(epoch, row) for epoch in (0, 1) for row in range(30)]
+    random.Random(0).shuffle(indices)
+    assert all(equal(files[index], store[index]) for index in indices)
+    assert sum(bool(files[index]["unreadable"]) for index in indices) >= 12
+
+
+def test_reader_returns_writable_copies_or_raises(mixed: Path) -> None:
+    pack(mixed, "gan", None)
+    table, read = open_packed(mixed, "gan", None)
+    paths = list(enumerate(table["path"].to_pylist()))
+    for row, path in paths + paths[::-1]:
+        if "broken" in path or "truncated" in path:
+            with pytest.raises(UnreadableError):
+                read(row)
+        else:
+            pixels = read(row)
+            np.testing.assert_array_equal(pixels, image_io.read_with_pil(path))
+            pixels[:] = 7  # must not change what is read next
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_read_the_same(mixed: Path, workers: int) -> None:
+    pack(mixed, "gan", None)
+    options: dict[str, Any] = {"augment": make_augmentation(), "train": True}
+    options["geometry"] = Geometry(crop=12)
+    files, store = from_files(mixed, **options), from_store(mixed, **options)
+    store[0, 0]  # a shard is open when the workers start
+    indices = [(epoch, row) for epoch in (0, 1) for row in range(29, -1, -1)]
+    loader = DataLoader(store, 4, sampler=indices, num_workers=workers, collate_fn=collate)
+    for number, batch in enumerate(loader):
+        expected = collate([files[index] for index in indices[4 * number : 4 * number + 4]])
+        assert batch["unreadable"] == expected["unreadable"]
+        for name in ("image", "label", "row", "padded"):
+            assert batch[name].equal(expected[name])
+
+
+def test_reader_can_be_pickled_before_and_after_use(plain: Path) -> None:
+    pack(plain, "gan", None)
+    _, read = open_packed(plain, "gan", None)
+    before = pickle.dumps(read)
+    expected = read(9)
+    after = pickle.dumps(read)
+    assert len(after) < 2000
+    for content in (before, after):
+        np.testing.assert_array_equal(pickle.loads(content)(9), expected)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_open_raises_after_a_folder_changed(plain: Path, name: str) -> None:
+    pack(plain, "gan", None)
+    (plain / name / "zebra.png").touch()
+    message = error_of(open_packed, plain, "gan", None)
+    assert "task=pack" in message and str(plain / name) in message
+
+
+@pytest.mark.parametrize("classes", [None, "any", ["cat"]])
+def test_open_without_a_store_says_how_to_pack(tmp_path: Path, classes: Classes) -> None:
+    assert "task=pack" in error_of(open_packed, tmp_path / "nowhere", "gan", classes)
+
+
+def test_open_names_a_class_or_shard_that_is_missing(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("cat", "dog"):
+        save_set(root / name, 2, 2)
+    pack(root, "gan", ["cat"])
+    assert "lacks dog/0_real" in error_of(open_packed, root, "gan", ["cat", "dog"])
+    assert_equals_files(root, ["cat"])
+    (store_folder(str(root)) / "cat" / "1_fake" / "00000.arrow").unlink()
+    assert "00000.arrow is missing" in error_of(open_packed, root, "gan", ["cat"])
+
+
+@pytest.mark.parametrize("classes", [["dog"], ["cat", "bee", "dog"], "any"])
+@pytest.mark.parametrize("source", [True, False])
+def test_open_selects_classes_in_the_order_of_the_files(
+    tmp_path: Path, classes: Classes, source: bool
+) -> None:
+    root = tmp_path / "set"
+    for seed, name in enumerate(("cat", "dog", "bee")):
+        save_set(root / name, 7, 2, seed)
+    for packed in (["dog"], "any", ["bee"]):
+        pack(root, "gan", packed)
+    expected = from_files(root, classes)
+    samples = all_samples(expected)
+    if not source:
+        root.rename(tmp_path / "away")
+    found = from_store(root, classes)
+    assert found.table.equals(expected.table)
+    assert all(map(equal, all_samples(found), samples))
+
+
+@pytest.mark.parametrize("names", [("", "a", "z"), ("a", "a/-", "a/b")])
+def test_open_without_the_source_keeps_the_order_of_nested_classes(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    root = tmp_path / "set"
+    for seed, name in enumerate(names):
+        save_set(root / name, 2, 1, seed)
+    pack(root, "gan", "any")
+    expected = load_samples(root, "gan", "any")
+    root.rename(tmp_path / "away")
+    assert open_packed(root, "gan", "any")[0].equals(expected)
+
+
+def test_store_copied_alone_names_its_new_place(plain: Path, tmp_path: Path) -> None:
+    pack(plain, "gan", None)
+    copy = tmp_path / "another machine" / "train"
+    shutil.copytree(store_folder(str(plain)), store_folder(str(copy)))
+    expected, found = from_files(plain), from_store(copy)
+    names = [Path(path).relative_to(plain) for path in expected.table["path"].to_pylist()]
+    assert found.table["path"].to_pylist() == [str(copy / name) for name in names]
+    assert all(map(equal, all_samples(found), all_samples(expected)))

@@ -1,0 +1,174 @@
+"""A pack continues where it was interrupted, and verifies what it writes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from genspot.data import image_io
+from genspot.data.layout import LABELS
+from genspot.data.packed import reader
+from genspot.data.packed.reader import open_packed, store_folder
+from genspot.data.packed.writer import pack
+from helpers.images import save_set
+from helpers.packed_sets import (
+    assert_equals_files,
+    error_of,
+)
+
+
+def shards(folder: Path) -> dict[str, int]:
+    """Return the shards of the store of `folder`, with their modification times."""
+    store = store_folder(str(folder))
+    files = [file for file in store.rglob("*.arrow") if file.name != reader.INDEX_FILE]
+    return {file.relative_to(store).as_posix(): file.stat().st_mtime_ns for file in sorted(files)}
+
+
+@contextmanager
+def rewritten(folder: Path) -> Iterator[set[str]]:
+    """Yield a set that holds, after the block, the shards that were written in it."""
+    before, names = shards(folder), set[str]()
+    yield names
+    names.update(name for name, _ in shards(folder).items() - before.items())
+
+
+def kill_pack(folder: Path, name: str) -> None:
+    """Pack `folder`, and interrupt that when the image `name` is read."""
+    read = image_io.read
+
+    def interrupt(path: str) -> np.ndarray:
+        if path.endswith(name):
+            raise KeyboardInterrupt
+        return read(path)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(image_io, "read", interrupt)
+        pack(folder, "gan", None)
+
+
+def test_pack_twice_writes_shards_once(plain: Path) -> None:
+    pack(plain, "gan", None)
+    names = [f"0_real/0000{number}.arrow" for number in range(3)]
+    assert list(shards(plain)) == [*names, "1_fake/00000.arrow"]
+    with rewritten(plain) as written:
+        pack(plain, "gan", None)
+    assert not written
+
+
+@pytest.mark.parametrize("name", ["0_real/000.png", "0_real/010.png", "1_fake/001.png"])
+def test_pack_after_an_interruption_continues(plain: Path, name: str) -> None:
+    kill_pack(plain, name)
+    assert "task=pack" in error_of(open_packed, plain, "gan", None)
+    before = shards(plain)
+    pack(plain, "gan", None)
+    assert before.items() <= shards(plain).items() and len(shards(plain)) == 4
+    assert_equals_files(plain)
+    assert not list(store_folder(str(plain)).rglob("*.partial"))
+
+
+def test_pack_rewrites_the_shard_of_a_changed_image_only(mixed: Path) -> None:
+    pack(mixed, "gan", None)
+    image = mixed / "0_real" / "broken1.png"
+    with rewritten(mixed) as written:
+        Image.new("RGB", (9, 5), (1, 2, 3)).save(image)
+        os.utime(image, ns=(1, 1))
+        pack(mixed, "gan", None)
+    assert written == {"0_real/00000.arrow"}
+    assert_equals_files(mixed)
+
+
+@pytest.mark.parametrize("name", ["000.png", "014.png"])
+def test_pack_removes_a_removed_image(plain: Path, name: str) -> None:
+    pack(plain, "gan", None)
+    with rewritten(plain) as written:
+        (plain / "0_real" / name).unlink()
+        assert "task=pack" in error_of(open_packed, plain, "gan", None)
+        pack(plain, "gan", None)
+    assert "1_fake/00000.arrow" not in written
+    assert_equals_files(plain)
+
+
+def test_interrupted_pack_after_a_removal_is_refused_even_without_the_source(
+    plain: Path, tmp_path: Path
+) -> None:
+    pack(plain, "gan", None)
+    (plain / "0_real" / "000.png").unlink()
+    kill_pack(plain, "0_real/010.png")
+    plain.rename(tmp_path / "away")
+    assert "lacks 0_real" in error_of(open_packed, plain, "gan", None)
+
+
+def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
+    read = image_io.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_io, "read", lambda path: read(path) ^ path.endswith("007.png"))
+        assert "007.png: the packed copy differs" in error_of(pack, plain, "gan", None)
+    assert list(shards(plain)) == ["0_real/00000.arrow"]
+    pack(plain, "gan", None)
+    assert_equals_files(plain)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: b"",
+        lambda content: bytes(range(256)) * (len(content) // 256 + 1),
+    ],
+)
+def test_pack_replaces_a_damaged_shard(plain: Path, damage: Callable[[bytes], bytes]) -> None:
+    pack(plain, "gan", None)
+    shard = store_folder(str(plain)) / "0_real" / "00001.arrow"
+    shard.write_bytes(damage(shard.read_bytes()))
+    with rewritten(plain) as written:
+        pack(plain, "gan", None)
+    assert written == {"0_real/00001.arrow"}
+    assert_equals_files(plain)
+
+
+def test_empty_and_unreadable_folders_are_packed(tmp_path: Path) -> None:
+    (tmp_path / "set" / "0_real").mkdir(parents=True)
+    (tmp_path / "set" / "1_fake").mkdir()
+    for number in range(9):
+        (tmp_path / "set" / "1_fake" / f"{number}.png").touch()
+    pack(tmp_path / "set", "gan", None)
+    assert_equals_files(tmp_path / "set")
+
+
+def test_pack_refuses_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    save_set(tmp_path / "set" / os.fsdecode(b"caf\xe9"), 1, 1)
+    assert r"caf\xe9" in error_of(pack, tmp_path / "set", "gan", "any")
+
+
+@pytest.mark.parametrize("free", [0, 1000])
+def test_pack_on_a_full_disk_raises_before_it_writes(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    usage = shutil.disk_usage(plain)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    message = error_of(pack, plain, "gan", None)
+    assert str(store_folder(str(plain))) in message and "GB" in message
+    assert not shards(plain)
+
+
+def test_pack_logs_the_size_of_the_decoded_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes = [(700, 900), (1100, 300), (512, 1000), (1, 1)]
+    for number, size in enumerate(sizes):
+        folder = tmp_path / "set" / list(LABELS)[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", size).save(folder / f"{number}.png")
+    (tmp_path / "set" / "0_real" / "broken.png").touch()
+    caplog.set_level("INFO")
+    pack(tmp_path / "set", "gan", None)
+    expected = sum(3 * width * height for width, height in sizes) / 1e9
+    assert f"5 of 5 images to pack, about {expected:.3f} GB" in caplog.text
+    assert "holds 5 images" in caplog.text
