@@ -46,7 +46,11 @@ def format_error(error: BaseException) -> str:
         quoted = "\"key='a value'\""
         return f"cannot read {error.override!r}; a value with special characters: {quoted}"
     if "Ambiguous value" in str(error):
-        return "several values: give a list, generator=[sitd,san], or sweep over them with -m"
+        quoted = "\"report.title='a, b'\""
+        return (
+            "several values: give a list, generator=[sitd,san], quote a text with commas, "
+            f"{quoted}, or sweep over them with -m"
+        )
     cause = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
         cause = cause.__cause__
