@@ -15,6 +15,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import CSVLogger
 
+from genspot.common.ranks import is_rank_zero
 from genspot.data.dataset import ImageDataset
 from helpers.settings import ROOT
 
@@ -73,14 +74,14 @@ def send_once(name: str, mark: Path) -> None:
 
 
 def signal_while_testing(cfg: DictConfig) -> None:
-    """Run the task `task.fault.run`, and send a signal once while a test image is read.
+    """Run the task `task.fault.run`, and send rank 0 a signal once while it reads a test image.
 
     `task.fault` also has `name`, the signal, and `mark`, a file that exists from then on.
     """
     fault, read = cfg.task.fault, ImageDataset.__getitem__
 
     def read_and_signal(dataset: ImageDataset, index: tuple[int, int]) -> Any:
-        if not dataset.train and dataset.table.num_rows > 11:  # not the validation set
+        if is_rank_zero() and not dataset.train and len(dataset) > 11:  # not the validation set
             send_once(fault.name, Path(fault.mark))
         return read(dataset, index)
 

@@ -168,7 +168,8 @@ def test_two_ranks_killed_at_random_moments_end_with_the_same_bits(
         output, _ = process.communicate(timeout=300)
         if process.returncode == 0:
             break
-        assert process.returncode in (-number, 128 + number), output
+        # Lightning kills the first rank if another one is stopped before it has joined.
+        assert process.returncode in (-signal.SIGKILL, 128 + number), output
     assert_same_training(tmp_path / "run", tmp_path / "whole")
 
 

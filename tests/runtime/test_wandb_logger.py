@@ -260,7 +260,7 @@ def test_training_ends_complete(
     for name in ("scores.parquet", "report.html", "results.csv", "best.ckpt", "last.ckpt"):
         assert (run / name).stat().st_size
     log = (run / "genspot.log").read_text()
-    assert log.count("not everything is uploaded") == (fault == "crashed service")
+    assert log.count("not everything is uploaded") == 1  # the server of the test takes no tables
     assert "Traceback" not in log + output
     if fault == "slow server":
         uploaded = [one["ap/mine"] for one in server.history if "ap/mine" in one]
