@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
+from genspot.runtime.run_folder import load_if_complete
 from genspot.runtime.sweeps import Sweep, run_job
 from genspot.tasks.overrides import parse_overrides
 
@@ -50,8 +51,14 @@ def run_job_in_subprocess(cfg: DictConfig) -> None:
     In the sweep's process, a strategy that starts the command again for each device would start
     the whole sweep again, and what one job changes in the process would reach the next.
     """
+    from genspot.tasks.config import run_settings  # slow: --help does without it
+
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
+    run = run_settings(cfg)
+    if cfg.task.name == "train" and load_if_complete(folder, run.config_text, run.resume):
+        print(f"job {job.job.num} is complete: {folder}")  # a test depends on its checkpoint too
+        return
     command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]
     command += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
     run_job(command, job.job.num, folder, Path(job.sweep.dir).absolute())
