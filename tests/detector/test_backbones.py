@@ -8,30 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones.antialiased import BlurPool, antialiased_resnet50
 from genspot.detector.backbones.resnet import resnet
 from genspot.detector.network import build_backbone
-from helpers.code_that_runs import RunsCode
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
-def test_resnet_is_torchvisions_with_one_logit(arch: str) -> None:
-    network = build_backbone({"name": "resnet", "arch": arch})
-    expected = torchvision.models.get_model(arch, num_classes=1)
-    expected.load_state_dict(network.state_dict())
-    images = torch.randn(2, 3, 40, 40)
-    with torch.inference_mode():
-        assert torch.equal(network.eval()(images), expected.eval()(images))
-
-
-@pytest.mark.parametrize(
-    ("name", "arch"), [("resnet", "resnet18"), ("timm", "test_resnet"), ("timm", "test_vit")]
-)
-def test_backbone_starts_from_a_file_but_for_its_head(
+@pytest.mark.parametrize(("name", "arch"), [("resnet", "resnet18"), ("timm", "test_vit")])
+def test_backbone_with_weights_from_a_file_has_a_new_head(
     name: str, arch: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "weights.pth"
@@ -49,9 +35,7 @@ def test_backbone_starts_from_a_file_but_for_its_head(
     [
         ({"conv1.weight": 1}, "is not a state dict"),
         ([1, 2], "is not a state dict"),
-        ({1: torch.zeros(2)}, "is not a state dict"),
         ({"conv1.weight": torch.zeros(2)}, "for resnet18 does not fit: conv1.weight differs"),
-        (RunsCode("true"), "refused: loading it would call"),
         (None, "no such file"),
     ],
 )
@@ -60,11 +44,8 @@ def test_initial_weights_of_another_form_are_refused(
 ) -> None:
     if content is not None:
         torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(GenspotError, match=expected) as error:
+    with pytest.raises(GenspotError, match=rf"{expected}.*model\.backbone\.weights=null"):
         resnet("resnet18", str(tmp_path / "weights.pth"))
-    assert "\n" not in str(error.value)
-    if "refused" not in expected:
-        assert "model.backbone.weights=null" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -72,9 +53,7 @@ def test_initial_weights_of_another_form_are_refused(
     [
         ({"name": "resnet", "arch": "vgg11"}, r"model\.backbone\.arch=vgg11: no ResNet"),
         ({"name": "resnet", "arch": "resnet19"}, r"model\.backbone\.arch=resnet19: "),
-        ({"name": "resnet", "arch": ["resnet18"]}, "no ResNet of torchvision"),
-        ({"name": "timm", "arch": "resnet10x"}, r"model\.arch=resnet10x: timm .* no such model"),
-        ({"name": "timm", "arch": "test_resne"}, r"similar: test_resnet$"),
+        ({"name": "timm", "arch": "test_resne"}, r"model\.arch=test_resne: .*: test_resnet$"),
         ({"name": "timm", "arch": "hf-hub:timm/test_resnet"}, "no such model"),
         ({"name": "timm", "arch": "test_resnet.nope", "weights": "pretrained"}, "cannot build"),
     ],
@@ -87,24 +66,18 @@ def test_backbone_of_unknown_architecture_is_refused(
     assert "\n" not in str(error.value)
 
 
-def test_timm_model_has_one_logit() -> None:
-    network = build_backbone({"name": "timm", "arch": "test_resnet"}).eval()
-    assert network(torch.randn(2, 3, 64, 48)).shape == (2, 1)
-
-
-@pytest.mark.parametrize("height", [1, 2, 3, 16])
-@pytest.mark.parametrize("width", [1, 2, 5])
-def test_blur_pool_filters_features_of_any_size(height: int, width: int) -> None:
-    features = torch.randn(2, 3, height, width)
-    padded = np.pad(features.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
-    line = np.array([1, 2, 1]) / 4
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 5), (3, 2), (16, 5)])
+def test_blur_pool_equals_a_separable_convolution(size: tuple[int, int]) -> None:
+    features = torch.randn(2, 3, *size)
+    expected = np.pad(features.numpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
     for axis in (2, 3):
-        padded = np.apply_along_axis(np.convolve, axis, padded, line, "valid")
-    expected = torch.from_numpy(padded[..., ::2, ::2]).float()
-    torch.testing.assert_close(BlurPool()(features), expected, atol=1e-6, rtol=0)
+        line = np.array([1, 2, 1]) / 4
+        expected = np.apply_along_axis(np.convolve, axis, expected, line, "valid")
+    found = BlurPool()(features).numpy()
+    np.testing.assert_allclose(found, expected[..., ::2, ::2], rtol=0, atol=1e-6)
 
 
-def test_antialiased_resnet50_loads_resnet50_and_is_steadier_under_a_shift() -> None:
+def test_antialiased_resnet50_loads_resnet50_and_changes_less_under_a_shift() -> None:
     torch.manual_seed(0)
     plain: Any = resnet("resnet50")
     filtered = antialiased_resnet50()

@@ -10,6 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from pytorch_lightning.callbacks import LambdaCallback
 
 from genspot.detector.module import Detector
 from genspot.tasks import config
@@ -32,14 +33,6 @@ GOLDEN = [
 EARLY, LATE = 2e-5, 8e-3
 
 
-class Losses(pl.Callback):
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def on_train_batch_end(self, *arguments: Any) -> None:
-        self.losses.append(float(arguments[2]["loss"]))
-
-
 def first_losses(folder: Path, channels_last: bool) -> list[float]:
     """Return the losses of ten steps as `task=train` takes them."""
     golden = folder / "golden"  # a copy: an index is kept beside what is read
@@ -54,16 +47,19 @@ def first_losses(folder: Path, channels_last: bool) -> list[float]:
         pl.seed_everything(0, verbose=False)
         network = make_network(cfg, model)
         detector = Detector(network, instantiate(cfg.schedule.optimizer, _convert_="all"))
-    losses = Losses()
+    losses: list[float] = []
+
+    def keep_loss(trainer: pl.Trainer, module: pl.LightningModule, step: Any, *_: Any) -> None:
+        losses.append(float(step["loss"]))
+
     trainer = make_trainer(
-        precision="32-true",
         max_steps=10,
         limit_val_batches=0,
-        callbacks=[losses],
+        callbacks=[LambdaCallback(on_train_batch_end=keep_loss)],
         use_distributed_sampler=False,
     )
     trainer.fit(detector, datamodule=datamodule)
-    return losses.losses
+    return losses
 
 
 @pytest.mark.parametrize("channels_last", [True, False])

@@ -1,34 +1,37 @@
-"""What a checkpoint says of itself: what genspot writes, and what it refuses of foreign files."""
+"""What a checkpoint says of itself and its model, and what is refused of foreign files."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hydra import compose
 
 from genspot.common.errors import GenspotError
+from genspot.common.geometry import Geometry
 from genspot.detector.metadata import PUBLISHED, Metadata
-from genspot.tasks.config import model_settings
 from helpers.detectors import make_metadata, make_model
 
 FILE = Path("folder/file.ckpt")
+MISSING = object()
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 
 
 def test_metadata_survive_a_checkpoint() -> None:
-    model = make_model(backbone={"name": "resnet", "arch": "resnet18", "weights": None})
+    model = make_model(test=Geometry((64, 48), None), trainable="head")
     for metadata in (make_metadata(model, num_classes=3, study="one", seed=7), PUBLISHED):
         assert Metadata.from_dict(metadata.as_dict(), FILE) == metadata
 
 
-@pytest.mark.usefixtures("hydra_ready")
-def test_published_metadata_equal_the_published_choices_of_conf() -> None:
-    cfg = compose("config", ["data=progan_20cls", "model=resnet50"])
-    assert PUBLISHED.model == model_settings(cfg).without_initial_weights()
-    assert (PUBLISHED.data, PUBLISHED.num_classes) == (cfg.data.name, cfg.data.num_classes)
+def test_metadata_leave_out_initial_weights() -> None:
+    backbone = {"name": "resnet", "arch": "resnet18", "weights": "/home/me/weights.pth"}
+    model = make_model(backbone=backbone)
+    loaded = Metadata.from_dict(make_metadata(model).as_dict(), FILE).model
+    assert loaded == replace(model, backbone=backbone | {"weights": None})
 
 
 @pytest.mark.parametrize(
@@ -39,20 +42,30 @@ def test_published_metadata_equal_the_published_choices_of_conf() -> None:
         ("data", "a\nb", r"'a\\nb' is not plain text"),
         ("aug", ["none"], "aug=.* is not a valid name"),
         ("study", "x=y", "study=x=y is not a valid name"),
+        ("study", MISSING, "metadata.study is missing"),
         ("seed", 0.5, "seed=0.5 is not a whole number"),
+        ("seed", 2**63, "64 bits"),
         ("num_classes", True, "num_classes=True is not a whole number"),
+        ("more", 1, "metadata.more: no such setting"),
         ("model", None, "model=None: give name, input"),
         ("model.name", "/x", "model.name=/x is not a valid name"),
-        ("model.backbone.name", "${oc.env:HOME}", "not plain text"),
-        ("model.backbone._target_", "os.system", "a key that is not a setting"),
+        ("model.name", "???", "not plain text"),
+        ("model.input", "pixels", "model.input=pixels has no name"),
         ("model.input.mean", torch.zeros(3), "a Tensor is not a plain value"),
+        ("model.backbone", MISSING, "model.backbone is missing"),
+        ("model.backbone.name", None, "model.backbone=.* has no name"),
+        ("model.backbone.x", {"deep": [{"deeper": "${oc.env:HOME}"}]}, "not plain text"),
+        ("model.backbone.x", "x" * 1001, "xx…; take"),
+        ("model.backbone.x", {"a\x1b[2J": 1}, "not plain text"),
+        ("model.backbone.x", {1: 2}, "a key that is not a setting"),
+        ("model.backbone.x", {"_target_": "os.system"}, "a key that is not a setting"),
+        ("model.backbone.x", ENDLESS, "more than 1000 values"),
         ("model.train", None, "model.train=None: give resize, crop"),
-        ("model.train.crop", None, "model.train.crop=null"),
+        ("model.train.crop", None, "model.train.crop=null: training needs a crop"),
         ("model.train.size", 3, "model.train.size: no such setting"),
-        ("model.test.crop", "big", "model.test.crop=big: give a whole number"),
         ("model.test.crop", 10**6, "model.test.crop=1000000: give a whole number"),
+        ("model.trainable", "body", "model.trainable=body: choose all or head"),
         ("model.network", {}, "model.network: no such setting"),
-        ("more", 1, "metadata.more: no such setting"),
     ],
 )
 def test_metadata_of_another_form_name_the_first_fault(
@@ -63,24 +76,17 @@ def test_metadata_of_another_form_name_the_first_fault(
     for key in parents:
         node = node[key]
     node[last] = value
+    if value is MISSING:
+        del node[last]
     with pytest.raises(GenspotError, match=r"^checkpoint=\S+ has invalid metadata: ") as error:
         Metadata.from_dict(values, FILE)
     assert re.search(expected, str(error.value))
     assert str(error.value).isprintable() and len(str(error.value)) < 400
 
 
-@pytest.mark.parametrize("key", ["data", "num_classes", "aug", "study", "seed", "model"])
-def test_metadata_that_lack_a_value_name_it(key: str) -> None:
-    values = make_metadata().as_dict()
-    del values[key]
-    with pytest.raises(GenspotError, match=f"metadata.{key} is missing"):
-        Metadata.from_dict(values, FILE)
-
-
-@pytest.mark.parametrize("version", [None, 1, 3, "2", True, torch.ones(3)])
-def test_metadata_of_another_version_are_refused_in_one_line(version: object) -> None:
+@pytest.mark.parametrize("version", [None, 1, "2", True, torch.ones(3)])
+def test_metadata_of_another_version_are_refused(version: object) -> None:
     values = make_metadata().as_dict() | {"version": version}
-    for content in (values, None, [1], {"preprocess": {}, "model": {"network": {}}}):
-        with pytest.raises(GenspotError, match="made by another version of genspot") as error:
+    for content in (values, None, [1]):
+        with pytest.raises(GenspotError, match="made by another version of genspot"):
             Metadata.from_dict(content, FILE)
-        assert "\n" not in str(error.value)

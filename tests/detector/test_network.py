@@ -1,14 +1,14 @@
-"""The network from bytes to logits: independent computations, frozen layers, fused batch norms."""
+"""The network from bytes to logits: independent computations, chunks, fused batch norms."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 import torchvision
 from torch import nn
-from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from genspot.common.errors import GenspotError
@@ -17,9 +17,7 @@ from genspot.detector.backbones.resnet import resnet
 from genspot.detector.inputs.pixels import Pixels
 from genspot.detector.metadata import IMAGENET, PUBLISHED
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
-from helpers.detectors import make_batch, make_detector, make_model, make_trainer
-
-RESNET18 = {"name": "resnet", "arch": "resnet18"}
+from helpers.detectors import make_model
 
 
 def noise(count: int, height: int, width: int) -> torch.Tensor:
@@ -28,15 +26,6 @@ def noise(count: int, height: int, width: int) -> torch.Tensor:
 
 def count_batchnorms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
-
-
-def make_adapted(backbone: nn.Module) -> DetectorNetwork:
-    """Return a network whose batch norms have seen images."""
-    network = DetectorNetwork(Pixels(**IMAGENET), backbone).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(noise(8, 64, 64))
-    return network.eval()
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
@@ -60,7 +49,7 @@ def test_published_network_has_the_bits_of_torchvision(layout: torch.memory_form
 
 @pytest.mark.parametrize("count", [1, 8, 9, 20])
 def test_evaluation_in_chunks_gives_one_logit_per_image(count: int) -> None:
-    network = build_network(make_model(backbone=RESNET18)).eval()
+    network = build_network(make_model()).eval()
     images = noise(count, 40, 40)
     with torch.inference_mode():
         single = torch.cat([network(image[None]) for image in images])
@@ -68,9 +57,12 @@ def test_evaluation_in_chunks_gives_one_logit_per_image(count: int) -> None:
 
 
 @pytest.mark.parametrize("make", [lambda: resnet("resnet18"), antialiased_resnet50])
-def test_fuse_batchnorm_keeps_the_logits_and_the_network(make: object) -> None:
+def test_fuse_batchnorm_keeps_the_logits_and_the_network(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
-    network = make_adapted(make())  # type: ignore[operator]
+    network = DetectorNetwork(Pixels(**IMAGENET), make()).train()
+    with torch.no_grad():
+        for _ in range(3):  # statistics of images
+            network(noise(8, 64, 64))
     before = copy.deepcopy(network.state_dict())
     fused = fuse_batchnorm(network)
     assert count_batchnorms(fused) < count_batchnorms(network) / 4
@@ -89,27 +81,7 @@ def test_fuse_batchnorm_leaves_what_cannot_be_traced() -> None:
     assert fuse_batchnorm(network) is network
 
 
-def test_trainable_head_moves_the_head_alone() -> None:
-    """In Lightning, which does not call `train()` before the first epoch."""
-    detector = make_detector(make_model(backbone=RESNET18, trainable="head"))
-    before = copy.deepcopy(detector.network.state_dict())
-    batches = [make_batch([0, 1, 2, 3], seed=seed, side=32) for seed in range(2)]
-    loaders = [DataLoader(batches, batch_size=None) for _ in range(2)]
-    make_trainer(max_epochs=2).fit(detector, *loaders)
-    after = detector.network.state_dict()
-    moved = {key for key in before if not torch.equal(after[key], before[key])}
-    assert moved == {"backbone.fc.weight", "backbone.fc.bias"}
-    with_gradient = {name for name, value in detector.named_parameters() if value.requires_grad}
-    assert with_gradient == {"network.backbone.fc.weight", "network.backbone.fc.bias"}
-
-
 def test_trainable_head_without_a_linear_layer_is_refused() -> None:
     layers = nn.Sequential(nn.Linear(3, 2), nn.Conv2d(3, 1, 1))
     with pytest.raises(GenspotError, match=r"model\.trainable=head: the backbone has no linear"):
         DetectorNetwork(Pixels(**IMAGENET), layers, trainable="head")
-
-
-@pytest.mark.parametrize("part", ["input", "backbone"])
-def test_model_of_its_authors_own_config_needs_that_config(part: str) -> None:
-    with pytest.raises(GenspotError, match=r"holds model/means\.yaml with --config-dir FOLDER"):
-        build_network(make_model(**{part: None}))
