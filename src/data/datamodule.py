@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import albumentations
-import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
@@ -16,23 +14,15 @@ from torch.utils.data import DataLoader
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset, Sample
-from genspot.data.index import load_samples
-from genspot.data.layout import label_folders, list_inputs, sample_table
+from genspot.data.layout import list_inputs
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
-from genspot.data.packed.reader import PackedReader, open_packed
+from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
-from genspot.data.settings import Classes, Loading, Simulation, Split, TestSet, TrainingSet
+from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build
+from genspot.data.sources import load_test_table, load_training_table
 
 log = logging.getLogger(__name__)
-
-DOWNLOAD = (
-    "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
-    "or set paths.{path}=PATH; data=simulated works without any download"
-)
-TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
-TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
-CUSTOM = "folder"  # data=folder, generator=folder: images of the user's own
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -137,57 +127,12 @@ class ImageDataModule(pl.LightningDataModule):
         if split == "predict":
             return list_inputs(self.inputs or "")
         if split == "test":
-            return self._load_test_table()
-        source = self.training_set
-        assert source is not None, "fit without a training set"
-        folder = source.train if split == "train" else source.val
-        if not folder:
-            raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
-        classes = self._choose_classes(source, split)
-        if source.format == "packed":
-            table, self.readers[split] = open_packed(folder, source.name, classes)
-        else:
-            require_folders({source.name: folder}, TRAIN_FILES, split)
-            table = load_samples(folder, source.name, classes)
-        if len(table["label"].unique()) < 2:
-            raise GenspotError(f"{source.name}: {folder} lacks real or fake images")
+            return load_test_table(self.test_sets)
+        assert self.training_set is not None, "fit without a training set"
+        table, reader = load_training_table(self.training_set, split, self.loading.seed)
+        if reader:
+            self.readers[split] = reader
         return table
-
-    def _choose_classes(self, source: TrainingSet, split: Split) -> Classes:
-        """Return the classes to use: all that are declared, or `num_classes` of them.
-
-        They are drawn with the seed: which classes Wang et al. took is not published.
-        """
-        classes = source.classes
-        if source.num_classes is None or (split == "val" and classes == "any"):
-            return classes
-        if classes == "any":
-            folders = label_folders(source.train or "", source.name, classes)
-            classes = sorted({folder.class_name for folder in folders})
-        available = len(classes or [])
-        if classes is None or source.num_classes > available:
-            raise GenspotError(
-                f"data.num_classes={source.num_classes}: {source.name} has {available} classes"
-            )
-        order = np.random.default_rng(self.loading.seed).permutation(available)
-        return sorted(classes[number] for number in order[: source.num_classes])
-
-    def _load_test_table(self) -> pa.Table:
-        """Return the samples of all test sets, one set after the other."""
-        folders = {}
-        for test_set in self.test_sets:
-            if not test_set.path:
-                raise GenspotError(
-                    f"generator={test_set.choice} needs test_set.path=PATH (and "
-                    "test_set.name=NAME for the table)"
-                )
-            folders[test_set.choice] = test_set.path
-        require_folders(folders, TEST_FILES, "test")
-        tables = [
-            load_samples(test_set.path or "", test_set.name, test_set.classes)
-            for test_set in self.test_sets
-        ]
-        return pa.concat_tables([sample_table([]), *tables]).unify_dictionaries()
 
     def train_dataloader(self) -> ResumableDataLoader:
         """Return shuffled batches of augmented random crops, half of them flipped.
@@ -273,27 +218,3 @@ class ImageDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
-
-
-def require_folders(folders: dict[str, str], files: str, path: str) -> None:
-    """Raise if folders are missing: all of them at once, and before any training.
-
-    Args:
-        folders: folder of each data set.
-        files: what to download.
-        path: the setting below `paths` that says where the data sets are.
-
-    Raises:
-        GenspotError: with what to do about it.
-    """
-    missing = {name: folder for name, folder in folders.items() if not Path(folder).is_dir()}
-    if not missing:
-        return
-    first = next(iter(missing.values()))
-    hint = DOWNLOAD.format(files=files, folder=Path(first).parent, path=path)
-    if CUSTOM in missing:
-        hint = "give the folder that holds 0_real/ and 1_fake/"
-    elif len(missing) < len(folders):
-        present = ",".join(name for name in folders if name not in missing)
-        hint = f"To test on what is here: generator=[{present}]. {hint}"
-    raise GenspotError(f"no data for {', '.join(missing)}: no folder {first}. {hint}")

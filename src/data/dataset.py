@@ -69,7 +69,7 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, index: SampleIndex) -> Sample:
         epoch, requested = index
         crop = self.geometry.crop
-        unreadable: list[tuple[int, str]] = []
+        sample = Sample(row=requested, label=0, image=None, padded=False, unreadable=[])
         # In training, the next readable image replaces an unreadable one: if the batch of one
         # rank were smaller or empty, the other ranks would wait for it.
         for step in range(min(MAX_SUBSTITUTES, len(self)) if self.train else 1):
@@ -77,21 +77,13 @@ class ImageDataset(Dataset[Sample]):
             try:
                 image = self._load_resized(row)
             except Exception as error:  # a broken file can raise nearly anything
-                unreadable.append((row, image_io.describe_error(error)))
+                sample["unreadable"].append((row, image_io.describe_error(error)))
                 continue
-            padded = crop is not None and min(image.shape[:2]) < crop
-            return self._sample(row, self._augment(image, epoch, requested), padded, unreadable)
-        return self._sample(requested, None, False, unreadable)
-
-    def _sample(
-        self,
-        row: int,
-        image: np.ndarray | None,
-        padded: bool,
-        unreadable: list[tuple[int, str]],
-    ) -> Sample:
-        label = int(self.labels[row])
-        return Sample(row=row, label=label, image=image, padded=padded, unreadable=unreadable)
+            sample["row"], sample["image"] = row, self._augment(image, epoch, requested)
+            sample["padded"] = crop is not None and min(image.shape[:2]) < crop
+            break
+        sample["label"] = int(self.labels[sample["row"]])
+        return sample
 
     def _load_resized(self, row: int) -> np.ndarray:
         """Return the image of `row`, resized.

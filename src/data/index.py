@@ -80,22 +80,22 @@ def join_samples(
 def load_entries(root: str, folders: list[LabelFolder]) -> list[FolderEntry]:
     """Return the entries of label folders below `root`, from the cache where it is current."""
     for cache in cache_folders(root):
-        if not any(stale_folders(cache, root, folders)):
-            break
         try:
-            cache.mkdir(parents=True, exist_ok=True)
-            with FileLock(cache / ".lock"):
-                # Checked again: another process may have updated the cache in the meantime.
-                for folder in stale_folders(cache, root, folders):
-                    write_entry(cache_file(cache, root, folder), folder.path, list_folder(folder))
-            break
+            if stale_folders(cache, root, folders):
+                cache.mkdir(parents=True, exist_ok=True)
+                with FileLock(cache / ".lock"):
+                    # Checked again: another process may have updated the cache in the meantime.
+                    for folder in stale_folders(cache, root, folders):
+                        file = cache_file(cache, root, folder)
+                        write_entry(file, folder.path, list_folder(folder))
         except (OSError, UnicodeError) as error:  # Arrow opens no path that is not UTF-8
             log.info("no index in %s (%s)", utf8_path(cache), describe_error(error))
-    else:
-        return [list_folder(folder) for folder in folders]
-    entries = [read_entry(cache_file(cache, root, folder), folder.path) for folder in folders]
-    pairs = zip(entries, folders, strict=True)
-    return [list_folder(folder) if entry is None else entry for entry, folder in pairs]
+            continue
+        found = [read_entry(cache_file(cache, root, folder), folder.path) for folder in folders]
+        entries = [entry for entry in found if entry is not None]
+        if len(entries) == len(folders):
+            return entries
+    return [list_folder(folder) for folder in folders]
 
 
 def stale_folders(cache: Path, root: str, folders: list[LabelFolder]) -> list[LabelFolder]:

@@ -1,0 +1,116 @@
+"""Training and test sets as tables of samples, with a hint for each that is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.common.errors import GenspotError
+from genspot.data.index import load_samples
+from genspot.data.layout import label_folders, sample_table
+from genspot.data.packed.reader import PackedReader, open_packed
+from genspot.data.settings import Classes, Split, TestSet, TrainingSet
+
+DOWNLOAD = (
+    "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
+    "or set paths.{path}=PATH; data=simulated works without any download"
+)
+TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
+TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
+CUSTOM = "folder"  # data=folder, generator=folder: images of the user's own
+
+
+def load_training_table(
+    source: TrainingSet, split: Split, seed: int
+) -> tuple[pa.Table, PackedReader | None]:
+    """Return the table of samples of a training set, and the reader of its images if packed.
+
+    Args:
+        source: of the samples.
+        split: "train" or "val".
+        seed: of the draw of classes.
+
+    Raises:
+        GenspotError: a folder is not set, is missing, or lacks real or fake images.
+    """
+    folder = source.train if split == "train" else source.val
+    if not folder:
+        raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
+    reader = None
+    classes = choose_classes(source, split, seed)
+    if source.format == "packed":
+        table, reader = open_packed(folder, source.name, classes)
+    else:
+        require_folders({source.name: folder}, TRAIN_FILES, split)
+        table = load_samples(folder, source.name, classes)
+    if len(table["label"].unique()) < 2:
+        raise GenspotError(f"{source.name}: {folder} lacks real or fake images")
+    return table, reader
+
+
+def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
+    """Return the classes to use: all that are declared, or `num_classes` of them.
+
+    They are drawn with `seed`: which classes Wang et al. took is not published.
+
+    Raises:
+        GenspotError: there are fewer classes.
+    """
+    classes = source.classes
+    if source.num_classes is None or (split == "val" and classes == "any"):
+        return classes
+    if classes == "any":
+        folders = label_folders(source.train or "", source.name, classes)
+        classes = sorted({folder.class_name for folder in folders})
+    available = len(classes or [])
+    if classes is None or source.num_classes > available:
+        raise GenspotError(
+            f"data.num_classes={source.num_classes}: {source.name} has {available} classes"
+        )
+    order = np.random.default_rng(seed).permutation(available)
+    return sorted(classes[number] for number in order[: source.num_classes])
+
+
+def load_test_table(test_sets: list[TestSet]) -> pa.Table:
+    """Return the samples of all test sets, one set after the other.
+
+    Raises:
+        GenspotError: a folder is not set, is missing or has another layout.
+    """
+    folders = {}
+    for test_set in test_sets:
+        if not test_set.path:
+            raise GenspotError(
+                f"generator={test_set.choice} needs test_set.path=PATH (and test_set.name=NAME "
+                "for the table)"
+            )
+        folders[test_set.choice] = test_set.path
+    require_folders(folders, TEST_FILES, "test")
+    tables = [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
+    return pa.concat_tables([sample_table([]), *tables]).unify_dictionaries()
+
+
+def require_folders(folders: dict[str, str], files: str, path: str) -> None:
+    """Raise if folders are missing: all of them at once, and before any training.
+
+    Args:
+        folders: folder of each data set.
+        files: what to download.
+        path: the setting below `paths` that says where the data sets are.
+
+    Raises:
+        GenspotError: with what to do about it.
+    """
+    missing = {name: folder for name, folder in folders.items() if not Path(folder).is_dir()}
+    if not missing:
+        return
+    first = next(iter(missing.values()))
+    hint = DOWNLOAD.format(files=files, folder=Path(first).parent, path=path)
+    if CUSTOM in missing:
+        hint = "give the folder that holds 0_real/ and 1_fake/"
+    elif len(missing) < len(folders):
+        present = ",".join(name for name in folders if name not in missing)
+        hint = f"To test on what is here: generator=[{present}]. {hint}"
+    raise GenspotError(f"no data for {', '.join(missing)}: no folder {first}. {hint}")
