@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from genspot.common.errors import GenspotError
@@ -65,22 +66,20 @@ def test_score_collector_holds_a_row_per_readable_image(stage: str) -> None:
     assert collector.logits == pytest.approx(expected, abs=1e-6)
 
 
-def test_first_epoch_without_a_readable_image_stops_before_its_checkpoint(tmp_path: Path) -> None:
-    batches = [make_unreadable_batch(rows) for rows in ([3, 4], [3], [9])]
-    best = ModelCheckpoint(tmp_path, filename="best", monitor="val/acc", mode="max")
-    with pytest.raises(GenspotError, match=r"\(torn at 3, and 2 more files\)"):
-        fit(batches, UnreadableImages(), best, max_epochs=1, enable_checkpointing=True)
-    assert not (tmp_path / "best.ckpt").exists()
+@pytest.mark.parametrize("broken", [0, 1])
+def test_epoch_without_a_readable_image_stops_before_its_checkpoint(
+    broken: int, tmp_path: Path
+) -> None:
+    def break_images(trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.current_epoch == broken:
+            batches[:] = [make_unreadable_batch([3, 4]), make_unreadable_batch([9])]
 
-
-def test_second_epoch_without_a_readable_image_stops_too() -> None:
-    class BreakImages(Callback):
-        def on_train_epoch_end(self, *_: Any) -> None:
-            batches[0] = make_unreadable_batch([5])
-
-    batches = [make_batch([0, 1])]
-    with pytest.raises(GenspotError, match="no training image of a whole epoch"):
-        fit(batches, UnreadableImages(), BreakImages(), max_epochs=2)
+    batches = [make_batch([0, 1]), make_batch([2, 3])]
+    fault = LambdaCallback(on_train_epoch_start=break_images)
+    checkpoints = ModelCheckpoint(tmp_path, save_top_k=-1)
+    with pytest.raises(GenspotError, match=r"whole epoch .*\(torn at 3, and 2 more files\)"):
+        fit(batches, fault, UnreadableImages(), checkpoints, enable_checkpointing=True)
+    assert len(list(tmp_path.iterdir())) == broken
 
 
 @pytest.mark.parametrize("place", range(3))

@@ -27,9 +27,8 @@ GOLDEN = [
     0.658020, 0.713347, 0.719287, 0.894910, 0.656725,
 ]
 # fmt: on
-# With other threads, another layout or other instructions of the processor, sums are rounded
-# elsewhere, and Adam makes that grow. Measured with AMX, AVX2 and neither, on 1 and 2 threads and
-# in both layouts: 4e-6 in the first three steps, 8e-4 in the next two, 4e-3 in all ten.
+# Other threads, layouts and instructions of the processor round sums elsewhere, and Adam makes it
+# grow. Measured with AMX, AVX2 and neither: 4e-6 in the first three steps, 4e-3 in all ten.
 EARLY, LATE = 2e-5, 8e-3
 
 

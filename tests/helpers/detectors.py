@@ -40,24 +40,18 @@ def make_metadata(model: ModelSettings | None = None, **changes: Any) -> Metadat
     return Metadata(**(fields | changes))
 
 
-def save_checkpoint(
-    path: Path, metadata: Metadata | dict[str, Any], state: dict[str, Any] | None = None
-) -> Path:
-    """Save what genspot saves; `state` is the network's, or weights 1, 2, 3 and bias 0.5."""
-    if state is None:
-        weight, bias = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([0.5])
-        state = {"backbone.2.weight": weight, "backbone.2.bias": bias}
-    values = metadata if isinstance(metadata, dict) else metadata.as_dict()
+def save_checkpoint(path: Path, metadata: Metadata, state: dict[str, torch.Tensor]) -> Path:
+    """Save what genspot saves; `state` is the state dict of the network."""
     weights = {f"network.{key}": value for key, value in state.items()}
-    torch.save({"genspot": values, "state_dict": weights}, path)
+    torch.save({"genspot": metadata.as_dict(), "state_dict": weights}, path)
     return path
 
 
-def make_detector(model: ModelSettings | None = None, lr: float = 0.1) -> Detector:
+def make_detector(model: ModelSettings | None = None) -> Detector:
     """Return a detector with seeded weights that SGD trains."""
     torch.manual_seed(0)
-    sgd = functools.partial(torch.optim.SGD, lr=lr)
-    return Detector(build_network(model or make_model()), sgd)
+    optimizer = functools.partial(torch.optim.SGD, lr=0.1)
+    return Detector(build_network(model or make_model()), optimizer)
 
 
 def make_batch(rows: list[int], seed: int = 0, side: int = 8) -> dict[str, Any]:

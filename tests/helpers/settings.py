@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,9 +33,3 @@ def tiny(folder: Path) -> list[str]:
     """Return the overrides of a training on the sets below `folder` that takes seconds."""
     paths = [f"data.train={folder}/train", f"data.val={folder}/val"]
     return [*TINY, *paths, f"test_set.path={folder}/test", "test_set.name=mine"]
-
-
-def with_model(overrides: Iterable[str], name: str, folder: Path) -> list[str]:
-    """Return `overrides` with the model `name` from `folder`/model in place of theirs."""
-    kept = [one for one in overrides if not one.startswith(("model", "hydra.searchpath"))]
-    return [*kept, f"hydra.searchpath=[file://{folder}]", f"model={name}"]

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from genspot.tasks.main import register_studies
-from genspot.tasks.paths import CONF
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig, open_dict
+
+from genspot.tasks.main import register_studies
+from genspot.tasks.paths import CONF
 
 
 @contextmanager

@@ -12,29 +12,19 @@ from helpers.settings import SEARCH_PATH
 from helpers.tasks import run_task
 
 
-@pytest.fixture
-def settings(trained: Path) -> list[str]:
-    return ["task=predict", f"checkpoint={trained}/best.ckpt", "workers=0", SEARCH_PATH]
-
-
-def test_predict_scores_one_photo_as_the_test_did(
-    settings: list[str], sets: Path, trained: Path, tmp_path: Path
+@pytest.mark.parametrize("inputs", ["test", "test/1_fake/003.png"])
+def test_predict_scores_as_the_test_did_and_lists_what_is_unreadable(
+    inputs: str, trained: Path, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photo = sets / "test" / "1_fake" / "003.png"
-    folder = run_task(*settings, f"inputs={photo}", folder=tmp_path / "run")
-    (row,) = read_csv(folder / "predictions.csv")
-    assert float(row["logit"]) == pytest.approx(read_logits(trained)[str(photo)], abs=1e-6)
-    expected = 1 / (1 + np.exp(-float(row["logit"])))
-    assert float(row["probability"]) == pytest.approx(expected)
-
-
-def test_predict_scores_a_folder_and_lists_what_is_unreadable(
-    settings: list[str], sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = run_task(*settings, f"inputs={sets}/test", folder=tmp_path / "run")
-    logits = [float(row["logit"]) for row in read_csv(folder / "predictions.csv")]
-    assert len(logits) == 14
-    assert logits == sorted(logits, reverse=True)
-    (broken,) = read_csv(folder / "unreadable.csv")
-    assert broken["path"].endswith("broken.png")
+    settings = ["task=predict", f"checkpoint={trained}/best.ckpt", "workers=0", SEARCH_PATH]
+    folder = run_task(*settings, f"inputs={sets}/{inputs}", folder=tmp_path / "run")
+    rows = read_csv(folder / "predictions.csv")
+    logits = {row["path"]: float(row["logit"]) for row in rows}
+    assert list(logits.values()) == sorted(logits.values(), reverse=True)
+    expected = {path: logit for path, logit in read_logits(trained).items() if inputs in path}
+    assert logits == pytest.approx(expected, abs=1e-6)
+    for row in rows:
+        assert float(row["probability"]) == pytest.approx(1 / (1 + np.exp(-float(row["logit"]))))
+    unreadable = [Path(row["path"]).name for row in read_csv(folder / "unreadable.csv")]
+    assert unreadable == (["broken.png"] if inputs == "test" else [])
     assert "not calibrated" in capsys.readouterr().out

@@ -13,27 +13,21 @@ from helpers.runs import read_csv
 from helpers.tasks import run_task
 
 
-def save_metrics(folder: Path, content: object = None) -> Path:
-    folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps(content or {}))
-    return folder
-
-
 def test_find_runs_puts_the_plain_run_first_and_sorts_numbers_by_value(tmp_path: Path) -> None:
     plain, blurred = {"aug": "none"}, {"aug": "blur_0.5"}
-    save_metrics(tmp_path / "blur_1", {"degradations": ["blur_1"], "trained_on": plain})
-    save_metrics(tmp_path / "zero", {"degradations": [], "trained_on": plain})
-    save_metrics(tmp_path / "progan_16cls", {"trained_on": blurred})
-    save_metrics(tmp_path / "progan_2cls", {"trained_on": blurred})
-    names = [folder.name for folder in find_runs([str(tmp_path)])]
-    assert names == ["zero", "progan_2cls", "progan_16cls", "blur_1"]
-
-
-def test_find_runs_looks_in_a_folder_and_one_level_below(tmp_path: Path) -> None:
-    for name in ("sweep/b", "sweep/a", "single", "sweep/deep/er"):
-        save_metrics(tmp_path / name)
-    found = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
-    assert found == [tmp_path / name for name in ("sweep/a", "sweep/b", "single")]
+    for name, content in (
+        ("sweep/blur_1", {"degradations": ["blur_1"], "trained_on": plain}),
+        ("sweep/zero", {"degradations": [], "trained_on": plain}),
+        ("sweep/progan_16cls", {"trained_on": blurred}),
+        ("sweep/progan_2cls", {"trained_on": blurred}),
+        ("sweep/deep/er", {}),
+        ("single", {}),
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "metrics.json").write_text(json.dumps(content))
+    folders = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
+    names = [folder.name for folder in folders]
+    assert names == ["zero", "progan_2cls", "progan_16cls", "blur_1", "single"]
 
 
 @pytest.mark.parametrize("folders", [[], ["empty"], ["nowhere"]])

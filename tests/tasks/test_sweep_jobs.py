@@ -10,17 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
-import pyarrow.parquet as pq
 import pytest
 from joblib import cpu_count
-from omegaconf import OmegaConf
 
-from genspot.runtime.run_folder import lock_run_folder
-from genspot.runtime.sweeps import NOTES
-from genspot.tasks import sweep_jobs
 from helpers.cli_runner import CliRunner
+from helpers.runs import assert_same_training
 from helpers.settings import ROOT, tiny
 
 JOB = ["-m", "task=test"]
@@ -79,7 +74,7 @@ def wait_for(folder: Path, pattern: str, count: int) -> list[Path]:
 def test_failed_job_is_named_and_the_others_run(
     launcher: list[str], run: CliRunner, tmp_path: Path
 ) -> None:
-    overrides = [*JOB, "task.run=helpers.sweep_jobs.describe", "seed=1,13,2", *launcher]
+    overrides = [*JOB, "task.run=helpers.sweep_jobs.finish", "seed=1,13,2", *launcher]
     result = run(*overrides, f"paths.runs={tmp_path}/runs", cwd=tmp_path, **ENV)
     assert result.returncode == 1
     (folder,) = (tmp_path / "runs").iterdir()  # all jobs share the time of day in its name
@@ -135,87 +130,22 @@ def test_preempted_job_is_requeued_with_its_command_and_folder(
     assert f"seed=5 hydra.mode=RUN hydra.run.dir={began.parent}" in done.replace('"', "")
 
 
-def run_two_trainings(run: CliRunner, sets: Path, folder: Path, launcher: list[str]) -> Path:
-    overrides = ["-m", *tiny(sets), "schedule.max_epochs=1", "logger=none", *launcher]
-    overrides += ["aug=none,blur_jpg_0.1", "hydra.sweep.subdir=${aug.name}"]
-    result = run(*overrides, f"hydra.sweep.dir={folder}/sweep", cwd=folder)
-    assert result.returncode == 0, result.stderr
-    return folder / "sweep"
-
-
-@pytest.fixture(scope="module")
-def basic_sweep(run: CliRunner, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a sweep with Hydra's own launcher, one job after the other."""
-    return run_two_trainings(run, sets, tmp_path_factory.mktemp("basic"), [])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_any_launcher_gives_the_same_bits_and_repeats_only_what_is_missing(
-    launcher: list[str], basic_sweep: Path, run: CliRunner, sets: Path, tmp_path: Path
+    launcher: list[str], trained: Path, run: CliRunner, sets: Path, tmp_path: Path
 ) -> None:
-    swept = run_two_trainings(run, sets, tmp_path, launcher)
-    for name in ("none", "blur_jpg_0.1"):
-        scores, expected = (
-            pq.read_table(folder / name / "scores.parquet") for folder in (swept, basic_sweep)
-        )
-        assert scores.equals(expected)
-        assert scores.num_rows == 14
-    assert (swept / "results.md").read_text() == (basic_sweep / "results.md").read_text()
-    trained = (swept / "none" / "best.ckpt").stat().st_mtime_ns
-    (swept / "blur_jpg_0.1" / "metrics.json").unlink()
-    run_two_trainings(run, sets, tmp_path, launcher)
-    assert (swept / "none" / "best.ckpt").stat().st_mtime_ns == trained
-    assert (swept / "blur_jpg_0.1" / "metrics.json").is_file()
+    def sweep() -> None:
+        overrides = ["-m", *tiny(sets), *launcher, "seed=0,1", "hydra.sweep.subdir=${seed}"]
+        result = run(*overrides, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", LAUNCHERS[1:])
-def test_job_has_several_gpus(launcher: list[str], run: CliRunner, tmp_path: Path) -> None:
-    shared = ["+hydra.launcher.ray.init.num_gpus=4", "+hydra.launcher.ray.remote.num_gpus=2"]
-    several = shared if launcher is RAY else ["hydra.launcher.gpus_per_node=2"]
-    overrides = [*JOB, "task.run=helpers.sweep_jobs.describe", "seed=1,2", *launcher, *several]
-    result = run(*overrides, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path, **ENV)
-    assert result.returncode == 0, result.stderr
-    seen = [file.read_text().split()[1] for file in sorted(tmp_path.glob("sweep/*/done"))]
-    assert sorted(seen) == (["0,1", "2,3"] if launcher is RAY else ["0,1", "0,1"])
-
-
-@pytest.mark.parametrize("mode", ["run", "sweep"])
-def test_two_at_once_in_a_folder_are_refused(mode: str, run: CliRunner, tmp_path: Path) -> None:
-    locked = tmp_path / "out" / NOTES if mode == "sweep" else tmp_path / "out"
-    locked.mkdir(parents=True)
-    overrides = [*JOB[mode == "run" :], "task.run=helpers.sweep_jobs.describe", "seed=1"]
-    overrides.append(f"hydra.{mode}.dir={tmp_path}/out")
-    with lock_run_folder(locked):
-        result = run(*overrides, cwd=tmp_path, **ENV)
-    assert result.returncode == 1
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"genspot: another {mode} is at work in {tmp_path}/out; wait for it")
-    assert not list(tmp_path.rglob("done"))
-
-
-def test_job_gets_the_configs_of_its_user_and_no_setting_of_the_sweep(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    hydra = ["hydra.mode=MULTIRUN", "hydra.sweep.dir=sweep", "hydra/launcher=joblib"]
-    hydra += ["+hydra.launcher.ray.init.num_cpus=2", "~hydra.sweeper.params", "hydra.run.dir=x"]
-    kept = ["hydra.searchpath=[file://mine]", "hydra.verbose=true"]
-    sources = [{"provider": "main", "path": "conf"}, {"provider": "command-line", "path": "own"}]
-    job = {
-        "job": {"num": 3},
-        "runtime": {"output_dir": str(tmp_path / "sweep" / "3"), "config_sources": sources},
-        "overrides": {"task": ["task=test"], "hydra": [*hydra, *kept]},
-        "sweep": {"dir": str(tmp_path / "sweep")},
-    }
-    calls = []
-    monkeypatch.setattr(sweep_jobs, "run_job", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(
-        sweep_jobs, "HydraConfig", SimpleNamespace(get=lambda: OmegaConf.create(job))
-    )
-    sweep_jobs.run_job_in_subprocess(OmegaConf.create())
-    ((command, number, folder, sweep_folder),) = calls
-    assert command[:3] == [sys.executable, "-m", "genspot.tasks.main"]
-    run_dir = f'hydra.run.dir="{tmp_path}/sweep/3"'
-    assert command[3:] == ["--config-dir", "own", *kept, "task=test", "hydra.mode=RUN", run_dir]
-    assert (number, folder, sweep_folder) == (3, tmp_path / "sweep" / "3", tmp_path / "sweep")
+    sweep()
+    first, second = tmp_path / "sweep" / "0", tmp_path / "sweep" / "1"
+    assert_same_training(first, trained)
+    assert (tmp_path / "sweep" / "results.md").is_file()
+    before = (first / "best.ckpt").stat().st_mtime_ns
+    (second / "metrics.json").unlink()
+    sweep()
+    assert (first / "best.ckpt").stat().st_mtime_ns == before
+    assert (second / "metrics.json").is_file()

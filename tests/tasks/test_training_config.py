@@ -6,21 +6,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.detector.metadata import PUBLISHED, Metadata
+from genspot.detector.metadata import PUBLISHED
 from genspot.tasks.training_config import record, with_training_config
 from helpers.tasks import composed
 
-TRAINED = replace(PUBLISHED, aug="none", seed=3)
+TRAINED = replace(PUBLISHED, aug="none", num_classes=2)
 
 
 @pytest.mark.parametrize("study", [None, "num_classes_random"])
 def test_with_training_config_takes_the_generators_of_the_data(
     study: str | None, tmp_path: Path
 ) -> None:
-    metadata = replace(TRAINED, study=study, num_classes=2)
+    metadata = replace(TRAINED, study=study)
     with composed("task=test", "checkpoint=x", folder=tmp_path) as cfg:
         cfg = with_training_config(cfg, metadata)
         assert (cfg.task.name, cfg.data.name, len(cfg.generator)) == ("test", "progan_20cls", 13)
@@ -34,6 +33,8 @@ def test_with_training_config_prefers_the_command_line(tmp_path: Path) -> None:
     with composed(*overrides, folder=tmp_path) as cfg:
         cfg = with_training_config(cfg, TRAINED)
         assert (cfg.data.name, list(cfg.generator)) == ("simulated", ["sitd", "san"])
+        record(cfg, TRAINED, crop=224)  # of the data, the name and the number of classes
+    assert cfg.data == {"name": "progan_20cls", "num_classes": 2}
 
 
 def test_with_training_config_of_a_folder_asks_for_a_test_set(tmp_path: Path) -> None:
@@ -42,18 +43,3 @@ def test_with_training_config_of_a_folder_asks_for_a_test_set(tmp_path: Path) ->
         pytest.raises(GenspotError, match=r"test_set\.path=PATH"),
     ):
         with_training_config(cfg, replace(TRAINED, data="folder"))
-
-
-@pytest.mark.parametrize(
-    ("metadata", "data"),
-    [
-        (replace(TRAINED, num_classes=2), {"name": "progan_20cls", "num_classes": 2}),
-        (TRAINED, {"name": "progan_20cls"}),
-    ],
-)
-def test_record_of_other_data_keeps_its_name_and_number_of_classes(
-    metadata: Metadata, data: dict[str, object], tmp_path: Path
-) -> None:
-    with composed("task=test", "data=simulated", folder=tmp_path) as cfg:
-        record(cfg, metadata, crop=224)
-        assert OmegaConf.to_container(cfg.data) == data
