@@ -67,15 +67,25 @@ def test_own_network_may_have_a_part_named_module(tmp_path: Path) -> None:
     assert load_checkpoint(path).state.keys() == state.keys()
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ([1, 2], "holds no detector"),
-        ({1: 2}, "holds no detector"),
-        ({"genspot": make_metadata().as_dict()}, "state_dict is missing or empty"),
-    ],
-)
-def test_other_content_is_refused(content: object, expected: str, tmp_path: Path) -> None:
+ONES = torch.ones(3)
+NO_TENSOR = r"has fc\.weight, which is no plain tensor"
+FOREIGN = {
+    "list": ([1, 2], "holds no detector"),
+    "no names": ({1: 2}, "holds no detector"),
+    "no weights": ({"genspot": make_metadata().as_dict()}, "state_dict is missing or empty"),
+    "a number": ({"conv1.weight": ONES, "fc.weight": 1}, NO_TENSOR),
+    "one number repeated": (
+        {"conv1.weight": ONES, "fc.weight": torch.ones(9).expand(10**6, 9)},
+        NO_TENSOR,
+    ),
+    "sparse": ({"conv1.weight": ONES, "fc.weight": ONES.to_sparse()}, NO_TENSOR),
+    "no values": ({"conv1.weight": ONES, "fc.weight": ONES.to("meta")}, NO_TENSOR),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_content_is_refused(name: str, tmp_path: Path) -> None:
+    content, expected = FOREIGN[name]
     with pytest.raises(GenspotError, match=expected):
         load_checkpoint(save(content, tmp_path))
 
@@ -84,22 +94,6 @@ def test_path_without_a_file_is_refused(tmp_path: Path) -> None:
     for path, expected in ((tmp_path / "none.ckpt", "no such file"), (tmp_path, "is a folder")):
         with pytest.raises(GenspotError, match=expected):
             load_checkpoint(path)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        1,
-        torch.ones(9).expand(10**6, 9),
-        torch.ones(3).to_sparse(),
-        torch.ones(3, device="meta"),
-    ],
-    ids=["number", "one number repeated", "sparse", "no values"],
-)
-def test_value_that_is_no_plain_tensor_is_refused(value: object, tmp_path: Path) -> None:
-    state = {"conv1.weight": torch.ones(3), "fc.weight": value}
-    with pytest.raises(GenspotError, match=r"has fc\.weight, which is no plain tensor"):
-        load_checkpoint(save(state, tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 3  # of an epoch
 
 
-class Signal:
-    """A hook of a callback that sends SIGTERM at its call number `call`."""
+def signal_at(call: int, calls: Iterator[int]) -> Callable[..., None]:
+    """Return a hook that sends SIGTERM at its call number `call` of `calls`."""
 
-    def __init__(self, call: int) -> None:
-        self.call, self.calls = call, 0
-
-    def __call__(self, *_: Any) -> None:
-        self.calls += 1
-        if self.calls == self.call:
+    def hook(*_: Any) -> None:
+        if next(calls) == call:
             signal.raise_signal(signal.SIGTERM)
+
+    return hook
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_signal_in_a_training_ends_it_after_its_step(
     hook: str, call: int, steps: int, saves: bool, handler: ShutdownHandler, tmp_path: Path
 ) -> None:
     with pytest.raises(ShutdownRequested, match="SIGTERM"):
-        run("fit", handler, tmp_path, **{hook: Signal(call)})
+        run("fit", handler, tmp_path, **{hook: signal_at(call, itertools.count(1))})
     losses = [row["train/loss"] for row in read_csv(tmp_path / "metrics.csv")]
     assert len(list(filter(None, losses))) == steps
     assert (tmp_path / "before").exists() == (tmp_path / "last.ckpt").exists() == saves
@@ -88,10 +87,10 @@ def test_signal_in_a_training_ends_it_after_its_step(
 
 
 def test_signal_in_a_test_raises_at_once(handler: ShutdownHandler, tmp_path: Path) -> None:
-    hook = Signal(2)
+    calls = itertools.count(1)
     with pytest.raises(ShutdownRequested):
-        run("test", handler, tmp_path, on_test_batch_start=hook)
-    assert hook.calls == 2
+        run("test", handler, tmp_path, on_test_batch_start=signal_at(2, calls))
+    assert next(calls) == 3
 
 
 def test_training_that_fails_leaves_signals_undeferred(

@@ -1,17 +1,12 @@
-"""Numerical precision, and numbers of processes that the machine does not have."""
+"""Numbers of processes that the machine does not have."""
 
 from __future__ import annotations
 
 import pytest
 
 from genspot.common.errors import GenspotError
-from genspot.detector.precision import check_processes, resolve_precision
+from genspot.detector.precision import check_processes
 from helpers.detectors import make_trainer
-
-
-def test_precision_auto_is_chosen_and_others_are_kept() -> None:
-    assert resolve_precision("16-mixed", "cpu") == "16-mixed"
-    assert resolve_precision("auto", "cpu") in ("bf16-mixed", "32-true")
 
 
 @pytest.mark.parametrize(
