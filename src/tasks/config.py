@@ -64,6 +64,8 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
     for part in ("input", "backbone"):
         if isinstance(values.get(part), dict) and "_target_" in values[part]:
             values[part] = None
+        elif values.get(part, part) is None:
+            raise GenspotError(f"model.{part}=null: give its name and settings")
     return ModelSettings.from_dict(values)
 
 
