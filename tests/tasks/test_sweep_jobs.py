@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from joblib import cpu_count
 
+from genspot.tasks import sweep_jobs
 from helpers.cli_runner import CliRunner
 from helpers.runs import assert_same_training
 from helpers.settings import ROOT, tiny
+from helpers.tasks import composed
 
 JOB = ["-m", "task=test"]
 ENV = {"PYTHONPATH": str(ROOT / "tests")}  # for the jobs to find helpers.sweep_jobs
@@ -149,3 +152,18 @@ def test_any_launcher_gives_the_same_bits_and_repeats_only_what_is_missing(
     sweep()
     assert (first / "best.ckpt").stat().st_mtime_ns == before
     assert (second / "metrics.json").is_file()
+
+
+def test_job_gets_all_overrides_but_those_of_the_sweep(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr(sweep_jobs, "run_job", lambda *arguments: calls.append(arguments))
+    sweep = [*JOBLIB, "hydra.mode=MULTIRUN", f"hydra.sweep.dir={tmp_path}"]
+    with composed(*tiny(sets), *sweep, "+hydra.job.num=3", folder=tmp_path / "3") as cfg:
+        sweep_jobs.run_job_in_subprocess(cfg)
+    ((command, number, folder, sweep_folder),) = calls
+    expected = {*tiny(sets), "hydra.mode=RUN", f'hydra.run.dir="{tmp_path}/3"'}
+    assert expected < set(command)  # with the user's hydra.searchpath
+    assert not set(sweep) & set(command)
+    assert (number, folder, sweep_folder) == (3, tmp_path / "3", tmp_path)
