@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+
 from genspot.tasks.main import register_studies
 from genspot.tasks.paths import CONF
 from helpers.cli_runner import CliRunner
 from helpers.images import save_image, save_set
 from helpers.settings import tiny
 from helpers.tasks import run_task
-from hydra import initialize_config_dir
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 

@@ -13,6 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from albumentations import ImageOnlyTransform
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
 from benchmarks.published import (
     CROP,
     SIDE,
@@ -21,13 +28,6 @@ from benchmarks.published import (
     drawn_parameters,
     published_crop,
 )
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
-from PIL import Image
-from scipy.ndimage import gaussian_filter
-
 from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
