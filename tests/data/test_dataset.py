@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import MAX_SIDE, MAX_SUBSTITUTES, ImageDataset, collate
 from genspot.data.layout import sample_table
 from helpers.arrays import make_noise
+from helpers.packed_sets import make_augmentation
 
 ROWS = 7
 INDICES = [(epoch, row) for epoch in (0, 1) for row in range(ROWS)]
@@ -28,10 +28,6 @@ def table(tmp_path: Path) -> pa.Table:
     for row in range(ROWS):
         Image.fromarray(make_noise(24, 20, row)).save(tmp_path / f"{row}.png")
     return sample_table((str(tmp_path / f"{row}.png"), "gan", "", row % 2) for row in range(ROWS))
-
-
-def make_augmentation() -> albumentations.Compose:
-    return albumentations.Compose([Blur(p=0.5), JPEG(p=0.5)])
 
 
 def make_training_dataset(table: pa.Table, seed: int = 0) -> ImageDataset:
@@ -80,12 +76,6 @@ def test_samples_of_epochs_seeds_and_rows_differ(table: pa.Table) -> None:
         for row in (0, 1)
     ]
     assert len(set(images)) == len(images)
-
-
-def test_evaluation_sample_is_augmented_the_same_in_each_pass(table: pa.Table) -> None:
-    dataset = ImageDataset(table, make_augmentation(), Geometry(crop=8))
-    for row in range(ROWS):
-        np.testing.assert_array_equal(pixels(dataset, 0, row), pixels(dataset, 0, row))
 
 
 def test_sample_is_resized_then_cropped(table: pa.Table) -> None:
@@ -181,8 +171,3 @@ def test_collate_leaves_out_unreadable_samples(table: pa.Table) -> None:
     assert empty["image"] is None
     assert empty["label"].dtype == empty["row"].dtype == torch.int64
     assert empty["padded"].dtype == torch.bool and not len(empty["padded"])
-
-
-def test_collate_accepts_flipped_crops(table: pa.Table) -> None:
-    dataset = ImageDataset(table, geometry=Geometry(crop=8), train=True)
-    assert collate([dataset[index] for index in INDICES])["image"].shape == (14, 8, 8, 3)

@@ -15,7 +15,7 @@ from PIL import Image
 from torchvision.transforms import functional
 
 from genspot.data import image_io
-from genspot.data.image_io import centre_crop, pad, random_crop, read, resize
+from genspot.data.image_io import centre_crop, random_crop, read, resize
 from helpers.image_bytes import make_gradients
 from helpers.odd_images import AS_PIL, DEEP_GREY, HEIGHT, REFUSED, WIDTH
 
@@ -42,22 +42,6 @@ def test_centre_crop_equals_torchvision(height: int, width: int, size: int, seed
     np.testing.assert_array_equal(centre_crop(image, size), np.asarray(expected))
 
 
-@settings(max_examples=50, deadline=None)
-@given(sides, sides, st.integers(1, 20), seeds)
-def test_random_crop_is_a_window_of_the_image(
-    height: int, width: int, size: int, seed: int
-) -> None:
-    rows, columns = np.mgrid[1 : height + 1, 1 : width + 1]
-    image = np.stack([rows, columns, rows * 0 + 7], axis=-1).astype(np.uint8)
-    window = random_crop(image, size, random.Random(seed))
-    assert window.shape == (size, size, 3)
-    inside = window[window[..., 2] > 0]
-    assert len(inside) == min(height, size) * min(width, size)
-    for axis, side in ((0, height), (1, width)):
-        values = np.unique(inside[:, axis])
-        np.testing.assert_array_equal(values, values[0] + np.arange(min(side, size)))
-
-
 def test_random_crop_takes_every_position_equally_often() -> None:
     rows, columns = np.mgrid[:12, :9]
     image = np.stack([rows, columns, rows], axis=-1).astype(np.uint8)
@@ -78,17 +62,6 @@ def test_crops_of_a_long_thin_image_take_little_memory() -> None:
         tracemalloc.stop()
         assert window.shape == (224, 224, 3) and window.sum() == 9 * 224 * 3 and peak < 1e6
         assert (window[111] == 9).all()
-
-
-@settings(max_examples=25, deadline=None)
-@given(sides, sides, sides)
-def test_pad_surrounds_with_zeros(height: int, width: int, size: int) -> None:
-    image = make_nonzero_noise(height, width)
-    padded = pad(image, size)
-    assert padded.shape == (max(height, size), max(width, size), 3)
-    top, left = max(0, size - height) // 2, max(0, size - width) // 2
-    np.testing.assert_array_equal(padded[top : top + height, left : left + width], image)
-    assert np.count_nonzero(padded) == image.size
 
 
 @settings(max_examples=40, deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,11 +104,7 @@ def remove_file(folder: Path) -> None:
     (folder / "000.png").unlink()
 
 
-def rename_file(folder: Path) -> None:
-    (folder / "000.png").rename(folder / "other.png")
-
-
-@pytest.mark.parametrize("change", [add_file, remove_file, rename_file])
+@pytest.mark.parametrize("change", [add_file, remove_file])
 def test_only_the_changed_label_folder_is_listed_again(
     root: Path, change: Callable[[Path], None], listed: list[str]
 ) -> None:
@@ -120,18 +115,6 @@ def test_only_the_changed_label_folder_is_listed_again(
     assert listed == [str(root / "cow" / "1_fake")]
 
 
-def test_new_class_is_found_and_removed_class_is_left_out(root: Path, listed: list[str]) -> None:
-    rows(root)
-    listed.clear()
-    save_set(root / "bee", 2, 2)
-    age(root / "bee")
-    assert rows(root) == walk(root)
-    assert listed == [str(root / "bee" / name) for name in LABELS]
-    shutil.rmtree(root / "dog")
-    assert rows(root) == walk(root)
-    assert len(listed) == 2
-
-
 def test_subsets_of_classes_share_one_index(root: Path, listed: list[str]) -> None:
     everything = walk(root)
     for classes in (["cat"], ["dog", "cow"], ["cow", "cat", "dog"]):
@@ -140,15 +123,14 @@ def test_subsets_of_classes_share_one_index(root: Path, listed: list[str]) -> No
     assert len(listed) == len(set(listed)) == 6
 
 
-@pytest.mark.parametrize("name", ["x", "a longer name, ünd \U0001f600"])
 def test_moved_set_keeps_its_index_and_gets_its_new_paths(
-    tmp_path: Path, name: str, listed: list[str]
+    tmp_path: Path, listed: list[str]
 ) -> None:
     root = save_set(tmp_path / "disk ö" / "set", 2, 3)
     age(root)
     assert rows(root) == walk(root)
     listed.clear()
-    moved = root.parent.rename(tmp_path / name) / "set"
+    moved = root.parent.rename(tmp_path / "a longer name, ünd \U0001f600") / "set"
     assert rows(moved) == walk(moved)
     assert not listed
 
@@ -163,24 +145,12 @@ def test_set_moved_to_the_place_of_another_is_listed(tmp_path: Path) -> None:
     assert rows(tmp_path / "one") == walk(tmp_path / "one")
 
 
-def other_table(content: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    table = pa.table({"path": ["a"]})
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()
-
-
 @pytest.mark.parametrize(
     "damage",
     [
         lambda content: content[: len(content) // 2],
-        lambda content: content[:-1],
-        lambda content: b"",
-        lambda content: bytes(range(256)) * 8,
         lambda content: b"ARROW1\0\0" + bytes(range(256)) * 8 + b"\xff\0\0\0ARROW1",
         lambda content: content.replace(b"mtime_ns", b"ntime_ms"),
-        other_table,
     ],
 )
 def test_damaged_index_file_is_replaced(

@@ -18,12 +18,12 @@ from PIL import Image
 
 from genspot.data import image_io, png
 from helpers.image_bytes import (
-    MUTATIONS,
     PNG_SIGNATURE,
     Chunks,
     build_png,
+    damage,
     encode,
-    flip_bits,
+    flip_bit,
     make_gradients,
     make_png,
 )
@@ -85,14 +85,6 @@ def test_decode_rgb_returns_the_pixels(
     np.testing.assert_array_equal(decoded, pixels)
 
 
-@pytest.mark.parametrize("strategy", range(5))
-def test_decode_any_compression_strategy_returns_the_pixels(strategy: int) -> None:
-    pixels = make_gradients(50, 40)
-    decoded = png.decode(encode(Image.fromarray(pixels), compress_type=strategy))
-    assert decoded is not None
-    np.testing.assert_array_equal(decoded, pixels)
-
-
 def interlaced(image: Image.Image) -> bytes:
     """Return an RGB PNG of Adam7's seven passes, without filters; PIL cannot write it."""
     pixels, rows = np.asarray(image), b""
@@ -111,80 +103,45 @@ def interlaced(image: Image.Image) -> bytes:
     return make_png(image.width, image.height, interlaced=1, rows=rows)
 
 
-def rgb_16_bit(image: Image.Image) -> bytes:
-    values = np.asarray(image).astype(">u2") * 251
-    rows = b"".join(b"\0" + row.tobytes() for row in values)
-    return make_png(image.width, image.height, bits=16, rows=rows)
-
-
 def several_chunks(image: Image.Image) -> bytes:
-    header, *_, end = png_chunks(encode(image))
-    data = b"".join(body for name, body in png_chunks(encode(image)) if name == b"IDAT")
-    thirds = [(b"IDAT", data[n * len(data) // 3 : (n + 1) * len(data) // 3]) for n in range(3)]
-    return build_png([header, thirds[0], (b"IDAT", b""), *thirds[1:], end])
+    header, (name, data), end = png_chunks(encode(image))
+    middle = len(data) // 2
+    return build_png([header, (name, data[:middle]), (name, b""), (name, data[middle:]), end])
 
 
-KINDS: dict[str, Callable[[Image.Image], bytes]] = {
-    "grey": lambda image: encode(image.convert("L")),
-    "bilevel": lambda image: encode(image.convert("1")),
-    "grey and alpha": lambda image: encode(image.convert("LA")),
-    "RGBA": lambda image: encode(image.convert("RGBA")),
-    "palette": lambda image: encode(image.quantize(200)),
-    "2-bit palette": lambda image: encode(image.quantize(4)),
-    "transparent palette": lambda image: encode(image.quantize(9), transparency=0),
-    "transparent colour": lambda image: encode(image, transparency=image.getpixel((0, 0))),
-    "16-bit grey": lambda image: encode(
-        Image.fromarray(np.asarray(image)[..., 0].astype(np.uint16) * 251)
-    ),
-    "16-bit RGB": rgb_16_bit,
-    "interlaced": interlaced,
-    "animated": lambda image: encode(image, save_all=True, append_images=[image.rotate(180)]),
-    "several chunks": several_chunks,
-    "text": lambda image: encode(image, dpi=(72, 72), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
-    "JPEG with this name": lambda image: encode(image, "JPEG"),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "encode_image",
+    [
+        interlaced,
+        several_chunks,
+        lambda image: encode(image.quantize(4)),
+        lambda image: encode(image, transparency=image.getpixel((0, 0))),
+    ],
+)
 @pytest.mark.parametrize("size", [(1, 1), (33, 40)])
 def test_read_any_kind_of_png_returns_pils_pixels(
-    kind: str, size: tuple[int, int], tmp_path: Path
+    encode_image: Callable[[Image.Image], bytes], size: tuple[int, int], tmp_path: Path
 ) -> None:
-    content = KINDS[kind](Image.fromarray(make_gradients(*size)))
+    content = encode_image(Image.fromarray(make_gradients(*size)))
     expected = pil_pixels(content)
     assert expected is not None and expected.shape == (*size, 3)
     assert equal(genspot_pixels(content, tmp_path), expected)
 
 
-@pytest.mark.parametrize("mutate", MUTATIONS)
 @pytest.mark.parametrize("step", [1, 85])
-def test_read_damaged_file_returns_or_raises_as_pil_does(
-    mutate: Callable[[bytearray, random.Random], None], step: int, tmp_path: Path
-) -> None:
+def test_read_damaged_file_returns_or_raises_as_pil_does(step: int, tmp_path: Path) -> None:
     rng = random.Random(step)
     intact = encode(Image.fromarray(make_gradients(12, 17, step)))
-    for _ in range(100):
-        content = bytearray(intact)
-        mutate(content, rng)
+    header, (name, body), end = png_chunks(intact)
+    for _ in range(400):
+        content = damage(intact, rng)
         width, height = struct.unpack(">II", (content + bytes(24))[16:24])
-        if width * height > 10**6:
-            continue  # see the test of huge sizes
-        found, expected = genspot_pixels(bytes(content), tmp_path), pil_pixels(bytes(content))
-        assert equal(found, expected), bytes(content)
-
-
-def test_read_damaged_data_with_correct_checksums_never_returns_other_pixels(
-    tmp_path: Path,
-) -> None:
-    rng = random.Random(0)
-    header, (name, body), end = png_chunks(encode(Image.fromarray(make_gradients(12, 17))))
-    for _ in range(300):
-        damaged = bytearray(body)
-        flip_bits(damaged, rng)
-        content = build_png([header, (name, bytes(damaged)), end])
+        if width * height < 10**6:  # see the test of huge sizes
+            assert equal(genspot_pixels(content, tmp_path), pil_pixels(content)), content
+        damaged = flip_bit(body, rng)
+        content = build_png([header, (name, damaged), end])  # with correct checksums of the chunks
         found, expected = genspot_pixels(content, tmp_path), pil_pixels(content)
-        if expected is None and found is not None:  # only zlib's own checksum is wrong
-            assert len(zlib.decompressobj(-15).decompress(damaged[2:])) == 12 * (1 + 17 * 3)
+        if found is not None and expected is None:  # see the next test
             with pytest.raises(zlib.error, match="incorrect data check"):
                 zlib.decompress(damaged)
         else:
@@ -202,10 +159,7 @@ def test_read_ignores_a_wrong_checksum_of_the_compressed_data(tmp_path: Path) ->
 ANCILLARY = {
     "text": (b"tEXt", b"key\0value"),
     "too long text": (b"zTXt", b"key\0\0" + zlib.compress(bytes(2**21))),
-    "unknown compression": (b"zTXt", b"key\0\1abc"),
     "gamma": (b"gAMA", b"\0"),
-    "resolution": (b"pHYs", b"\0"),
-    "transparency": (b"tRNS", b"\0"),
     "profile": (b"iCCP", b""),
 }
 
@@ -219,17 +173,7 @@ def test_read_invalid_ancillary_chunk_returns_or_raises_as_pil_does(
     assert equal(genspot_pixels(content, tmp_path), pil_pixels(content))
 
 
-@pytest.mark.parametrize("position", [1, 2])
-def test_read_wrong_checksum_of_ancillary_chunk_returns_or_raises_as_pil_does(
-    position: int, tmp_path: Path
-) -> None:
-    chunks = png_chunks(encode(Image.fromarray(make_gradients(12, 17))))
-    chunks.insert(position, ANCILLARY["text"])
-    content = build_png(chunks).replace(b"key\0value", b"key\0valve")
-    assert equal(genspot_pixels(content, tmp_path), pil_pixels(content))
-
-
-@pytest.mark.parametrize("size", [(60_000, 60_000), (2**31 - 1, 2**31 - 1), (1, 2**28), (0, 5)])
+@pytest.mark.parametrize("size", [(2**31 - 1, 2**31 - 1), (1, 2**28), (0, 5)])
 def test_read_huge_size_raises_and_allocates_nothing(
     size: tuple[int, int], tmp_path: Path
 ) -> None:
@@ -248,10 +192,6 @@ def invert_lowest_bit(content: bytes, size: tuple[int, int], mode: str) -> np.nd
         return np.array(file) ^ 1
 
 
-def transpose(content: bytes, size: tuple[int, int], mode: str) -> np.ndarray:
-    return np.zeros((*size[::-1], 3), np.uint8)
-
-
 def fail_to_load(content: bytes, size: tuple[int, int], mode: str) -> np.ndarray:
     raise ImportError("libkornia.so: cannot\nopen shared object file")
 
@@ -265,7 +205,7 @@ def fresh_png() -> Iterator[object]:
     importlib.reload(png)
 
 
-@pytest.mark.parametrize("decoder", [invert_lowest_bit, transpose, fail_to_load])
+@pytest.mark.parametrize("decoder", [invert_lowest_bit, fail_to_load])
 def test_decode_with_a_wrong_decoder_leaves_files_to_pil_with_one_warning(
     decoder: Callable[..., np.ndarray],
     fresh_png: object,

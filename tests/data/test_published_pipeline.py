@@ -178,8 +178,6 @@ class Speckle(ImageOnlyTransform):
 
 TRANSFORMS: dict[str, Callable[[], list[Any]]] = {
     "own": lambda: [Speckle(p=1)],
-    "noise": lambda: [albumentations.GaussNoise(p=1)],
-    "one of": lambda: [albumentations.OneOf([Speckle(p=1), albumentations.GaussNoise(p=1)], p=1)],
     "several": lambda: [Blur(p=0.5), albumentations.ISONoise(p=1), JPEG(p=0.5), Speckle(p=1)],
     "dropout": lambda: [albumentations.CoarseDropout(p=1), albumentations.PixelDropout(p=1)],
 }

@@ -19,13 +19,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from genspot.common.errors import GenspotError
-from genspot.data.index import load_samples
 from genspot.data.settings import MIN_SIMULATION, Simulation
 from genspot.data.simulated import build as build_module
-from genspot.data.simulated.build import BATCH, MARGIN, OFFSETS, PHOTOS, build, photos, window
+from genspot.data.simulated.build import MARGIN, OFFSETS, PHOTOS, build, photos, window
 from genspot.data.simulated.generators import (
-    UPSAMPLERS,
-    WEIGHTS,
     Simulator,
     load_simulator,
     simulate,
@@ -84,10 +81,8 @@ def test_build_writes_pairs_of_each_photograph(tmp_path: Path, split: str) -> No
     assert {image.shape for image in images.values()} == {(64, 64, 3)}
     assert all((real != fake).any() for real, fake in pairs)
     assert np.mean([psnr(real, fake) for real, fake in pairs]) > 20
-    table = load_samples(folder, "sim", None if split == "test" else "any")
-    assert table["label"].to_pylist().count(0) == table["label"].to_pylist().count(1) == len(pairs)
-    classes = {""} if split == "test" else set(photos(split))
-    assert set(table["class"].to_pylist()) == classes
+    classes = {"set"} if split == "test" else set(photos(split))
+    assert {file.parents[1].name for file in folder.rglob("*.png")} == classes
 
 
 def test_build_twice_gives_the_same_bytes_and_leaves_the_folder(tmp_path: Path) -> None:
@@ -96,14 +91,6 @@ def test_build_twice_gives_the_same_bytes_and_leaves_the_folder(tmp_path: Path) 
     mtimes = {path: path.stat().st_mtime_ns for path in (tmp_path / "first").rglob("*")}
     make(tmp_path / "first")
     assert mtimes == {path: path.stat().st_mtime_ns for path in (tmp_path / "first").rglob("*")}
-
-
-def test_build_of_more_images_begins_with_the_same(tmp_path: Path) -> None:
-    few = make(tmp_path / "few", test=BATCH, size=16)
-    more = make(tmp_path / "more", test=BATCH + 1, size=16)
-    assert len(more) == len(few) + 2
-    del few["recipe.json"], more["recipe.json"]
-    assert few.items() <= more.items()
 
 
 def test_build_gives_all_generators_the_same_reals(tmp_path: Path) -> None:
@@ -175,7 +162,7 @@ def test_second_build_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(loads) == 1
 
 
-@pytest.mark.parametrize("size", [16, 256, 281, 370, 448, 512])
+@pytest.mark.parametrize("size", [16, 281, 512])
 def test_window_of_any_size_can_be_cut(size: int) -> None:
     side = size + OFFSETS + 2 * MARGIN
     for split in ("val", "test"):
@@ -190,23 +177,11 @@ def windows() -> np.ndarray:
     return np.stack([window(p, 64, rng) for p in photos("test").values() for _ in range(4)])
 
 
-def test_seven_simulators_ship_in_under_3_mb() -> None:
-    assert len(SIMULATORS) == 7
-    assert {options["upsampling"] for options in SIMULATORS.values()} == set(UPSAMPLERS)
-    assert WEIGHTS.stat().st_size < 3e6
-
-
 @pytest.mark.parametrize("name", SIMULATORS)
 def test_simulator_reconstructs_test_photographs(name: str, windows: np.ndarray) -> None:
     fakes = simulate(load_simulator(name, **SIMULATORS[name]), windows)
     assert fakes.shape == windows.shape and fakes.dtype == np.uint8
     assert np.mean(list(map(psnr, windows, fakes))) > 23
-
-
-def test_simulate_does_not_depend_on_the_batch(windows: np.ndarray) -> None:
-    simulator = load_simulator("sim_nearest", **NEAREST)  # type: ignore[arg-type]
-    single = np.concatenate([simulate(simulator, image[None]) for image in windows[:3]])
-    assert np.abs(single.astype(int) - simulate(simulator, windows[:3])).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -232,13 +207,6 @@ def test_train_simulators_writes_weights_that_grow_by_a_stage(tmp_path: Path) ->
         train_simulators(simulators, tmp_path / "photos", tmp_path / name, steps=1, seed=0)
     weights = load_file(tmp_path / "first")
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
-    for name, options in simulators.items():
-        expected = Simulator(**options).state_dict()
-        own = {key.removeprefix(f"{name}."): value for key, value in weights.items()}
-        own = {key: own[key] for key in expected}
-        assert {key: value.shape for key, value in own.items()} == {
-            key: value.shape for key, value in expected.items()
-        }
     # One step of Adam moves a weight by its learning rate.
     grown, start = weights["three.decode.0.1.weight"], weights["two.decode.0.1.weight"]
     assert 0 < (grown - start).abs().max() < 0.01

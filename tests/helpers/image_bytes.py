@@ -49,38 +49,18 @@ def make_png(
     return build_png([(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")])
 
 
-def flip_bits(content: bytearray, rng: random.Random) -> None:
-    """Flip some bits."""
-    for _ in range(rng.randint(1, 4)):
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-
-
-def truncate(content: bytearray, rng: random.Random) -> None:
-    """Cut off the end."""
-    del content[rng.randrange(len(content)) :]
-
-
-def insert_bytes(content: bytearray, rng: random.Random) -> None:
-    """Insert random bytes."""
+def flip_bit(content: bytes, rng: random.Random) -> bytes:
+    """Return `content` with one bit changed."""
     offset = rng.randrange(len(content))
-    content[offset:offset] = rng.randbytes(rng.randint(1, 8))
+    flipped = bytes([content[offset] ^ 1 << rng.randrange(8)])
+    return content[:offset] + flipped + content[offset + 1 :]
 
 
-def delete_bytes(content: bytearray, rng: random.Random) -> None:
-    """Delete some bytes."""
-    offset = rng.randrange(len(content))
-    del content[offset : offset + rng.randint(1, 8)]
-
-
-def overwrite_bytes(content: bytearray, rng: random.Random) -> None:
-    """Overwrite four bytes."""
-    offset = rng.randrange(len(content))
-    content[offset : offset + 4] = rng.choice([b"\xff" * 4, bytes(4), rng.randbytes(4)])
-
-
-def append_bytes(content: bytearray, rng: random.Random) -> None:
-    """Append random bytes."""
-    content += rng.randbytes(rng.randint(1, 30))
-
-
-MUTATIONS = (flip_bits, truncate, insert_bytes, delete_bytes, overwrite_bytes, append_bytes)
+def damage(content: bytes, rng: random.Random) -> bytes:
+    """Return `content` with random bytes changed, cut off, inserted, deleted or overwritten."""
+    start = rng.randrange(len(content))
+    end = start + rng.randint(1, 8)
+    replacements = (b"", rng.randbytes(end - start), b"\xff" * (end - start))
+    kinds = [content[:start] + replacement + content[end:] for replacement in replacements]
+    kinds += [content[:start], content[:start] + rng.randbytes(4) + content[start:]]
+    return rng.choice([*kinds, flip_bit(content, rng)])

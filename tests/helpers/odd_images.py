@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from genspot.data import image_io
-from helpers.image_bytes import MUTATIONS, encode, make_gradients, make_png
+from helpers.image_bytes import damage, encode, make_gradients, make_png
 
 HEIGHT, WIDTH = 24, 31
 PHOTO = Image.fromarray(make_gradients(HEIGHT, WIDTH))
@@ -65,12 +65,8 @@ def tiff_12_bit() -> bytes:
 AS_PIL: dict[str, tuple[str, bytes]] = {
     "RGB": ("a.png", encode(PHOTO)),
     "1×1": ("a.png", encode(PHOTO.crop((3, 3, 4, 4)))),
-    "1×1 JPEG": ("a.jpg", encode(PHOTO.crop((3, 3, 4, 4)), "JPEG")),
     "long and thin": ("a.png", encode(Image.fromarray(make_gradients(1, 20_000)))),
-    "tall and thin": ("a.jpg", encode(Image.fromarray(make_gradients(20_000, 1)), "JPEG")),
     "JPEG named PNG": ("a.png", encode(PHOTO, "JPEG")),
-    "PNG named JPEG": ("a.jpg", encode(PHOTO)),
-    "GIF named BMP": ("a.bmp", encode(PHOTO, "GIF")),
     "AVIF named WebP": ("a.webp", encode(PHOTO, "AVIF")),
     "bilevel TIFF": ("a.tif", encode(PHOTO.convert("1"), "TIFF", compression="group4")),
     "grey JPEG": ("a.jpg", encode(GREY, "JPEG")),
@@ -78,36 +74,22 @@ AS_PIL: dict[str, tuple[str, bytes]] = {
     "palette with alpha": ("a.png", encode(PHOTO.quantize(9), transparency=bytes(range(9)))),
     "16-bit RGB": ("a.png", make_png(2, 1, bits=16, rows=b"\0" + bytes(range(12)))),
     "CMYK JPEG": ("a.jpg", encode(PHOTO.convert("CMYK"), "JPEG")),
-    "CMYK TIFF": ("a.tif", encode(PHOTO.convert("CMYK"), "TIFF")),
-    "YCbCr TIFF": ("a.tif", encode(PHOTO, "TIFF", compression="jpeg")),
-    "LAB TIFF": ("a.tif", encode(Image.new("LAB", (9, 9), (90, 60, 70)), "TIFF")),
     "LZW TIFF": ("a.tiff", encode(PHOTO, "TIFF", compression="tiff_lzw")),
-    "Deflate TIFF": ("a.tiff", encode(PHOTO, "TIFF", compression="tiff_adobe_deflate")),
     "WebP": ("a.webp", encode(PHOTO, "WEBP")),
-    "lossless WebP": ("a.webp", encode(PHOTO, "WEBP", lossless=True)),
     "BMP": ("a.bmp", encode(PHOTO, "BMP")),
-    "PPM": ("a.ppm", encode(PHOTO, "PPM")),
     "animated PNG": ("a.png", two_frames("PNG")),
-    "animated GIF": ("a.png", two_frames("GIF")),
     "animated WebP": ("a.webp", two_frames("WEBP")),
-    "two photos in a JPEG": ("a.jpg", two_frames("MPO")),
     "two pages": ("a.tif", two_frames("TIFF")),
     "progressive JPEG": ("a.jpg", encode(PHOTO, "JPEG", progressive=True)),
     "JPEG of the most scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS)),
     "rotated JPEG": ("a.jpg", rotated("JPEG")),
     "rotated TIFF": ("a.tif", rotated("TIFF")),
-    "rotated WebP": ("a.webp", rotated("WEBP")),
 }
 
 # Read by their upper 8 bits; PIL would clip them to white.
 DEEP_GREY: dict[str, tuple[str, bytes, np.ndarray]] = {
     "16-bit PNG": ("a.png", encode(Image.fromarray(GREY_16_BIT)), GREY_16_BIT // 256),
     "16-bit TIFF": ("a.tif", encode(Image.fromarray(GREY_16_BIT), "TIFF"), GREY_16_BIT // 256),
-    "big-endian 16-bit TIFF": (
-        "a.tif",
-        encode(Image.frombytes("I;16B", GREY.size, GREY_16_BIT.astype(">u2").tobytes()), "TIFF"),
-        GREY_16_BIT // 256,
-    ),
     "12-bit TIFF": ("a.tif", tiff_12_bit(), np.asarray(GREY)[:, :30]),
     "16-bit PGM": (
         "a.ppm",
@@ -119,23 +101,14 @@ DEEP_GREY: dict[str, tuple[str, bytes, np.ndarray]] = {
 # Refused, with a part of the reason.
 REFUSED: dict[str, tuple[str, bytes, str]] = {
     "empty": ("a.png", b"", "cannot identify"),
-    "text": ("a.jpg", b"no image", "cannot identify"),
     "truncated PNG": ("a.png", encode(PHOTO)[:-60], "truncated"),
     "truncated JPEG": ("a.jpg", encode(PHOTO, "JPEG")[:-30], "truncated"),
-    "truncated progressive JPEG": (
-        "a.jpg",
-        encode(PHOTO, "JPEG", progressive=True)[:-60],
-        "truncated",
-    ),
     "bomb": ("a.png", make_png(60_000, 60_000), "3600000000 pixels"),
     "bomb that PIL only warns of": ("a.png", make_png(10_000, 9_000), "10000 × 9000 pixels"),
-    "grey bomb": ("a.png", make_png(10_000, 9_000, colour=0), "10000 × 9000"),
     "JPEG bomb": ("a.jpg", jpeg_of_size(65_000, 65_000), "4225000000 pixels"),
-    "JPEG that PIL only warns of": ("a.jpg", jpeg_of_size(9_000, 10_000), "9000 × 10000"),
     "JPEG of too many scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS + 1), "scans"),
     "PostScript": ("a.png", encode(PHOTO, "EPS"), "cannot identify"),
     "floating point": ("a.tif", encode(GREY.convert("F"), "TIFF"), "32-bit"),
-    "32-bit integers": ("a.tif", encode(GREY.convert("I"), "TIFF"), "32-bit"),
 }
 
 
@@ -172,9 +145,8 @@ def save_damaged_files(folder: Path, seed: int, count: int) -> None:
     valid = [kind[:2] for kind in (*AS_PIL.values(), *DEEP_GREY.values()) if len(kind[1]) < 10_000]
     for number in range(count):
         name, content = rng.choice(valid)
-        damaged = bytearray(content)
-        rng.choice(MUTATIONS)(damaged, rng)
-        (folder / f"damaged{number:03d}{Path(name).suffix}").write_bytes(damaged)
+        file = folder / f"damaged{number:03d}{Path(name).suffix}"
+        file.write_bytes(damage(content, rng))
 
 
 def save_odd_files(folder: Path) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import albumentations
 import numpy as np
-import pytest
 from PIL import Image
 
 from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
-from genspot.common.errors import GenspotError
 from genspot.data.dataset import ImageDataset, Sample
 from genspot.data.index import load_samples
 from genspot.data.packed.reader import open_packed
@@ -68,10 +65,3 @@ def assert_equals_files(folder: Path, classes: Classes = None) -> None:
     files, store = from_files(folder, classes), from_store(folder, classes)
     assert store.table.equals(files.table) and len(files)
     assert all(map(equal, all_samples(files), all_samples(store)))
-
-
-def error_of(call: Callable[..., object], *arguments: Any) -> str:
-    with pytest.raises(GenspotError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)

@@ -10,23 +10,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
 
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
-from genspot.data.dataset import collate
 from genspot.data.image_io import UnreadableError
 from genspot.data.index import load_samples
-from genspot.data.layout import LABELS
 from genspot.data.packed.reader import open_packed, store_folder
 from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
+from helpers.errors import error_of
 from helpers.images import save_set
 from helpers.packed_sets import (
     all_samples,
     assert_equals_files,
     equal,
-    error_of,
     from_files,
     from_store,
     make_augmentation,
@@ -67,22 +64,6 @@ def test_reader_returns_writable_copies_or_raises(mixed: Path) -> None:
             pixels[:] = 7  # must not change what is read next
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_workers_read_the_same(mixed: Path, workers: int) -> None:
-    pack(mixed, "gan", None)
-    options: dict[str, Any] = {"augment": make_augmentation(), "train": True}
-    options["geometry"] = Geometry(crop=12)
-    files, store = from_files(mixed, **options), from_store(mixed, **options)
-    store[0, 0]  # a shard is open when the workers start
-    indices = [(epoch, row) for epoch in (0, 1) for row in range(29, -1, -1)]
-    loader = DataLoader(store, 4, sampler=indices, num_workers=workers, collate_fn=collate)
-    for number, batch in enumerate(loader):
-        expected = collate([files[index] for index in indices[4 * number : 4 * number + 4]])
-        assert batch["unreadable"] == expected["unreadable"]
-        for name in ("image", "label", "row", "padded"):
-            assert batch[name].equal(expected[name])
-
-
 def test_reader_can_be_pickled_before_and_after_use(plain: Path) -> None:
     pack(plain, "gan", None)
     _, read = open_packed(plain, "gan", None)
@@ -92,14 +73,6 @@ def test_reader_can_be_pickled_before_and_after_use(plain: Path) -> None:
     assert len(after) < 2000
     for content in (before, after):
         np.testing.assert_array_equal(pickle.loads(content)(9), expected)
-
-
-@pytest.mark.parametrize("name", LABELS)
-def test_open_raises_after_a_folder_changed(plain: Path, name: str) -> None:
-    pack(plain, "gan", None)
-    (plain / name / "zebra.png").touch()
-    message = error_of(open_packed, plain, "gan", None)
-    assert "task=pack" in message and str(plain / name) in message
 
 
 @pytest.mark.parametrize("classes", [None, "any", ["cat"]])

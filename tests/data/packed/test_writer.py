@@ -13,22 +13,19 @@ import pytest
 from PIL import Image
 
 from genspot.data import image_io
-from genspot.data.layout import LABELS
 from genspot.data.packed import reader
 from genspot.data.packed.reader import open_packed, store_folder
 from genspot.data.packed.writer import pack
+from helpers.errors import error_of
 from helpers.images import save_set
-from helpers.packed_sets import (
-    assert_equals_files,
-    error_of,
-)
+from helpers.packed_sets import assert_equals_files
 
 
 def shards(folder: Path) -> dict[str, int]:
-    """Return the shards of the store of `folder`, with their modification times."""
+    """Return the shards of the store of `folder`, with their inodes."""
     store = store_folder(str(folder))
     files = [file for file in store.rglob("*.arrow") if file.name != reader.INDEX_FILE]
-    return {file.relative_to(store).as_posix(): file.stat().st_mtime_ns for file in sorted(files)}
+    return {file.relative_to(store).as_posix(): file.stat().st_ino for file in sorted(files)}
 
 
 @contextmanager
@@ -53,15 +50,6 @@ def kill_pack(folder: Path, name: str) -> None:
         pack(folder, "gan", None)
 
 
-def test_pack_twice_writes_shards_once(plain: Path) -> None:
-    pack(plain, "gan", None)
-    names = [f"0_real/0000{number}.arrow" for number in range(3)]
-    assert list(shards(plain)) == [*names, "1_fake/00000.arrow"]
-    with rewritten(plain) as written:
-        pack(plain, "gan", None)
-    assert not written
-
-
 @pytest.mark.parametrize("name", ["0_real/000.png", "0_real/010.png", "1_fake/001.png"])
 def test_pack_after_an_interruption_continues(plain: Path, name: str) -> None:
     kill_pack(plain, name)
@@ -84,11 +72,10 @@ def test_pack_rewrites_the_shard_of_a_changed_image_only(mixed: Path) -> None:
     assert_equals_files(mixed)
 
 
-@pytest.mark.parametrize("name", ["000.png", "014.png"])
-def test_pack_removes_a_removed_image(plain: Path, name: str) -> None:
+def test_pack_removes_a_removed_image(plain: Path) -> None:
     pack(plain, "gan", None)
     with rewritten(plain) as written:
-        (plain / "0_real" / name).unlink()
+        (plain / "0_real" / "014.png").unlink()
         assert "task=pack" in error_of(open_packed, plain, "gan", None)
         pack(plain, "gan", None)
     assert "1_fake/00000.arrow" not in written
@@ -119,7 +106,6 @@ def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
     "damage",
     [
         lambda content: content[: len(content) // 2],
-        lambda content: b"",
         lambda content: bytes(range(256)) * (len(content) // 256 + 1),
     ],
 )
@@ -147,28 +133,11 @@ def test_pack_refuses_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     assert r"caf\xe9" in error_of(pack, tmp_path / "set", "gan", "any")
 
 
-@pytest.mark.parametrize("free", [0, 1000])
 def test_pack_on_a_full_disk_raises_before_it_writes(
-    plain: Path, monkeypatch: pytest.MonkeyPatch, free: int
+    plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usage = shutil.disk_usage(plain)._replace(free=free)
+    usage = shutil.disk_usage(plain)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     message = error_of(pack, plain, "gan", None)
     assert str(store_folder(str(plain))) in message and "GB" in message
     assert not shards(plain)
-
-
-def test_pack_logs_the_size_of_the_decoded_images(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    sizes = [(700, 900), (1100, 300), (512, 1000), (1, 1)]
-    for number, size in enumerate(sizes):
-        folder = tmp_path / "set" / list(LABELS)[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.new("L", size).save(folder / f"{number}.png")
-    (tmp_path / "set" / "0_real" / "broken.png").touch()
-    caplog.set_level("INFO")
-    pack(tmp_path / "set", "gan", None)
-    expected = sum(3 * width * height for width, height in sizes) / 1e9
-    assert f"5 of 5 images to pack, about {expected:.3f} GB" in caplog.text
-    assert "holds 5 images" in caplog.text
