@@ -13,7 +13,7 @@ from genspot.data.shortcut_baseline import FEATURES, features, image_features
 from genspot.data.simulated.build import photos
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 30), (2, 7), (8, 8), (40, 33)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (8, 8), (40, 33)])
 def test_image_features_of_any_size_are_finite(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "image.png"
     for level in (0, 255):

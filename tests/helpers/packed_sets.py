@@ -18,7 +18,7 @@ from genspot.data.settings import Classes
 
 
 def save_mixed(folder: Path, copies: int, seed: int = 0) -> None:
-    """Save `copies` files of each of ten kinds, with sides from 1 to 30 pixels."""
+    """Save `copies` files of each of eight kinds, with sides from 1 to 30 pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     for number in range(copies):
@@ -27,8 +27,6 @@ def save_mixed(folder: Path, copies: int, seed: int = 0) -> None:
         photo = Image.fromarray(pixels)
         photo.save(folder / f"rgb{number}.png")
         photo.convert("L").save(folder / f"grey{number}.png")
-        photo.quantize(7).save(folder / f"palette{number}.png")
-        photo.convert("1").save(folder / f"bilevel{number}.png")
         photo.convert("RGBA").save(folder / f"rgba{number}.png")
         Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(folder / f"deep{number}.png")
         photo.save(folder / f"jpeg{number}.jpg", quality=80)

@@ -22,7 +22,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """20 real and 10 fake files of all kinds, six of them unreadable: 4 and 2 shards."""
+    """16 real and 8 fake files of all kinds, six of them unreadable: 3 and 2 shards."""
     save_mixed(tmp_path / "set" / "0_real", 2, seed=1)
     save_mixed(tmp_path / "set" / "1_fake", 1, seed=2)
     return tmp_path / "set"

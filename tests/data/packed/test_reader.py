@@ -43,8 +43,8 @@ def test_samples_from_a_store_equal_those_from_files(mixed: Path, options: dict[
     pack(mixed, "gan", None)
     files = from_files(mixed, augment=make_augmentation(), **options)
     store = from_store(mixed, augment=make_augmentation(), **options)
-    assert store.table.equals(files.table) and len(files) == 30
-    indices = [(epoch, row) for epoch in (0, 1) for row in range(30)]
+    assert store.table.equals(files.table) and len(files) == 24
+    indices = [(epoch, row) for epoch in (0, 1) for row in range(24)]
     random.Random(0).shuffle(indices)
     assert all(equal(files[index], store[index]) for index in indices)
     assert sum(bool(files[index]["unreadable"]) for index in indices) >= 12
@@ -91,7 +91,7 @@ def test_open_names_a_class_or_shard_that_is_missing(tmp_path: Path) -> None:
     assert "00000.arrow is missing" in error_of(open_packed, root, "gan", ["cat"])
 
 
-@pytest.mark.parametrize("classes", [["dog"], ["cat", "bee", "dog"], "any"])
+@pytest.mark.parametrize("classes", [["cat", "bee", "dog"], "any"])
 @pytest.mark.parametrize("source", [True, False])
 def test_open_selects_classes_in_the_order_of_the_files(
     tmp_path: Path, classes: Classes, source: bool
