@@ -30,6 +30,14 @@ from genspot.detector.precision import check_processes
 from genspot.detector.settings import ModelSettings
 from genspot.tasks import config
 
+# Arguments of Lightning's trainer that genspot gives itself, and the setting to use instead.
+OWN_ARGUMENTS = {
+    "logger": "logger=",
+    "callbacks": "callbacks=",
+    "enable_checkpointing": "callbacks=",
+    "plugins": "trainer.strategy",
+}
+
 
 def make_network(cfg: DictConfig, model: ModelSettings) -> DetectorNetwork:
     """Return the network of `model`, with initial weights where it names some.
@@ -44,10 +52,12 @@ def make_network(cfg: DictConfig, model: ModelSettings) -> DetectorNetwork:
         ("input", model.input, build_input),
         ("backbone", model.backbone, build_backbone),
     ):
-        node = cfg.model[name]
-        if settings is None and "_target_" not in node:
+        if settings:
+            parts[name] = build(settings)
+        elif OmegaConf.select(cfg.model, f"{name}._target_"):
+            parts[name] = instantiate(cfg.model[name], _convert_="all")
+        else:
             raise custom_model_error(model)
-        parts[name] = build(settings) if settings else instantiate(node, _convert_="all")
     return DetectorNetwork(
         **parts, trainable=model.trainable, channels_last=cfg.trainer.channels_last
     )
@@ -73,16 +83,17 @@ def make_datamodule(
         GenspotError: a value out of range.
     """
     source = None if training == "none" else config.training_set(cfg)
-    if source and training == "validation":
+    augment = {"test": parse_degradations(cfg.degradations)}
+    if training == "all":
+        augment |= {
+            split: instantiate(cfg.aug[split], _convert_="all") for split in ("train", "val")
+        }
+    elif source:
         source = replace(source, train=None)
     return ImageDataModule(
         training_set=source,
         test_sets=config.test_sets(cfg) if testing else [],
-        augment={
-            "train": instantiate(cfg.aug.train, _convert_="all"),
-            "val": instantiate(cfg.aug.val, _convert_="all"),
-            "test": parse_degradations(cfg.degradations),
-        },
+        augment=augment,
         train_geometry=model.train,
         test_geometry=model.test.with_crop(cfg.crop),
         loading=config.loading(cfg),
@@ -106,8 +117,11 @@ def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Traine
         arguments: further ones, which take precedence.
 
     Raises:
-        GenspotError: the machine lacks what is asked for.
+        GenspotError: the machine lacks what is asked for, or an argument is not a setting.
     """
+    for name, setting in OWN_ARGUMENTS.items():
+        if name in cfg.trainer:
+            raise GenspotError(f"trainer.{name} is set by genspot itself; see {setting}")
     arguments["callbacks"] = [*arguments.get("callbacks", []), TQDMProgressBar()]
     settings = config.as_dict(cfg.trainer)
     for name in ("name", "channels_last", "compile"):  # concern the network

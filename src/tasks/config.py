@@ -18,7 +18,7 @@ from genspot.evaluation.bootstrap import Bootstrap
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What every task needs."""
+    """What the tasks that compute need."""
 
     config_text: str  # the configuration as YAML, as config.yaml keeps it
     folder: Path  # of the run
@@ -44,13 +44,18 @@ def run_settings(cfg: DictConfig) -> RunSettings:
     """Return the settings of every task.
 
     Raises:
-        GenspotError: the seed is out of range.
+        GenspotError: a value out of range.
     """
     check_integer("seed", cfg.seed, minimum=0, maximum=2**32 - 1)
-    # `resume` says what to do with the folder, and is no part of what is run.
-    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
-    text = OmegaConf.to_yaml(kept, resolve=True)
-    return RunSettings(text, Path(cfg.paths.output), cfg.seed, cfg.resume)
+    if cfg.resume not in ("auto", "never"):
+        raise GenspotError(f"resume={cfg.resume}: choose auto or never")
+    return RunSettings(config_text(cfg), Path(cfg.paths.output), cfg.seed, cfg.resume)
+
+
+def config_text(cfg: DictConfig) -> str:
+    """Return the configuration as YAML without `resume`, which is no part of what is run."""
+    keys = [str(key) for key in cfg if key != "resume"]
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, keys), resolve=True)
 
 
 def model_settings(cfg: DictConfig) -> ModelSettings:
@@ -62,7 +67,9 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
     values = as_dict(cfg.model)
     values.pop("arch", None)  # in timm.yaml, an abbreviation of backbone.arch
     for part in ("input", "backbone"):
-        if isinstance(values.get(part), dict) and "_target_" in values[part]:
+        if values.get(part) is None:
+            raise GenspotError(f"model.{part}=null: give its name and settings")
+        if isinstance(values[part], dict) and "_target_" in values[part]:
             values[part] = None
         elif values.get(part, part) is None:
             raise GenspotError(f"model.{part}=null: give its name and settings")
@@ -131,12 +138,17 @@ def loading(cfg: DictConfig) -> Loading:
 
 
 def check_schedule(cfg: DictConfig) -> None:
-    """Check values that would only fail after the data are read.
+    """Check what would only fail after the data are read, or after the training.
 
     Raises:
-        GenspotError: a value out of range.
+        GenspotError: a value out of range, or no callback that keeps the best checkpoint.
     """
     check_integer("schedule.max_epochs", cfg.schedule.max_epochs, minimum=1)
+    if not OmegaConf.select(cfg, "callbacks.best"):
+        raise GenspotError(
+            "callbacks: without checkpoint there is no best.ckpt to test; give "
+            "callbacks=[checkpoint,…]"
+        )
     rate = cfg.schedule.optimizer.lr
     if not isinstance(rate, int | float) or not 0 < rate < 1:
         raise GenspotError(f"schedule.optimizer.lr={rate}: give a number between 0 and 1")

@@ -42,8 +42,8 @@ def predict(cfg: DictConfig) -> None:
     model = metadata.model.without_initial_weights()
     network = make_network(cfg, model)
     crop = model.test.with_crop(cfg.crop).crop
-    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))
     record(cfg, metadata, crop)
+    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))
     run = config.run_settings(cfg)
     save_config(run.folder, run.config_text, run.resume)
     datamodule.setup("predict")

@@ -51,12 +51,11 @@ def run_job_in_subprocess(cfg: DictConfig) -> None:
     In the sweep's process, a strategy that starts the command again for each device would start
     the whole sweep again, and what one job changes in the process would reach the next.
     """
-    from genspot.tasks.config import run_settings  # slow: --help does without it
+    from genspot.tasks.config import config_text  # slow: --help does without it
 
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    run = run_settings(cfg)
-    if cfg.task.name == "train" and load_if_complete(folder, run.config_text, run.resume):
+    if cfg.task.name == "train" and load_if_complete(folder, config_text(cfg), cfg.resume):
         print(f"job {job.job.num} is complete: {folder}")  # a test depends on its checkpoint too
         return
     command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]

@@ -44,10 +44,10 @@ def test(cfg: DictConfig) -> None:
     model = metadata.model.without_initial_weights()
     network = make_network(cfg, model)
     tested = config.test_settings(cfg, model)
+    record(cfg, metadata, tested.crop)
     validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
     datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
-    record(cfg, metadata, tested.crop)
     run = config.run_settings(cfg)
     if results := load_if_complete(run.folder, run.config_text, run.resume, checkpoint.path):
         print_existing_results("test", results, run.folder)
@@ -73,6 +73,8 @@ def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | N
 
 
 def _has_validation_images(cfg: DictConfig) -> bool:
+    """Return whether the validation images of the checkpoint's own training set are here."""
+    # `record` leaves only the name of a training set that is not the one of this configuration.
     folder = OmegaConf.select(cfg, "data.val")
     return bool(folder) and Path(folder).is_dir()
 
