@@ -52,8 +52,11 @@ class ModelSettings:
                 yield f"model.{key}={safe_repr(value)} has no name"
             elif fault := find_non_plain_value(value):
                 yield f"model.{key}: {fault}"
-        if self.train.crop is None:
-            yield "model.train.crop=null: training needs a crop, for batches of one size"
+        if not self.train.fixed_size:
+            yield (
+                "model.train.crop=null: training needs a crop, or resize: [height, width], for "
+                "batches of one size"
+            )
         if self.trainable not in TRAINABLE:
             yield f"model.trainable={safe_repr(self.trainable)}: choose {' or '.join(TRAINABLE)}"
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from omegaconf import DictConfig
 
 from genspot.common.files import write_json, write_text
+from genspot.common.geometry import Geometry
 from genspot.common.run_files import METRICS, SCORES
 from genspot.common.tables import concat, write_csv, write_parquet
 from genspot.data import shortcut_baseline
@@ -23,6 +24,7 @@ from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
 from genspot.evaluation import baselines, calibration, metrics, published
+from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.scores import score_table, unreadable_table, write_validation
 from genspot.report.console import print_results
 from genspot.report.gallery import contact_sheets
@@ -76,40 +78,24 @@ def evaluate_checkpoint(
     if not trainer.is_global_zero:
         return None
     samples = datamodule.tables["test"]
-    scores, unreadable = (
-        _scores(samples, collector),
-        unreadable_table(samples, collector.unreadable),
-    )
+    scores = _scores(samples, collector)
+    unreadable = unreadable_table(samples, collector.unreadable)
     if validation is not None:
         write_validation(validation, run.folder, tested.crop)
     write_parquet(scores, run.folder / SCORES)
     not_read = concat([unreadable, *unreadable_in_training])
     write_csv(not_read, run.folder / "unreadable.csv")
     if tested.spectra is not None:
-        side = tested.crop or metadata.model.train.crop or 0  # training has a crop
+        side = _spectra_side(tested.crop, metadata.model.train)
         write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)
     fit = None if validation is None else calibration.fit(validation)
-    results: dict[str, Any] = dict(
-        metrics.evaluate(scores, list(tested.specs), tested.bootstrap, _real_sets(tested), fit)
-    )
-    published.annotate(
-        results,
-        tested.specs,
-        scores,
-        unreadable,
-        metadata.as_dict(),
-        tested.crop,
-        tested.degradations,
-    )
+    results = _figures(tested, metadata, scores, unreadable, fit)
     baseline = None
     if tested.shortcut_baseline and "train" in datamodule.tables:  # it learns from training images
         baseline = _shortcut_scores(datamodule, run.seed)
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
-    context |= {
-        "unreadable_in_training": sum(map(len, unreadable_in_training)),
-        "fit": fit,
-    }
+    context |= {"unreadable_in_training": sum(map(len, unreadable_in_training)), "fit": fit}
     finished = Run(run.folder, context | results, run.config_text, scores)
     write_json(finished.metrics, run.folder / METRICS)
     write_report(finished, context["title"])
@@ -126,8 +112,31 @@ def write_report(run: Run, title: str) -> None:
         write_text(text, run.folder / name)
 
 
+def _spectra_side(crop: int | None, training: Geometry) -> int:
+    """Return the side of the test crop; for whole images, of the images of the training."""
+    if crop or training.crop:
+        return crop or training.crop or 0
+    return min(training.resize) if isinstance(training.resize, tuple) else 0
+
+
 def _scores(samples: pa.Table, collector: ScoreCollector) -> pa.Table:
     return score_table(samples, collector.rows, collector.logits, collector.padded)
+
+
+def _figures(
+    tested: TestSettings,
+    metadata: Metadata,
+    scores: pa.Table,
+    unreadable: pa.Table,
+    fit: CalibrationFit | None,
+) -> dict[str, Any]:
+    """Return the figures of each generator and their means, beside those that were published."""
+    names, real_sets = list(tested.specs), _real_sets(tested)
+    results = dict(metrics.evaluate(scores, names, tested.bootstrap, real_sets, fit))
+    crop, degradations = tested.crop, tested.degradations
+    trained_on = metadata.as_dict()
+    published.annotate(results, tested.specs, scores, unreadable, trained_on, crop, degradations)
+    return results
 
 
 def _real_sets(tested: TestSettings) -> dict[str, str]:
