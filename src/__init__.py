@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["GenspotError", "LoadedDetector", "Predictions", "evaluate", "load_detector"]
 __version__ = version("genspot")
 
-_HOMES = {
+_MODULES = {
     "GenspotError": "genspot.common.errors",
     "evaluate": "genspot.evaluation.metrics",
     "LoadedDetector": "genspot.tasks.api",
@@ -29,8 +29,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is used of the API: PyTorch takes seconds, and reports do without it."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'genspot' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

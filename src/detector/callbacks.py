@@ -219,12 +219,12 @@ class StopOnNonFinite(pl.Callback):
         if self._is_finite(trainer, module):
             return
         rows = [row for rows in gather(self.rows) for row in rows]
-        place = self.folder / "not_finite.csv"
+        path = self.folder / "not_finite.csv"
         if trainer.is_global_zero:
-            self.write_rows(rows, place)
+            self.write_rows(rows, path)
         raise GenspotError(
             f"the loss or its gradient is not finite at step {trainer.global_step} (epoch "
-            f"{trainer.current_epoch}): {place} lists the images of that step; a lower "
+            f"{trainer.current_epoch}): {path} lists the images of that step; a lower "
             f"schedule.optimizer.lr or trainer.precision=32-true may help. "
             f"{self.folder / LAST_CHECKPOINT} is the last good checkpoint, if there is one"
         )

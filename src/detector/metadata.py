@@ -6,7 +6,7 @@ made of it: it holds names and settings of registered components, and no `_targe
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,6 @@ class Metadata:
                 f"checkpoint={path} has invalid metadata: {safe_repr(error)}; take the best.ckpt "
                 "that a training left, or the network's state dict alone"
             ) from error
-
-    def with_model(self, model: ModelSettings) -> Metadata:
-        """Return the same with another model."""
-        return replace(self, model=model)
 
 
 # The detector of Wang et al., CVPR 2020, section 4. Files without metadata are taken for it.

@@ -107,7 +107,7 @@ class TrainedOn(TypedDict):
     aug: Annotated[str | None, "name of the augmentation; null: unknown"]
     study: Annotated[str | None, "name of the study (experiments/)"]
     seed: Annotated[int | None, "seed of the training; null: unknown"]
-    model: Annotated[dict[str, Any], "settings of the model: name, input, backbone, train, test"]
+    model: Annotated[dict[str, Any], "settings: name, input, backbone, train, test, trainable"]
 
 
 class Results(Evaluation):

@@ -71,7 +71,7 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def _difference_cell(
     run: Run, first: Run, name: str, interval: Sequence[float] | None
 ) -> tuple[str, bool]:
-    ap, first_ap = (one.results.get(name, {}).get("ap") for one in (run, first))
+    ap, first_ap = (each.results.get(name, {}).get("ap") for each in (run, first))
     other_generators = set(run.complete_generators) != set(first.complete_generators)
     if ap is None or first_ap is None or (name == "mean" and other_generators):
         return ABSENT, False

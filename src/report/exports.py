@@ -47,19 +47,19 @@ def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
         writer.writerows(_csv_rows({"run": run.label, **source, **run.choices}, run.results))
     for group in seed_groups:
         all_seeds = " ".join(str(run.training_seed) for run in group.runs)
-        about = {"run": group.label, **group.runs[0].choices, "seed": all_seeds}
+        metadata = {"run": group.label, **group.runs[0].choices, "seed": all_seeds}
         names = [name for name in [*generator_names(runs), "mean"] if name in group.results]
-        writer.writerows(_csv_rows(about, {name: group.results[name] for name in names}))
+        writer.writerows(_csv_rows(metadata, {name: group.results[name] for name in names}))
     return text.getvalue()
 
 
 def _csv_rows(
-    about: Mapping[str, str], results: Mapping[str, Figures]
+    metadata: Mapping[str, str], results: Mapping[str, Figures]
 ) -> Iterable[dict[str, Any]]:
     for name, figures in results.items():
         low, high = figures.get("ap_interval") or (None, None)
         published = (figures.get("published") or {}).items()
-        row = {"status": "ok", **figures, **about, "generator": name, "ap_low": low}
+        row = {"status": "ok", **figures, **metadata, "generator": name, "ap_low": low}
         row |= {"ap_high": high, **{f"published_{key}": value for key, value in published}}
         yield {
             key: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell

@@ -88,9 +88,8 @@ class LoadedDetector:
         crop = self.geometry.crop
         if crop is None:
             return np.ascontiguousarray(pixels), False
-        return np.ascontiguousarray(image_io.centre_crop(pixels, crop)), min(
-            pixels.shape[:2]
-        ) < crop
+        padded = min(pixels.shape[:2]) < crop
+        return np.ascontiguousarray(image_io.centre_crop(pixels, crop)), padded
 
 
 def load_detector(

@@ -121,7 +121,7 @@ def describe_peer_loss(error: RuntimeError) -> GenspotError:
         RuntimeError: `error` itself, if it is another one.
     """
     text = " ".join(str(error).split())
-    if "gloo" not in text and not any(one.__name__ == "DistError" for one in type(error).__mro__):
+    if "gloo" not in text and not any(cls.__name__ == "DistError" for cls in type(error).__mro__):
         raise error
     return GenspotError(
         f"another process of this run was lost ({text[:200]}); if it was not killed, its own "

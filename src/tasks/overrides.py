@@ -19,4 +19,4 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 def overridden_keys(overrides: Sequence[str]) -> list[str]:
     """Return the keys that `overrides` set, groups as dotted keys: "model", "model.train.crop"."""
-    return [one.key_or_group.replace("/", ".") for one in parse_overrides(overrides)]
+    return [item.key_or_group.replace("/", ".") for item in parse_overrides(overrides)]

@@ -135,5 +135,5 @@ def fit(
     return loggers
 
 
-def _write_samples(samples: pa.Table, rows: list[int], place: Path) -> None:
-    write_csv(samples.take(rows), place)
+def _write_samples(samples: pa.Table, rows: list[int], path: Path) -> None:
+    write_csv(samples.take(rows), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hydra import compose
@@ -16,7 +17,7 @@ from genspot.tasks.config import model_settings
 from genspot.tasks.overrides import overridden_keys, parse_overrides
 
 
-def typed_overrides() -> list[str]:
+def command_line_overrides() -> list[str]:
     """Return the overrides of this run's command line, without those of Hydra itself."""
     return list(HydraConfig.get().overrides.task)
 
@@ -30,28 +31,30 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
     Raises:
         GenspotError: it was trained on a folder, and no test set is named.
     """
-    typed = typed_overrides()
-    keys = overridden_keys(typed)
-    own = []
+    overrides = command_line_overrides()
+    keys = overridden_keys(overrides)
+    from_checkpoint = []
     if not {"data", "experiments"} & set(keys):
         if metadata.study:
-            own.append(f"experiments={metadata.study}")
+            from_checkpoint.append(f"experiments={metadata.study}")
         if metadata.data != "folder":
-            own.append(f"data={metadata.data}")
+            from_checkpoint.append(f"data={metadata.data}")
         elif cfg.task.name == "test" and "generator" not in keys:
             raise GenspotError(
                 "trained on folder: name the test set, generator=folder test_set.path=PATH"
             )
     custom = metadata.model.backbone is None or metadata.model.input is None
     if custom and "model" not in keys:
-        own.append(f"model={metadata.model.name}")  # from the user's own config folder
-    return compose("config", [*own, *_search_path(), *typed]) if own else cfg
+        from_checkpoint.append(f"model={metadata.model.name}")  # from the user's own config folder
+    if not from_checkpoint:
+        return cfg
+    return compose("config", [*from_checkpoint, *_search_path(), *overrides])
 
 
 def _search_path() -> list[str]:
     """Return the override that names the user's own config folders; --config-dir needs none."""
     overrides = parse_overrides(list(HydraConfig.get().overrides.hydra))
-    return [str(one.input_line) for one in overrides if one.key_or_group == "hydra.searchpath"]
+    return [str(item.input_line) for item in overrides if item.key_or_group == "hydra.searchpath"]
 
 
 def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
@@ -65,9 +68,9 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
         GenspotError: an override contradicts the checkpoint, without allow_mismatch=true.
     """
     metadata = checkpoint.metadata
-    keys = overridden_keys(typed_overrides())
+    keys = overridden_keys(command_line_overrides())
     if metadata.aug is None and "aug" in keys:  # a published file does not say
-        metadata = Metadata(**{**vars(metadata), "aug": cfg.aug.name})
+        metadata = replace(metadata, aug=cfg.aug.name)
     changed = [key for key in keys if key == "model" or key.startswith("model.")]
     if not changed:
         return metadata
@@ -81,7 +84,7 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
                 f"{checkpoint.path} was trained with {difference}; leave model out, or insist "
                 "with allow_mismatch=true"
             )
-        return metadata.with_model(ModelSettings.from_dict(expected))
+        return replace(metadata, model=ModelSettings.from_dict(expected))
     return metadata
 
 
@@ -99,17 +102,17 @@ def _with_overrides(
     return dict(values)
 
 
-def _first_difference(existing: Any, requested: Any, place: str) -> str | None:
-    """Return "place=existing, not requested" for the first value that differs, or None."""
+def _first_difference(existing: Any, requested: Any, setting: str) -> str | None:
+    """Return "setting=existing, not requested" for the first value that differs, or None."""
     if isinstance(existing, dict) and isinstance(requested, dict):
         for key in sorted(existing.keys() | requested.keys()):
             pair = existing.get(key), requested.get(key)
-            if difference := _first_difference(*pair, f"{place}.{key}"):
+            if difference := _first_difference(*pair, f"{setting}.{key}"):
                 return difference
         return None
     if existing == requested:
         return None
-    return f"{place}={safe_repr(existing)}, not {safe_repr(requested)}"
+    return f"{setting}={safe_repr(existing)}, not {safe_repr(requested)}"
 
 
 def record(cfg: DictConfig, metadata: Metadata, crop: int | None) -> None:
