@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import albumentations
 import pyarrow as pa
@@ -88,21 +87,15 @@ class ImageDataModule(pl.LightningDataModule):
         Raises:
             GenspotError: a folder holds something else; see `genspot.data.simulated.build.build`.
         """
-        for folder, name, simulator, split in self._simulated_sets():
-            build(folder, name, simulator, split, self.simulation)
-
-    def _simulated_sets(self) -> Iterator[tuple[str, str, dict[str, Any], Split]]:
-        """Yield folder, name, simulator and split of each simulated set."""
         if (source := self.training_set) and source.simulator:
             options = dict(source.simulator)
             name = options.pop("name")
-            if source.train:
-                yield source.train, name, options, "train"
-            if source.val:
-                yield source.val, name, options, "val"
+            for split, folder in (("train", source.train), ("val", source.val)):
+                if folder:
+                    build(folder, name, options, split, self.simulation)
         for test_set in self.test_sets:
             if test_set.simulator and test_set.path:
-                yield test_set.path, test_set.name, test_set.simulator, "test"
+                build(test_set.path, test_set.name, test_set.simulator, "test", self.simulation)
 
     def setup(self, stage: str) -> None:
         """Read the tables of samples that `stage` needs, once.
@@ -113,26 +106,20 @@ class ImageDataModule(pl.LightningDataModule):
         Raises:
             GenspotError: a folder is missing, with what to download, or contains no images.
         """
-        splits: dict[str, tuple[Split, ...]] = {
-            "fit": ("train", "val"),
-            "validate": ("val",),
-            "test": ("test",),
-            "predict": ("predict",),
-        }
-        for split in splits[stage]:
-            if split not in self.tables:
-                self.tables[split] = self._load_table(split)
-
-    def _load_table(self, split: Split) -> pa.Table:
-        if split == "predict":
-            return list_inputs(self.inputs or "")
-        if split == "test":
-            return load_test_table(self.test_sets)
-        assert self.training_set is not None, "fit without a training set"
-        table, reader = load_training_table(self.training_set, split, self.loading.seed)
-        if reader:
-            self.readers[split] = reader
-        return table
+        if stage == "predict" and "predict" not in self.tables:
+            self.tables["predict"] = list_inputs(self.inputs or "")
+        if stage == "test" and "test" not in self.tables:
+            self.tables["test"] = load_test_table(self.test_sets)
+        splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
+        for split in splits.get(stage, ()):
+            if split in self.tables:
+                continue
+            assert self.training_set is not None, "fit without a training set"
+            self.tables[split], reader = load_training_table(
+                self.training_set, split, self.loading.seed
+            )
+            if reader:
+                self.readers[split] = reader
 
     def train_dataloader(self) -> ResumableDataLoader:
         """Return shuffled batches of augmented random crops, half of them flipped.
@@ -174,32 +161,30 @@ class ImageDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images, augmented, each on one rank."""
-        dataset = self._dataset("val", self.train_geometry, self.augment.get("val"))
-        sampler = SequentialDistributedSampler(len(dataset), *self._rank())
-        if not len(sampler):
-            # DDP broadcasts buffers in the first step of a validation and reduces metrics at its
-            # end. A rank without images takes part with one empty batch.
-            return eval_loader(dataset, self.loading.workers, batch_sampler=[[]])
-        batch_size = self.loading.eval_batch_size
-        return eval_loader(dataset, self.loading.workers, sampler=sampler, batch_size=batch_size)
+        loader = self._eval_loader("val", self.train_geometry, self.augment.get("val"))
+        if len(loader):
+            return loader
+        # DDP broadcasts buffers in the first step of a validation and reduces metrics at its
+        # end. A rank without images takes part with one empty batch.
+        return eval_loader(loader.dataset, self.loading.workers, batch_sampler=[[]])
 
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images in the test geometry: thresholds are fitted on them."""
-        return self._test_loader("val")
+        return self._eval_loader("val", self.test_geometry)
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the test images, degraded where `augment` says so, each on one rank."""
-        return self._test_loader("test", self.augment.get("test"))
+        return self._eval_loader("test", self.test_geometry, self.augment.get("test"))
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Return the images of the prediction, each on one rank."""
-        return self._test_loader("predict")
+        return self._eval_loader("predict", self.test_geometry)
 
-    def _test_loader(
-        self, split: Split, augment: albumentations.Compose | None = None
+    def _eval_loader(
+        self, split: Split, geometry: Geometry, augment: albumentations.Compose | None = None
     ) -> DataLoader[Sample]:
-        dataset = self._dataset(split, self.test_geometry, augment)
-        batch_size = self.loading.eval_batch_size if self.test_geometry.fixed_size else 1
+        dataset = self._dataset(split, geometry, augment)
+        batch_size = self.loading.eval_batch_size if geometry.fixed_size else 1
         sampler = SequentialDistributedSampler(len(dataset), *self._rank())
         return eval_loader(dataset, self.loading.workers, sampler=sampler, batch_size=batch_size)
 

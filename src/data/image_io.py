@@ -160,35 +160,25 @@ def resize(image: np.ndarray, size: int | tuple[int, int] | None) -> np.ndarray:
     shorter, longer = sorted((height, width))
     if size is None or size in (shorter, (height, width)):
         return image
-    if isinstance(size, int):
-        if size * (size * longer // shorter) > MAX_PIXELS:
-            raise UnreadableError(
-                f"{width} × {height} pixels, resized to {size}, are more than {MAX_PIXELS}"
-            )
-        return np.array(functional.resize(Image.fromarray(image), size))
-    return np.array(functional.resize(Image.fromarray(image), list(size)))
-
-
-def pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Return `image` with zeros around it, at least `size` × `size` pixels large.
-
-    Of an odd number of missing pixels, the end gets one more than the beginning.
-    """
-    height, width = image.shape[:2]
-    if height >= size and width >= size:
-        return image
-    missing = [max(0, size - side) for side in (height, width)]
-    before_after = [(count // 2, (count + 1) // 2) for count in missing]
-    return np.pad(image, (*before_after, (0, 0)))
+    if isinstance(size, int) and size * (size * longer // shorter) > MAX_PIXELS:
+        raise UnreadableError(
+            f"{width} × {height} pixels, resized to {size}, are more than {MAX_PIXELS}"
+        )
+    target = size if isinstance(size, int) else list(size)
+    return np.array(functional.resize(Image.fromarray(image), target))
 
 
 def crop(image: np.ndarray, size: int, top: int, left: int) -> np.ndarray:
     """Return the `size` × `size` window at (`top`, `left`), zero-padded if the image is smaller.
 
     The image is cropped before it is padded: padded as a whole, a long and thin image would fill
-    the memory.
+    the memory. Of an odd number of missing pixels, the end gets one more than the beginning.
     """
-    return pad(image[top : top + size, left : left + size], size)
+    window = image[top : top + size, left : left + size]
+    missing = [size - side for side in window.shape[:2]]
+    if not any(missing):
+        return window
+    return np.pad(window, [*((count // 2, (count + 1) // 2) for count in missing), (0, 0)])
 
 
 def centre_crop(image: np.ndarray, size: int) -> np.ndarray:

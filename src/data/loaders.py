@@ -10,9 +10,9 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from genspot.data.dataset import ImageDataset, Sample, collate
+from genspot.data.dataset import Sample, collate
 from genspot.data.samplers import ResumableShuffleSampler
 
 # Forked workers share the pages of the sample table and the compiled kernels. The other start
@@ -68,7 +68,9 @@ def loader_options(workers: int | None) -> dict[str, Any]:
     }
 
 
-def eval_loader(dataset: ImageDataset, workers: int | None, **batching: Any) -> DataLoader[Sample]:
+def eval_loader(
+    dataset: Dataset[Sample], workers: int | None, **batching: Any
+) -> DataLoader[Sample]:
     """Return a loader for evaluation; `batching` are DataLoader's arguments that select rows."""
     return DataLoader(dataset, **batching, **loader_options(workers))
 
