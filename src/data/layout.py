@@ -38,11 +38,7 @@ SAMPLE_SCHEMA = pa.schema(
 def sample_table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
     """Return a table of `SAMPLE_SCHEMA` of (path, generator, class, label) rows."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    arrays = [
-        pa.array(column, type=field.type)
-        for column, field in zip(columns, SAMPLE_SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=SAMPLE_SCHEMA)
+    return pa.table([list(column) for column in columns], schema=SAMPLE_SCHEMA)
 
 
 def utf8_path(path: str | Path) -> str:

@@ -175,19 +175,15 @@ def _write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> 
 def _record_batch(
     paths: list[str], mtimes: list[int], images: list[np.ndarray | str]
 ) -> pa.RecordBatch:
-    arrays = [image if isinstance(image, np.ndarray) else None for image in images]
-    columns = [
-        [os.path.basename(path) for path in paths],
-        mtimes,
-        [None if array is None else array.shape[0] for array in arrays],
-        [None if array is None else array.shape[1] for array in arrays],
-        [None if array is None else array.tobytes() for array in arrays],
-        [image if isinstance(image, str) else None for image in images],
+    rows = [
+        (os.path.basename(path), mtime_ns, None, None, None, image)
+        if isinstance(image, str)
+        else (os.path.basename(path), mtime_ns, *image.shape[:2], image.tobytes(), None)
+        for path, mtime_ns, image in zip(paths, mtimes, images, strict=True)
     ]
-    typed = [
-        pa.array(values, field.type) for values, field in zip(columns, SHARD_SCHEMA, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(typed, schema=SHARD_SCHEMA)
+    columns = zip(SHARD_SCHEMA, zip(*rows, strict=True), strict=True)
+    arrays = [pa.array(values, field.type) for field, values in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=SHARD_SCHEMA)
 
 
 def _read(path: str) -> np.ndarray | str:
