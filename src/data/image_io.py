@@ -80,12 +80,21 @@ def read_with_pil(path: str) -> np.ndarray:
     with open_image(path) as file:
         if file.format in ("JPEG", "MPO"):
             _check_scans(path)
-        if file.mode.startswith("I;16") or (file.mode, file.format) == ("I", "PPM"):
-            grey = np.asarray(file) >> _used_bits(file) - 8
-            return grey.astype(np.uint8)[..., None].repeat(3, axis=2)
-        if file.mode in ("I", "F"):
-            raise UnreadableError("32-bit grey, which has no known range: save it with 8 or 16")
-        return np.array(file.convert("RGB"))
+        return to_rgb(file)
+
+
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a PIL image, `uint8` H×W×3; of 16-bit grey the upper byte.
+
+    Raises:
+        UnreadableError: 32-bit grey.
+    """
+    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
+        grey = np.asarray(image) >> _used_bits(image) - 8
+        return grey.astype(np.uint8)[..., None].repeat(3, axis=2)
+    if image.mode in ("I", "F"):
+        raise UnreadableError("32-bit grey, which has no known range: save it with 8 or 16")
+    return np.array(image.convert("RGB"))
 
 
 def open_image(path: str) -> Image.Image:

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Classes
@@ -39,6 +41,37 @@ def sample_table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
     """Return a table of `SAMPLE_SCHEMA` of (path, generator, class, label) rows."""
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
     return pa.table([list(column) for column in columns], schema=SAMPLE_SCHEMA)
+
+
+def load_samples(folder: str | Path, generator: str, classes: Classes) -> pa.Table:
+    """Return the table of samples below `folder`; see `label_folders`. No image is opened.
+
+    Raises:
+        GenspotError: a folder is missing or cannot be listed.
+    """
+    folders = label_folders(os.path.abspath(folder), generator, classes)
+    progress = tqdm(folders, desc=f"listing {generator}", unit="folder", delay=2)
+    return join_samples(
+        folders,
+        [pa.array(list_images(one.path), pa.large_string()) for one in progress],
+        generator,
+    )
+
+
+def join_samples(folders: list[LabelFolder], paths: list[pa.Array], generator: str) -> pa.Table:
+    """Return the table of samples of label folders with these images."""
+    rows = [len(part) for part in paths]
+    class_names = list(dict.fromkeys(folder.class_name for folder in folders))
+    codes = [class_names.index(folder.class_name) for folder in folders]
+    columns = [
+        pa.chunked_array(paths, pa.large_string()),
+        pa.DictionaryArray.from_arrays(np.zeros(sum(rows), np.int32), pa.array([generator])),
+        pa.DictionaryArray.from_arrays(
+            np.repeat(np.array(codes, np.int32), rows), pa.array(class_names, pa.string())
+        ),
+        np.repeat(np.array([folder.label for folder in folders], np.int8), rows),
+    ]
+    return pa.table(columns, schema=SAMPLE_SCHEMA)
 
 
 def utf8_path(path: str | Path) -> str:

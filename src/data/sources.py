@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
-from genspot.data.index import load_samples
-from genspot.data.layout import label_folders, sample_table
+from genspot.data.layout import label_folders, load_samples, sample_table
 from genspot.data.packed.reader import PackedReader, open_packed
 from genspot.data.settings import Classes, Split, TestSet, TrainingSet
 

@@ -119,8 +119,6 @@ def load_detector(
 
 def _as_array(image: ImageInput) -> np.ndarray:
     """Return `uint8` pixels H×W×3."""
-    if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise GenspotError(
@@ -128,6 +126,8 @@ def _as_array(image: ImageInput) -> np.ndarray:
             )
         return image
     try:
+        if isinstance(image, Image.Image):
+            return image_io.to_rgb(image)
         return image_io.read(str(image))
     except Exception as error:  # a damaged file can raise nearly anything
         raise GenspotError(f"{image}: {image_io.describe_error(error)}") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -39,14 +41,24 @@ OWN_ARGUMENTS = {
 }
 
 
-def make_network(cfg: DictConfig, model: ModelSettings) -> DetectorNetwork:
-    """Return the network of `model`, with initial weights where it names some.
+def make_network(
+    cfg: DictConfig, model: ModelSettings, initial_weights: bool = True
+) -> DetectorNetwork:
+    """Return the network of `model`.
 
     A part that `model` does not describe is built by the user's own config, `cfg.model`.
+
+    Args:
+        cfg: the configuration.
+        model: its settings.
+        initial_weights: whether it gets the initial weights that it names; a checkpoint that is
+            loaded into it has its own.
 
     Raises:
         GenspotError: it cannot be built.
     """
+    if not initial_weights:
+        model = model.without_initial_weights()
     parts: dict[str, nn.Module] = {}
     for name, settings, build in (
         ("input", model.input, build_input),
@@ -55,7 +67,10 @@ def make_network(cfg: DictConfig, model: ModelSettings) -> DetectorNetwork:
         if settings:
             parts[name] = build(settings)
         elif OmegaConf.select(cfg.model, f"{name}._target_"):
-            parts[name] = instantiate(cfg.model[name], _convert_="all")
+            node = config.as_dict(cfg.model[name])
+            if "weights" in node and not initial_weights:
+                node["weights"] = None
+            parts[name] = instantiate(node, _convert_="all")
         else:
             raise custom_model_error(model)
     return DetectorNetwork(
@@ -106,6 +121,17 @@ def make_loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
     """Return the loggers of a run; `changes` replace settings for them alone."""
     node = OmegaConf.merge(cfg, changes)
     return list(instantiate(node.logger.logger, _convert_="all").values())
+
+
+@contextmanager
+def failing_with(loggers: list[Logger]) -> Iterator[None]:
+    """Finish `loggers` as failed if the block raises; Lightning does so in a training only."""
+    try:
+        yield
+    except BaseException:
+        for logger in loggers:
+            logger.finalize("failed")
+        raise
 
 
 def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Trainer:

@@ -39,8 +39,8 @@ def predict(cfg: DictConfig) -> None:
     checkpoint = load_checkpoint(cfg.checkpoint)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
-    model = metadata.model.without_initial_weights()
-    network = make_network(cfg, model)
+    model = metadata.model
+    network = make_network(cfg, model, initial_weights=False)
     crop = model.test.with_crop(cfg.crop).crop
     record(cfg, metadata, crop)
     datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))

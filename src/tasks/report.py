@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import write_text
@@ -22,14 +23,14 @@ def report(cfg: DictConfig) -> None:
         GenspotError: no finished run there, or one that cannot be read; in one line.
     """
     folder = Path(cfg.paths.output)
-    runs = find_runs([cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs))
+    runs = find_runs(list(cfg.runs) if isinstance(cfg.runs, ListConfig) else [cfg.runs])
     texts = render_report([read_run(run) for run in runs], cfg.report.title or folder.name)
     for name, text in texts.items():
         write_text(text, folder / name)
         print(f"{name + ':':14}{folder / name}")
 
 
-def find_runs(folders: list[str]) -> list[Path]:
+def find_runs(folders: Sequence[object]) -> list[Path]:
     """Return the folders with results: those given, or those directly below them.
 
     Raises:

@@ -20,6 +20,7 @@ from genspot.report.runs import Run
 from genspot.runtime.run_folder import load_if_complete, save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
+    failing_with,
     make_datamodule,
     make_loggers,
     make_network,
@@ -41,8 +42,8 @@ def test(cfg: DictConfig) -> None:
     checkpoint = load_checkpoint(cfg.checkpoint)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
-    model = metadata.model.without_initial_weights()
-    network = make_network(cfg, model)
+    model = metadata.model
+    network = make_network(cfg, model, initial_weights=False)
     tested = config.test_settings(cfg, model)
     record(cfg, metadata, tested.crop)
     validation = _validation_scores(checkpoint, tested.crop)
@@ -59,10 +60,11 @@ def test(cfg: DictConfig) -> None:
     # The test's own seed only draws resamples; trackers find its run by that of the training.
     seed = "unknown" if metadata.seed is None else metadata.seed
     loggers = make_loggers(cfg, seed=seed)
-    finished = evaluate_checkpoint(
-        cfg, run, tested, checkpoint, metadata, network, datamodule, validation
-    )
-    log_results(finished, loggers)
+    with failing_with(loggers):
+        finished = evaluate_checkpoint(
+            cfg, run, tested, checkpoint, metadata, network, datamodule, validation
+        )
+        log_results(finished, loggers)
 
 
 def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | None:

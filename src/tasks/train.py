@@ -27,6 +27,7 @@ from genspot.runtime.metrics_csv import read_metrics_csv, restore_metrics_csv
 from genspot.runtime.run_folder import load_if_complete, save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
+    failing_with,
     make_datamodule,
     make_loggers,
     make_network,
@@ -70,21 +71,18 @@ def train(cfg: DictConfig) -> None:
         datamodule.setup(stage)
     unreadable = UnreadableImages()
     loggers = fit(cfg, run, metadata, datamodule, unreadable)
-    finished = evaluate_checkpoint(
-        cfg,
-        run,
-        tested,
-        load_checkpoint(run.folder / BEST_CHECKPOINT),
-        metadata,
+    not_read = [
+        unreadable_table(datamodule.tables["train"], unreadable.unreadable["train"]),
+        unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
+    ]
+    with failing_with(loggers):
+        best = load_checkpoint(run.folder / BEST_CHECKPOINT)
         # A new network: the trained one may be compiled, and has the weights of the last epoch.
-        make_network(cfg, model.without_initial_weights()),
-        datamodule,
-        unreadable_in_training=[
-            unreadable_table(datamodule.tables["train"], unreadable.unreadable["train"]),
-            unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
-        ],
-    )
-    log_results(finished, loggers)
+        network = make_network(cfg, model, initial_weights=False)
+        finished = evaluate_checkpoint(
+            cfg, run, tested, best, metadata, network, datamodule, None, not_read
+        )
+        log_results(finished, loggers)
 
 
 def fit(

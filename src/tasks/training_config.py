@@ -76,6 +76,7 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
         return metadata
     requested = model_settings(cfg)
     expected, existing = requested.as_dict(), metadata.model.as_dict()
+    expected["trainable"] = existing["trainable"]  # makes no difference to a test
     if "model" not in changed:
         expected = _with_overrides(existing, expected, changed)
     if difference := _first_difference(existing, expected, "model"):

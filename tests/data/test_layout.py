@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from genspot.data.index import load_samples
-from genspot.data.layout import LABELS, SAMPLE_SCHEMA, list_inputs, sample_table
+from genspot.data.layout import LABELS, SAMPLE_SCHEMA, list_inputs, load_samples, sample_table
 from genspot.data.settings import Classes
 from helpers.errors import error_of
 

@@ -32,8 +32,7 @@ from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
-from genspot.data.index import load_samples
-from genspot.data.layout import LABELS, sample_table
+from genspot.data.layout import LABELS, load_samples, sample_table
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
 from genspot.data.simulated.build import photos, window

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import median_filter
 
-from genspot.data.index import load_samples
+from genspot.data.layout import load_samples
 from genspot.data.spectra import mean_spectrum, spectrum, write_spectra
 from helpers.arrays import make_noise
 from helpers.images import save_image, save_set

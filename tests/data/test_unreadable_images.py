@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from genspot.data.dataset import ImageDataset
-from genspot.data.index import load_samples
+from genspot.data.layout import load_samples
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
 from helpers.cli_runner import CliRunner

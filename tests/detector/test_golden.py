@@ -34,7 +34,7 @@ EARLY, LATE = 2e-5, 8e-3
 
 def first_losses(folder: Path, channels_last: bool) -> list[float]:
     """Return the losses of ten steps as `task=train` takes them."""
-    golden = folder / "golden"  # a copy: an index is kept beside what is read
+    golden = folder / "golden"
     shutil.copytree(ROOT / "tests" / "assets" / "golden", golden)
     overrides = ["data=folder", f"data.train={golden}", f"data.val={golden}", "data.classes=null"]
     overrides += ["aug=blur_jpg_0.5", "schedule=paper", "schedule.batch_size=4", "workers=0"]

@@ -20,8 +20,15 @@ import pyarrow as pa
 
 from genspot.common.errors import GenspotError
 from genspot.data.image_io import UnreadableError
-from genspot.data.index import join_samples, read_entry
-from genspot.data.layout import LABELS, PACKED_SUFFIX, LabelFolder, label_folders, utf8_path
+from genspot.data.layout import (
+    LABELS,
+    PACKED_SUFFIX,
+    LabelFolder,
+    join_samples,
+    label_folders,
+    utf8_path,
+)
+from genspot.data.packed.index import read_entry
 from genspot.data.settings import Classes
 
 SHARD_IMAGES = 1024  # images per file: what a killed pack has to repeat

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
 from genspot.data import image_io
-from genspot.data.index import load_entries, write_entry
 from genspot.data.layout import label_folders, utf8_path
+from genspot.data.packed.index import list_folder, write_entry
 from genspot.data.packed.reader import (
     BATCH_IMAGES,
     INDEX_FILE,
@@ -62,7 +62,7 @@ def pack(folder: str | Path, generator: str, classes: Classes) -> None:
                 f"{utf8_path(packed)}: a store needs folders with names in UTF-8; rename it"
             )
     store.mkdir(parents=True, exist_ok=True)
-    entries = load_entries(root, sources)
+    entries = [list_folder(source) for source in sources]
     with FileLock(store / ".lock"), ThreadPoolExecutor() as threads:
         jobs = [
             [

@@ -33,7 +33,7 @@ def load_photos(folder: Path) -> torch.Tensor:
     """
     files = sorted(folder.rglob("*.png"))
     if not files:
-        raise GenspotError(f"no PNG photographs under {folder}; give photos=FOLDER")
+        raise GenspotError(f"no PNG photographs under {folder}; give task.photos=FOLDER")
     photos = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
     return torch.from_numpy(photos).permute(0, 3, 1, 2)
 

@@ -14,7 +14,7 @@ import pytest
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
-from genspot.data.index import load_samples
+from genspot.data.layout import load_samples
 from genspot.data.packed.reader import open_packed, store_folder
 from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
