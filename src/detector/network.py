@@ -65,8 +65,13 @@ class DetectorNetwork(nn.Module):
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
-        logits: torch.Tensor = self.backbone(self.input(pixels)).squeeze(1).float()
-        return logits
+        logits: torch.Tensor = self.backbone(self.input(pixels))
+        if logits.ndim != 2 or logits.shape[1] != 1:
+            raise GenspotError(
+                f"the backbone returns shape {tuple(logits.shape)} for {len(images)} images: it "
+                "must return one logit per image, N×1"
+            )
+        return logits.squeeze(1).float()
 
 
 def build_input(settings: dict[str, Any]) -> nn.Module:

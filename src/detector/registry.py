@@ -60,7 +60,11 @@ class Registry:
             raise GenspotError(f"no {self.kind} {name!r}; registered are: {', '.join(names)}")
         constructor = self._constructors[name]
         try:
-            inspect.signature(constructor).bind(**arguments)
+            signature = inspect.signature(constructor)
+            signature.bind(**arguments)
         except TypeError as error:
-            raise GenspotError(f"{self.kind} {name!r}: {error}") from error
+            parameters = ", ".join(signature.parameters) or "none"
+            raise GenspotError(
+                f"{self.kind} {name!r}: {error}; its settings: {parameters}"
+            ) from error
         return constructor(**arguments)

@@ -85,6 +85,8 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
     specs = generator_specs(cfg)
     if not specs:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
+    if cfg.test_set.path is not None and "folder" not in specs:
+        raise GenspotError("test_set.path is the set of generator=folder: choose that generator")
     if cfg.spectra is not None:
         check_integer("spectra", cfg.spectra, minimum=1)
     return TestSettings(
@@ -98,8 +100,25 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
 
 
 def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """Return the chosen files of conf/generator/; `generator=[]` leaves no such node."""
-    return as_dict(cfg.generator) if OmegaConf.select(cfg, "generator") else {}
+    """Return the chosen files of conf/generator/, with defaults for all keys but `path`.
+
+    Raises:
+        GenspotError: a file has no `path`, or classes that are neither a list, "any" nor null.
+    """
+    # `generator=[]` leaves no such node.
+    chosen = as_dict(cfg.generator) if OmegaConf.select(cfg, "generator") else {}
+    specs = {}
+    for key, spec in chosen.items():
+        if not isinstance(spec, dict) or "path" not in spec:
+            raise GenspotError(
+                f"generator={key}: its file needs {key}.path, the folder of its set"
+            )
+        defaults = {"title": key, "classes": "any", "images": None}
+        specs[key] = {**defaults, **spec, "published": spec.get("published") or {}}
+        classes = specs[key]["classes"]
+        if not (classes in (None, "any") or isinstance(classes, list)):
+            raise GenspotError(f"generator={key}: classes={classes}: give a list, any or null")
+    return specs
 
 
 def training_set(cfg: DictConfig) -> TrainingSet:

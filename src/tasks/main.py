@@ -127,7 +127,7 @@ def exit_with_error(error: BaseException) -> NoReturn:
 
 def print_line(line: str) -> None:
     """Print one line on the terminal, below open progress bars, and into the log of a run."""
-    if "tqdm" in sys.modules and sys.stderr.isatty():  # an open bar ends without a new line
+    if "tqdm" in sys.modules:  # an open bar ends without a new line
         print(file=sys.stderr)
     print(f"genspot: {line}", file=sys.stderr, flush=True)
     record = logging.LogRecord("genspot", logging.ERROR, __file__, 0, line, None, None)

@@ -65,6 +65,7 @@ def train(cfg: DictConfig) -> None:
         model=model,
     )
     datamodule = make_datamodule(cfg, model)
+    make_network(cfg, model, initial_weights=False)  # checks the settings before data are built
     save_config(run.folder, run.config_text, run.resume)
     datamodule.prepare_data()
     for stage in ("fit", "test"):  # a missing test set must not be found after the training

@@ -106,7 +106,9 @@ def _with_overrides(
 def _first_difference(existing: Any, requested: Any, setting: str) -> str | None:
     """Return "setting=existing, not requested" for the first value that differs, or None."""
     if isinstance(existing, dict) and isinstance(requested, dict):
-        for key in sorted(existing.keys() | requested.keys()):
+        for key in sorted(
+            existing.keys() | requested.keys(), key=lambda key: (key != "name", key)
+        ):
             pair = existing.get(key), requested.get(key)
             if difference := _first_difference(*pair, f"{setting}.{key}"):
                 return difference

@@ -114,7 +114,7 @@ def test_test_shows_published_figures_where_the_augmentation_is_given(
     ("override", "message"),
     [
         ("model.test.crop=99", "trained with model.test.crop=32, not 99"),
-        ("model=resnet18", "trained with model.backbone"),
+        ("model=resnet18", "trained with model.name=small, not resnet18"),
         ("model.input.std=[1,1,1]", "trained with model.input.std"),
     ],
 )
