@@ -81,6 +81,15 @@ def test_fuse_batchnorm_leaves_what_cannot_be_traced() -> None:
     assert fuse_batchnorm(network) is network
 
 
+@pytest.mark.parametrize(
+    "backbone", [nn.Identity(), nn.Sequential(nn.Flatten(), nn.Linear(48, 2))]
+)
+def test_backbone_without_one_logit_per_image_is_refused(backbone: nn.Module) -> None:
+    network = DetectorNetwork(Pixels(**IMAGENET), backbone)
+    with pytest.raises(GenspotError, match="one logit per image"):
+        network(noise(3, 4, 4))
+
+
 def test_trainable_head_without_a_linear_layer_is_refused() -> None:
     layers = nn.Sequential(nn.Linear(3, 2), nn.Conv2d(3, 1, 1))
     with pytest.raises(GenspotError, match=r"model\.trainable=head: the backbone has no linear"):

@@ -61,3 +61,14 @@ def test_evaluate_gives_the_figures_of_a_finished_run(trained: Path) -> None:
     for key in ("ap", "acc", "auroc", "ece", "images"):
         assert found["generators"]["mine"][key] == expected["generators"]["mine"][key]
         assert found["mean"][key] == expected["mean"][key]
+
+
+def test_predict_scores_16_bit_grey_as_its_file(
+    published_checkpoint: Path, tmp_path: Path
+) -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    image = Image.fromarray(ramp)
+    image.save(tmp_path / "grey.png")
+    detector = genspot.load_detector(published_checkpoint, crop=32)
+    logits = detector.predict([image, tmp_path / "grey.png"]).logits
+    assert logits[0] == logits[1]

@@ -53,6 +53,12 @@ MISTAKES = {
     "test set without a path": (TEST, ["test_set.path=PATH"]),
     "folder without 0_real": ([*TEST, "test_set.path=half"], ["half", "0_real"]),
     "no checkpoint named": (["task=test"], ["checkpoint=PATH"]),
+    "unused test set": ([*TEST, "generator=[sitd]", "test_set.path=whole"], ["generator=folder"]),
+    "generator without a path": ([*TEST, "~generator.folder.path"], ["folder.path"]),
+    "classes that are a word": (
+        [*TEST, "test_set.path=whole", "generator.folder.classes=cat"],
+        ["classes=cat"],
+    ),
     "no generator": ([*TEST, "generator=[]"], ["generator="]),
     "no inputs": (PREDICT, ["inputs=PHOTO_OR_FOLDER"]),
     # Found in folders

@@ -37,6 +37,11 @@ def test_find_runs_without_results_is_an_error(folders: list[str], tmp_path: Pat
         find_runs([str(tmp_path / name) for name in folders])
 
 
+def test_report_of_a_folder_named_by_a_number_is_found_missing(tmp_path: Path) -> None:
+    with pytest.raises(GenspotError, match="runs=7"):
+        run_task("task=report", "runs=7", folder=tmp_path / "report")
+
+
 def test_report_writes_the_page_and_the_tables(trained: Path, tmp_path: Path) -> None:
     folder = run_task("task=report", f"runs=[{trained}]", folder=tmp_path / "report")
     assert len(read_csv(folder / "results.csv")) == 2  # one generator and the mean
