@@ -92,9 +92,9 @@ def make_variants(folder: Path) -> tuple[dict[str, Callable[[], None]], int]:
     decoded = packed(0)
     datasets = {
         EXACT: exact,
-        "exact, from the packed store": exact_packed,
+        "exact, from the packed copy": exact_packed,
         "unbiased blur, from PNG": training_images(table, exact=False),
-        "unbiased blur, from the packed store": training_images(table, packed, exact=False),
+        "unbiased blur, from the packed copy": training_images(table, packed, exact=False),
         OVERHEAD: training_images(table, lambda _: decoded, p=0.0),
     }
 

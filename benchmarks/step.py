@@ -15,13 +15,13 @@ import torch
 from torch.nn import functional
 
 from benchmarks.timing import print_ratios, time_in_turns
+from genspot.detector.backbones import BACKBONES
+from genspot.detector.inputs import INPUTS
 from genspot.detector.metadata import IMAGENET
 from genspot.detector.module import Batch, Detector
 from genspot.detector.network import (
     CPU_EVAL_CHUNK,
     DetectorNetwork,
-    build_backbone,
-    build_input,
     fuse_batchnorm,
 )
 from genspot.detector.precision import resolve_precision
@@ -40,8 +40,8 @@ def make_detector(channels_last: bool, fused: bool) -> tuple[Detector, torch.opt
     """Return ResNet-50 with random weights and its optimizer, Adam, `fused` or not."""
     torch.manual_seed(0)
     network = DetectorNetwork(
-        build_input({"name": "pixels", **IMAGENET}),
-        build_backbone({"name": "resnet", "arch": "resnet50"}),
+        INPUTS.build({"name": "pixels", **IMAGENET}),
+        BACKBONES.build({"name": "resnet", "arch": "resnet50"}),
         channels_last=channels_last,
     )
     adam = functools.partial(torch.optim.Adam, lr=1e-4, fused=fused or None)

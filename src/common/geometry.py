@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
 
 MAX_SIDE = 10_000  # pixels: test images smaller than the crop are padded to it, which costs memory
@@ -57,10 +58,3 @@ class Geometry:
         """Return resize and crop as plain values."""
         resize = list(self.resize) if isinstance(self.resize, tuple) else self.resize
         return {"resize": resize, "crop": self.crop}
-
-
-def check_integer(setting: str, value: object, minimum: int, maximum: int = 2**31) -> None:
-    """Raise GenspotError, naming `setting`, unless `value` is an integer within the limits."""
-    if type(value) is not int or not minimum <= value <= maximum:
-        limit = "" if maximum == 2**31 else f", at most {maximum}"
-        raise GenspotError(f"{setting}={value}: give a whole number from {minimum} on{limit}")

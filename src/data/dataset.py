@@ -16,7 +16,7 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.samplers import SampleIndex
 
-MAX_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
+MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 MAX_SUBSTITUTES = 100  # unreadable files in a row after which a training sample is given up
 
 
@@ -93,10 +93,10 @@ class ImageDataset(Dataset[Sample]):
             Exception: whatever PIL raises.
         """
         image = image_io.resize(self.read(row), self.geometry.resize)
-        if self.augment is not None and max(image.shape[:2]) > MAX_SIDE:
+        if self.augment is not None and max(image.shape[:2]) > MAX_JPEG_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"
             raise image_io.UnreadableError(
-                f"{size} pixels: images with a side above {MAX_SIDE} are not degraded"
+                f"{size} pixels: images with a side above {MAX_JPEG_SIDE} are not degraded"
             )
         return image
 

@@ -22,7 +22,7 @@ from genspot.data.settings import Classes
 log = logging.getLogger(__name__)
 
 LABELS = {"0_real": 0, "1_fake": 1}
-PACKED_SUFFIX = ".packed"  # of the folder of a packed store, which has the same layout
+PACKED_SUFFIX = ".packed"  # of the folder of a packed copy, which has the same layout
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff")
 
 # Arrow keeps all paths in one buffer. A list of Python strings would be copied into every worker,

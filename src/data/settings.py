@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
-from genspot.common.geometry import check_integer
 
 Split = Literal["train", "val", "test", "predict"]
 Classes = list[str] | Literal["any"] | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import torch
 from torch import nn
@@ -74,36 +73,18 @@ class DetectorNetwork(nn.Module):
         return logits.squeeze(1).float()
 
 
-def build_input(settings: dict[str, Any]) -> nn.Module:
-    """Return the input representation of that name.
-
-    Raises:
-        GenspotError: an unknown name or setting.
-    """
-    return INPUTS.build(settings)
-
-
-def build_backbone(settings: dict[str, Any]) -> nn.Module:
-    """Return the backbone of that name, with its initial weights.
-
-    Raises:
-        GenspotError: an unknown name or setting; no such weights.
-    """
-    return BACKBONES.build(settings)
-
-
 def build_network(model: ModelSettings) -> DetectorNetwork:
     """Return the network of registered components that `model` describes.
 
     Raises:
-        GenspotError: see `build_input` and `build_backbone`; or a part that only the config of
+        GenspotError: see `Registry.build`; or a part that only the config of
             the model's author can build.
     """
     if model.input is None or model.backbone is None:
         raise custom_model_error(model)
     return DetectorNetwork(
-        build_input(model.input),
-        build_backbone(model.backbone),
+        INPUTS.build(model.input),
+        BACKBONES.build(model.backbone),
         model.trainable,
         channels_last=True,  # the default of conf/trainer/
     )

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
 from genspot.common.run_files import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.detector.safe_load import find_corruption
@@ -44,12 +43,7 @@ def find_checkpoint(folder: Path, choice: str) -> Path | None:
     Args:
         folder: of the run.
         choice: "auto" takes the last one, or the one before if that is damaged; "never" none.
-
-    Raises:
-        GenspotError: `choice` is something else.
     """
-    if choice not in ("auto", "never"):
-        raise GenspotError(f"resume={choice}: choose auto or never")
     damaged = False
     for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT) if choice == "auto" else ():
         path = folder / name

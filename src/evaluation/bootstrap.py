@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
-from genspot.common.geometry import check_integer
 from genspot.evaluation.resampling import resample, stream
 
 

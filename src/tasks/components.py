@@ -22,10 +22,10 @@ from genspot.augment.degradations import parse_degradations
 from genspot.common.errors import GenspotError
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Simulation
+from genspot.detector.backbones import BACKBONES
+from genspot.detector.inputs import INPUTS
 from genspot.detector.network import (
     DetectorNetwork,
-    build_backbone,
-    build_input,
     custom_model_error,
 )
 from genspot.detector.precision import check_processes
@@ -60,12 +60,12 @@ def make_network(
     if not initial_weights:
         model = model.without_initial_weights()
     parts: dict[str, nn.Module] = {}
-    for name, settings, build in (
-        ("input", model.input, build_input),
-        ("backbone", model.backbone, build_backbone),
+    for name, settings, registry in (
+        ("input", model.input, INPUTS),
+        ("backbone", model.backbone, BACKBONES),
     ):
         if settings:
-            parts[name] = build(settings)
+            parts[name] = registry.build(settings)
         elif OmegaConf.select(cfg.model, f"{name}._target_"):
             node = config.as_dict(cfg.model[name])
             if "weights" in node and not initial_weights:

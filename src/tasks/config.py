@@ -9,8 +9,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
-from genspot.common.geometry import check_integer
 from genspot.data.settings import Loading, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
 from genspot.evaluation.bootstrap import Bootstrap

@@ -115,7 +115,7 @@ def test_num_classes_above_the_number_of_classes_raises(source: TrainingSet) -> 
     assert error_of(module.setup, "fit") == "data.num_classes=5: mine has 4 classes"
 
 
-def test_packed_format_reads_the_store(source: TrainingSet) -> None:
+def test_packed_format_reads_the_packed_copy(source: TrainingSet) -> None:
     module = make_module(replace(source, format="packed"))
     assert "task=pack" in error_of(module.setup, "fit")
     for folder in (source.train, source.val):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
-from genspot.data.dataset import MAX_SIDE, MAX_SUBSTITUTES, ImageDataset, collate
+from genspot.data.dataset import MAX_JPEG_SIDE, MAX_SUBSTITUTES, ImageDataset, collate
 from genspot.data.layout import sample_table
 from helpers.arrays import make_noise
 from helpers.packed_sets import make_augmentation
@@ -149,14 +149,14 @@ def test_image_too_long_for_jpeg_is_scored_but_not_degraded() -> None:
     table = sample_table([("a.png", "gan", "", 0)] * 2)
 
     def read(row: int) -> np.ndarray:
-        return np.zeros((1, MAX_SIDE + row, 3), np.uint8)
+        return np.zeros((1, MAX_JPEG_SIDE + row, 3), np.uint8)
 
     geometry = Geometry(crop=8)
     plain = ImageDataset(table, geometry=geometry, read=read)
     degraded = ImageDataset(table, albumentations.Compose([JPEG(p=1)]), geometry, read=read)
     assert [plain[0, row]["image"] is None for row in (0, 1)] == [False, False]
     assert [degraded[0, row]["image"] is None for row in (0, 1)] == [False, True]
-    assert f"{MAX_SIDE + 1} × 1 pixels" in degraded[0, 1]["unreadable"][0][1]
+    assert f"{MAX_JPEG_SIDE + 1} × 1 pixels" in degraded[0, 1]["unreadable"][0][1]
 
 
 def test_collate_leaves_out_unreadable_samples(table: pa.Table) -> None:

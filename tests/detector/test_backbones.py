@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.detector.backbones import BACKBONES
 from genspot.detector.backbones.antialiased import BlurPool, antialiased_resnet50
 from genspot.detector.backbones.resnet import resnet
-from genspot.detector.network import build_backbone
 
 
 @pytest.mark.parametrize(("name", "arch"), [("resnet", "resnet18"), ("timm", "test_vit")])
@@ -21,10 +21,10 @@ def test_backbone_with_weights_from_a_file_has_a_new_head(
     name: str, arch: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "weights.pth"
-    state = build_backbone({"name": name, "arch": arch}).state_dict()
+    state = BACKBONES.build({"name": name, "arch": arch}).state_dict()
     *body, head, bias = state
     torch.save(state | {head: torch.zeros(1000, 7), bias: torch.zeros(1000)}, file)
-    loaded = build_backbone({"name": name, "arch": arch, "weights": str(file)}).state_dict()
+    loaded = BACKBONES.build({"name": name, "arch": arch, "weights": str(file)}).state_dict()
     assert all(torch.equal(loaded[key], state[key]) for key in body)
     assert loaded[head].shape == state[head].shape
     assert loaded[head].any()
@@ -62,7 +62,7 @@ def test_backbone_of_unknown_architecture_is_refused(
     settings: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(GenspotError, match=expected) as error:
-        build_backbone(settings)
+        BACKBONES.build(settings)
     assert "\n" not in str(error.value)
 
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.checkpoint import load_checkpoint
-from genspot.detector.inputs import register_input
-from genspot.detector.network import build_input, build_network
+from genspot.detector.inputs import INPUTS, register_input
+from genspot.detector.network import build_network
 from helpers.detectors import PIXELS, make_metadata, make_model, save_checkpoint
 
 
@@ -42,7 +42,7 @@ class Residual(nn.Module):
 )
 def test_input_with_wrong_settings_is_refused(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(GenspotError, match=expected):
-        build_input(PIXELS | changes)
+        INPUTS.build(PIXELS | changes)
 
 
 def test_name_of_another_input_is_refused() -> None:

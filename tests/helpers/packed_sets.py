@@ -1,4 +1,4 @@
-"""Packed stores and the files that they are made of."""
+"""Packed copies and the files that they are made of."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def from_files(folder: Path, classes: Classes = None, **options: Any) -> ImageDa
     return ImageDataset(load_samples(folder, "gan", classes), **options)
 
 
-def from_store(folder: Path, classes: Classes = None, **options: Any) -> ImageDataset:
+def from_packed(folder: Path, classes: Classes = None, **options: Any) -> ImageDataset:
     table, read = open_packed(folder, "gan", classes)
     return ImageDataset(table, read=read, **options)
 
@@ -60,6 +60,6 @@ def all_samples(dataset: ImageDataset) -> list[Sample]:
 
 
 def assert_equals_files(folder: Path, classes: Classes = None) -> None:
-    files, store = from_files(folder, classes), from_store(folder, classes)
-    assert store.table.equals(files.table) and len(files)
-    assert all(map(equal, all_samples(files), all_samples(store)))
+    files, packed = from_files(folder, classes), from_packed(folder, classes)
+    assert packed.table.equals(files.table) and len(files)
+    assert all(map(equal, all_samples(files), all_samples(packed)))

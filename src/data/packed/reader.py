@@ -1,11 +1,11 @@
 """A packed copy of a data set: decoded images in a few large files, for slow file systems.
 
-Beside the folder `train/` lies the store `train.packed/`. For each label folder of the source it
-has a folder with Arrow files of up to `SHARD_IMAGES` images (shards), and an index of the images
-(`index.arrow`). The store can be copied alone to where a training runs. Images are read through
+Beside the folder `train/` lies `train.packed/`. For each label folder of the source it has one
+with Arrow files of up to `SHARD_IMAGES` images (shards), and an index of the images
+(`index.arrow`). The copy can be moved alone to where a training runs. Images are read through
 memory maps, in any order.
 
-A store is refused if a folder of its source changed (files added, removed or renamed). A file
+A copy is refused if a folder of its source changed (files added, removed or renamed). A file
 that is rewritten in place leaves the modification time of its folder as it was: pack again then.
 """
 
@@ -52,7 +52,7 @@ class PackedReader:
     """A function from the row of a table of samples to its image, `uint8` H×W×3.
 
     Args:
-        folders: folders of the store in the order of the table, with their numbers of images.
+        folders: folders of the copy in the order of the table, with their numbers of images.
     """
 
     def __init__(self, folders: list[tuple[Path, int]]) -> None:
@@ -82,7 +82,7 @@ class PackedReader:
 
 
 class Shard:
-    """The images of one file of a store, mapped into memory.
+    """The images of one file of a packed copy, mapped into memory.
 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: the file is missing or damaged.
@@ -117,34 +117,34 @@ def _batch_pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def shard_file(folder: Path, number: int) -> Path:
-    """Return the path of a shard in a folder of a store."""
+    """Return the path of a shard in a folder of a packed copy."""
     return folder / f"{number:05d}.arrow"
 
 
-def store_folder(root: str) -> Path:
-    """Return the path of the store of the data set in `root`."""
+def packed_folder(root: str) -> Path:
+    """Return the path of the packed copy of the data set in `root`."""
     return Path(root + PACKED_SUFFIX)
 
 
 def open_packed(
     folder: str | Path, generator: str, classes: Classes
 ) -> tuple[pa.Table, PackedReader]:
-    """Return the table of samples of `folder` from its store, and the reader of their images.
+    """Return the table of samples of the packed copy of `folder`, and the reader of their images.
 
     Raises:
-        GenspotError: there is no store, it lacks a class, or the folder changed since.
+        GenspotError: there is no packed copy, it lacks a class, or the folder changed since.
     """
     root = os.path.abspath(folder)
-    store = store_folder(root)
+    copy = packed_folder(root)
     found = label_folders if os.path.isdir(root) else _packed_label_folders
     sources = found(root, generator, classes)
     paths, folders = [], []
     for source in sources:
-        packed = store / os.path.relpath(source.path, root)
+        packed = copy / os.path.relpath(source.path, root)
         entry = read_entry(packed / INDEX_FILE, source.path)
         hint = HINT.format(generator=generator)
         if entry is None:
-            raise GenspotError(f"{store} lacks {os.path.relpath(source.path, root)}; {hint}")
+            raise GenspotError(f"{copy} lacks {os.path.relpath(source.path, root)}; {hint}")
         if os.path.isdir(source.path) and os.stat(source.path).st_mtime_ns != entry.mtime_ns:
             raise GenspotError(f"{source.path} changed since it was packed; {hint}")
         for number in range(-(-len(entry.paths) // SHARD_IMAGES)):
@@ -159,14 +159,14 @@ def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[L
     """Return the label folders of a source that is not here, in the order of `label_folders`.
 
     Raises:
-        GenspotError: `classes` is "any" and there is no store.
+        GenspotError: `classes` is "any" and there is no packed copy.
     """
-    store = store_folder(root)
+    copy = packed_folder(root)
     if classes == "any":
-        parents = {index.parents[1].relative_to(store) for index in store.rglob(INDEX_FILE)}
+        parents = {index.parents[1].relative_to(copy) for index in copy.rglob(INDEX_FILE)}
         if not parents:
             raise GenspotError(
-                f"{store} lacks all images, and there is no folder {root}; "
+                f"{copy} lacks all images, and there is no folder {root}; "
                 + HINT.format(generator=generator)
             )
     else:

@@ -1,4 +1,4 @@
-"""Writing of packed stores; `genspot.data.packed.reader` describes and reads them."""
+"""Writing of packed copies; `genspot.data.packed.reader` describes and reads them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from genspot.data.packed.reader import (
     SHARD_IMAGES,
     SHARD_SCHEMA,
     Shard,
+    packed_folder,
     shard_file,
-    store_folder,
 )
 from genspot.data.settings import Classes
 
 log = logging.getLogger(__name__)
 
-HEADERS = 1000  # image headers read to estimate the size of a store
+HEADERS = 1000  # image headers read to estimate the size of a packed copy
 
 
 class ShardJob(NamedTuple):
@@ -43,7 +43,7 @@ class ShardJob(NamedTuple):
 
 
 def pack(folder: str | Path, generator: str, classes: Classes) -> None:
-    """Write or complete the store of `folder`.
+    """Write or complete the packed copy of `folder`.
 
     Each new shard is written to a temporary file, read back, compared with the source as PIL
     decodes it, and only then renamed. An interrupted pack continues with the first missing shard.
@@ -53,17 +53,17 @@ def pack(folder: str | Path, generator: str, classes: Classes) -> None:
             or the packed images differ from the source.
     """
     root = os.path.abspath(folder)
-    store = store_folder(root)
+    copy = packed_folder(root)
     sources = label_folders(root, generator, classes)
-    packed_folders = [store / os.path.relpath(source.path, root) for source in sources]
+    packed_folders = [copy / os.path.relpath(source.path, root) for source in sources]
     for packed in packed_folders:
         if utf8_path(packed) != str(packed):
             raise GenspotError(
-                f"{utf8_path(packed)}: a store needs folders with names in UTF-8; rename it"
+                f"{utf8_path(packed)}: a packed copy needs folders with names in UTF-8; rename it"
             )
-    store.mkdir(parents=True, exist_ok=True)
+    copy.mkdir(parents=True, exist_ok=True)
     entries = [list_folder(source) for source in sources]
-    with FileLock(store / ".lock"), ThreadPoolExecutor() as threads:
+    with FileLock(copy / ".lock"), ThreadPoolExecutor() as threads:
         jobs = [
             [
                 ShardJob(
@@ -77,7 +77,7 @@ def pack(folder: str | Path, generator: str, classes: Classes) -> None:
         missing = [[job for job in of_folder if not is_current(job)] for of_folder in jobs]
         paths = [path for of_folder in missing for job in of_folder for path in job.paths]
         total = sum(len(entry.paths) for entry in entries)
-        check_space(store, paths, total, threads)
+        check_space(copy, paths, total, threads)
         with tqdm(
             total=len(paths), desc=f"packing {Path(root).name}", unit="image", disable=not paths
         ) as progress:
@@ -91,7 +91,7 @@ def pack(folder: str | Path, generator: str, classes: Classes) -> None:
                     _write_shard(job, threads, progress)
                 write_entry(packed / INDEX_FILE, source.path, entry)
                 _remove_others(packed, {packed / INDEX_FILE, *(job.file for job in of_folder)})
-    log.info("%s holds %d images, verified", store, total)
+    log.info("%s holds %d images, verified", copy, total)
 
 
 def _remove_others(folder: Path, files: set[Path]) -> None:
@@ -101,8 +101,8 @@ def _remove_others(folder: Path, files: set[Path]) -> None:
             file.unlink()
 
 
-def check_space(store: Path, paths: list[str], total: int, threads: ThreadPoolExecutor) -> None:
-    """Log how much space the images at `paths` will take in the store, and raise if it is missing.
+def check_space(copy: Path, paths: list[str], total: int, threads: ThreadPoolExecutor) -> None:
+    """Log how much space the images at `paths` will take in the copy, and raise if it is missing.
 
     The size is estimated from the headers of some of the images.
 
@@ -111,10 +111,10 @@ def check_space(store: Path, paths: list[str], total: int, threads: ThreadPoolEx
     """
     sample = paths[:: max(1, len(paths) // HEADERS)]
     size = sum(threads.map(_decoded_size, sample)) * len(paths) / max(1, len(sample))
-    free = shutil.disk_usage(store).free
+    free = shutil.disk_usage(copy).free
     log.info(
         "%s: %d of %d images to pack, about %.3f GB; %.1f GB free",
-        store,
+        copy,
         len(paths),
         total,
         size / 1e9,
@@ -122,7 +122,7 @@ def check_space(store: Path, paths: list[str], total: int, threads: ThreadPoolEx
     )
     if size > 0.99 * free:
         raise GenspotError(
-            f"{store} needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; make "
+            f"{copy} needs {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; make "
             "room, or put the data set on another disk (paths.train, paths.val)"
         )
 

@@ -1,4 +1,4 @@
-"""A packed store gives the samples of its files, to the bit, or is refused."""
+"""A packed copy gives the samples of its files, to the bit, or is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
 from genspot.data.layout import load_samples
-from genspot.data.packed.reader import open_packed, store_folder
+from genspot.data.packed.reader import open_packed, packed_folder
 from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
 from helpers.errors import error_of
@@ -25,7 +25,7 @@ from helpers.packed_sets import (
     assert_equals_files,
     equal,
     from_files,
-    from_store,
+    from_packed,
     make_augmentation,
 )
 
@@ -39,14 +39,16 @@ from helpers.packed_sets import (
         {"geometry": Geometry(16, 20)},
     ],
 )
-def test_samples_from_a_store_equal_those_from_files(mixed: Path, options: dict[str, Any]) -> None:
+def test_samples_from_a_packed_copy_equal_those_from_files(
+    mixed: Path, options: dict[str, Any]
+) -> None:
     pack(mixed, "gan", None)
     files = from_files(mixed, augment=make_augmentation(), **options)
-    store = from_store(mixed, augment=make_augmentation(), **options)
-    assert store.table.equals(files.table) and len(files) == 24
+    packed = from_packed(mixed, augment=make_augmentation(), **options)
+    assert packed.table.equals(files.table) and len(files) == 24
     indices = [(epoch, row) for epoch in (0, 1) for row in range(24)]
     random.Random(0).shuffle(indices)
-    assert all(equal(files[index], store[index]) for index in indices)
+    assert all(equal(files[index], packed[index]) for index in indices)
     assert sum(bool(files[index]["unreadable"]) for index in indices) >= 12
 
 
@@ -76,7 +78,7 @@ def test_reader_can_be_pickled_before_and_after_use(plain: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [None, "any", ["cat"]])
-def test_open_without_a_store_says_how_to_pack(tmp_path: Path, classes: Classes) -> None:
+def test_open_without_a_packed_copy_says_how_to_pack(tmp_path: Path, classes: Classes) -> None:
     assert "task=pack" in error_of(open_packed, tmp_path / "nowhere", "gan", classes)
 
 
@@ -87,7 +89,7 @@ def test_open_names_a_class_or_shard_that_is_missing(tmp_path: Path) -> None:
     pack(root, "gan", ["cat"])
     assert "lacks dog/0_real" in error_of(open_packed, root, "gan", ["cat", "dog"])
     assert_equals_files(root, ["cat"])
-    (store_folder(str(root)) / "cat" / "1_fake" / "00000.arrow").unlink()
+    (packed_folder(str(root)) / "cat" / "1_fake" / "00000.arrow").unlink()
     assert "00000.arrow is missing" in error_of(open_packed, root, "gan", ["cat"])
 
 
@@ -105,7 +107,7 @@ def test_open_selects_classes_in_the_order_of_the_files(
     samples = all_samples(expected)
     if not source:
         root.rename(tmp_path / "away")
-    found = from_store(root, classes)
+    found = from_packed(root, classes)
     assert found.table.equals(expected.table)
     assert all(map(equal, all_samples(found), samples))
 
@@ -123,11 +125,11 @@ def test_open_without_the_source_keeps_the_order_of_nested_classes(
     assert open_packed(root, "gan", "any")[0].equals(expected)
 
 
-def test_store_copied_alone_names_its_new_place(plain: Path, tmp_path: Path) -> None:
+def test_packed_copy_moved_alone_names_its_new_place(plain: Path, tmp_path: Path) -> None:
     pack(plain, "gan", None)
     copy = tmp_path / "another machine" / "train"
-    shutil.copytree(store_folder(str(plain)), store_folder(str(copy)))
-    expected, found = from_files(plain), from_store(copy)
+    shutil.copytree(packed_folder(str(plain)), packed_folder(str(copy)))
+    expected, found = from_files(plain), from_packed(copy)
     names = [Path(path).relative_to(plain) for path in expected.table["path"].to_pylist()]
     assert found.table["path"].to_pylist() == [str(copy / name) for name in names]
     assert all(map(equal, all_samples(found), all_samples(expected)))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from genspot.data import image_io
 from genspot.data.packed import reader
-from genspot.data.packed.reader import open_packed, store_folder
+from genspot.data.packed.reader import open_packed, packed_folder
 from genspot.data.packed.writer import pack
 from helpers.errors import error_of
 from helpers.images import save_set
@@ -22,10 +22,10 @@ from helpers.packed_sets import assert_equals_files
 
 
 def shards(folder: Path) -> dict[str, int]:
-    """Return the shards of the store of `folder`, with their inodes."""
-    store = store_folder(str(folder))
-    files = [file for file in store.rglob("*.arrow") if file.name != reader.INDEX_FILE]
-    return {file.relative_to(store).as_posix(): file.stat().st_ino for file in sorted(files)}
+    """Return the shards of the packed copy of `folder`, with their inodes."""
+    packed = packed_folder(str(folder))
+    files = [file for file in packed.rglob("*.arrow") if file.name != reader.INDEX_FILE]
+    return {file.relative_to(packed).as_posix(): file.stat().st_ino for file in sorted(files)}
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def test_pack_after_an_interruption_continues(plain: Path, name: str) -> None:
     pack(plain, "gan", None)
     assert before.items() <= shards(plain).items() and len(shards(plain)) == 4
     assert_equals_files(plain)
-    assert not list(store_folder(str(plain)).rglob("*.partial"))
+    assert not list(packed_folder(str(plain)).rglob("*.partial"))
 
 
 def test_pack_rewrites_the_shard_of_a_changed_image_only(mixed: Path) -> None:
@@ -101,7 +101,7 @@ def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
 )
 def test_pack_replaces_a_damaged_shard(plain: Path, damage: Callable[[bytes], bytes]) -> None:
     pack(plain, "gan", None)
-    shard = store_folder(str(plain)) / "0_real" / "00001.arrow"
+    shard = packed_folder(str(plain)) / "0_real" / "00001.arrow"
     shard.write_bytes(damage(shard.read_bytes()))
     with rewritten(plain) as written:
         pack(plain, "gan", None)
@@ -129,5 +129,5 @@ def test_pack_on_a_full_disk_raises_before_it_writes(
     usage = shutil.disk_usage(plain)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     message = error_of(pack, plain, "gan", None)
-    assert str(store_folder(str(plain))) in message and "GB" in message
+    assert str(packed_folder(str(plain))) in message and "GB" in message
     assert not shards(plain)
