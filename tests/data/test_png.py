@@ -186,7 +186,7 @@ def fail_to_load(content: bytes, size: tuple[int, int], mode: str) -> np.ndarray
 
 @pytest.fixture
 def fresh_png() -> Iterator[object]:
-    """The module as loaded anew, in which kornia_rs has not been verified yet."""
+    """The module loaded again, so that kornia_rs has not been verified in it yet."""
     import importlib
 
     yield importlib.reload(png)
