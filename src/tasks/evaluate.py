@@ -9,32 +9,27 @@ import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig
 
-from genspot.common.files import write_json, write_text
+from genspot.common.files import atomic_write, write_json, write_text
 from genspot.common.geometry import Geometry
 from genspot.common.run_files import METRICS, SCORES
 from genspot.common.tables import concat, write_csv, write_parquet
 from genspot.data import shortcut_baseline
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.spectra import write_spectra
-from genspot.detector.callbacks import ScoreCollector
 from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.metadata import Metadata
-from genspot.detector.module import Detector
-from genspot.detector.network import DetectorNetwork, fuse_batchnorm
-from genspot.detector.precision import exact_float32
+from genspot.detector.network import DetectorNetwork
 from genspot.evaluation import baselines, calibration, metrics, published
 from genspot.evaluation.results import CalibrationFit
-from genspot.evaluation.scores import score_table, unreadable_table, write_validation
+from genspot.evaluation.scores import unreadable_table, write_validation
 from genspot.report.console import print_results
 from genspot.report.gallery import contact_sheets
 from genspot.report.page import render_report
 from genspot.report.runs import Run, training_set_name
 from genspot.runtime.provenance import commit, versions
-from genspot.tasks.components import make_trainer
 from genspot.tasks.config import RunSettings, TestSettings
 from genspot.tasks.paths import CHECKOUT
-from genspot.tasks.stopping import SHUTDOWN
+from genspot.tasks.scoring import collected_scores, prepare_scoring
 
 
 def evaluate_checkpoint(
@@ -64,21 +59,18 @@ def evaluate_checkpoint(
     Returns:
         The results on rank 0, None on the others.
     """
-    collector = ScoreCollector()
-    checkpoint.load_into(network, metadata.model.name)
-    exact_float32()
-    detector = Detector(fuse_batchnorm(network))
-    stop = GracefulStop(SHUTDOWN, run.folder)
-    trainer = make_trainer(cfg, "32-true", callbacks=[collector, stop])
+    detector, trainer, collector = prepare_scoring(
+        cfg, run.folder, checkpoint, metadata.model.name, network
+    )
     if "val" in datamodule.tables and validation is None:
         loader = datamodule.calibration_dataloader()
         trainer.predict(detector, loader, return_predictions=False)
-        validation = _scores(datamodule.tables["val"], collector)
+        validation = collected_scores(datamodule.tables["val"], collector)
     trainer.test(detector, datamodule=datamodule, verbose=False)
     if not trainer.is_global_zero:
         return None
     samples = datamodule.tables["test"]
-    scores = _scores(samples, collector)
+    scores = collected_scores(samples, collector)
     unreadable = unreadable_table(samples, collector.unreadable)
     if validation is not None:
         write_validation(validation, run.folder, tested.crop)
@@ -107,7 +99,8 @@ def write_report(run: Run, title: str) -> None:
     """Write the ranking's pictures and the report on `run` into its folder, the page last."""
     (run.folder / "ranking").mkdir(exist_ok=True)
     for generator, picture in contact_sheets(run).items():
-        (run.folder / "ranking" / f"{generator}.png").write_bytes(picture)
+        with atomic_write(run.folder / "ranking" / f"{generator}.png") as partial:
+            partial.write_bytes(picture)
     for name, text in render_report([run], title).items():
         write_text(text, run.folder / name)
 
@@ -117,10 +110,6 @@ def _spectra_side(crop: int | None, training: Geometry) -> int:
     if crop or training.crop:
         return crop or training.crop or 0
     return min(training.resize) if isinstance(training.resize, tuple) else 0
-
-
-def _scores(samples: pa.Table, collector: ScoreCollector) -> pa.Table:
-    return score_table(samples, collector.rows, collector.logits, collector.padded)
 
 
 def _figures(

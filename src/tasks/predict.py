@@ -7,23 +7,17 @@ from omegaconf import DictConfig
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import PREDICTIONS
 from genspot.common.tables import write_csv
-from genspot.detector.callbacks import ScoreCollector
 from genspot.detector.checkpoint import load_checkpoint
-from genspot.detector.graceful_stop import GracefulStop
-from genspot.detector.module import Detector
-from genspot.detector.network import fuse_batchnorm
-from genspot.detector.precision import exact_float32
-from genspot.evaluation.scores import score_table, unreadable_table
+from genspot.evaluation.scores import unreadable_table
 from genspot.report.predictions import prediction_table, print_predictions
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
     make_datamodule,
     make_network,
-    make_trainer,
     silence_warnings,
 )
-from genspot.tasks.stopping import SHUTDOWN
+from genspot.tasks.scoring import collected_scores, prepare_scoring
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 
 
@@ -47,18 +41,14 @@ def predict(cfg: DictConfig) -> None:
     run = config.run_settings(cfg)
     save_config(run.folder, run.config_text, run.resume)
     datamodule.setup("predict")
-    checkpoint.load_into(network, model.name)
-    exact_float32()
-    collector = ScoreCollector()
-    callbacks = [collector, GracefulStop(SHUTDOWN, run.folder)]
-    trainer = make_trainer(cfg, "32-true", callbacks=callbacks)
-    detector = Detector(fuse_batchnorm(network))
+    detector, trainer, collector = prepare_scoring(
+        cfg, run.folder, checkpoint, model.name, network
+    )
     trainer.predict(detector, datamodule=datamodule, return_predictions=False)
     if not trainer.is_global_zero:
         return
     samples = datamodule.tables["predict"]
-    scores = score_table(samples, collector.rows, collector.logits, collector.padded)
-    predictions = prediction_table(scores)
+    predictions = prediction_table(collected_scores(samples, collector))
     unreadable = unreadable_table(samples, collector.unreadable).select(["path", "reason"])
     write_csv(predictions, run.folder / PREDICTIONS)
     write_csv(unreadable, run.folder / "unreadable.csv")
