@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from genspot.common.errors import GenspotError
-from genspot.data.layout import label_folders, load_samples, sample_table
+from genspot.data.layout import Listing, join_listings, label_folders, load_samples
 from genspot.data.packed.reader import PackedReader, open_packed
 from genspot.data.settings import Classes, Split, TestSet, TrainingSet
 
@@ -21,10 +20,10 @@ TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
 CUSTOM = "folder"  # data=folder, generator=folder: images of the user's own
 
 
-def load_training_table(
+def load_training_set(
     source: TrainingSet, split: Split, seed: int
-) -> tuple[pa.Table, PackedReader | None]:
-    """Return the table of samples of a training set, and the reader of its images if packed.
+) -> tuple[Listing, PackedReader | None]:
+    """Return the images of a training set, and their reader if they are packed.
 
     Args:
         source: of the samples.
@@ -40,13 +39,13 @@ def load_training_table(
     reader = None
     classes = choose_classes(source, split, seed)
     if source.format == "packed":
-        table, reader = open_packed(folder, source.name, classes)
+        listing, reader = open_packed(folder, source.name, classes)
     else:
         require_folders({source.name: folder}, TRAIN_FILES, split)
-        table = load_samples(folder, source.name, classes)
-    if len(table["label"].unique()) < 2:
+        listing = load_samples(folder, source.name, classes)
+    if len(listing.table["label"].unique()) < 2:
         raise GenspotError(f"{source.name}: {folder} lacks real or fake images")
-    return table, reader
+    return listing, reader
 
 
 def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
@@ -61,7 +60,7 @@ def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
     if source.num_classes is None or (split == "val" and classes == "any"):
         return classes
     if classes == "any":
-        folders = label_folders(source.train or "", source.name, classes)
+        folders, _ = label_folders(source.train or "", source.name, classes)
         classes = sorted({folder.class_name for folder in folders})
     available = len(classes or [])
     if classes is None or source.num_classes > available:
@@ -72,8 +71,8 @@ def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
     return sorted(classes[number] for number in order[: source.num_classes])
 
 
-def load_test_table(test_sets: list[TestSet]) -> pa.Table:
-    """Return the samples of all test sets, one set after the other.
+def load_test_sets(test_sets: list[TestSet]) -> Listing:
+    """Return the images of all test sets, one set after the other.
 
     Raises:
         GenspotError: a folder is not set, is missing or has another layout.
@@ -87,8 +86,9 @@ def load_test_table(test_sets: list[TestSet]) -> pa.Table:
             )
         folders[test_set.choice] = test_set.path
     require_folders(folders, TEST_FILES, "test")
-    tables = [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
-    return pa.concat_tables([sample_table([]), *tables]).unify_dictionaries()
+    return join_listings(
+        [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
+    )
 
 
 def require_folders(folders: dict[str, str], files: str, path: str) -> None:

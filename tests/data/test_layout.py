@@ -8,8 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from genspot.data.layout import LABELS, SAMPLE_SCHEMA, list_inputs, load_samples, sample_table
+from genspot.data.layout import (
+    LABELS,
+    OUTSIDE,
+    SAMPLE_SCHEMA,
+    SKIPPED_SCHEMA,
+    list_inputs,
+    load_samples,
+)
 from genspot.data.settings import Classes
+from genspot.data.walk import DANGLING, LOOP
 from helpers.errors import error_of
 
 
@@ -33,7 +41,7 @@ def rows(table: pa.Table, root: Path) -> list[tuple[str, str, int]]:
 
 def test_load_samples_of_named_classes_sorts_them_and_takes_no_others(tmp_path: Path) -> None:
     make_label_folders(tmp_path / "dog", tmp_path / "cat", tmp_path / "cow")
-    table = load_samples(tmp_path, "gan", ["dog", "cat"])
+    table = load_samples(tmp_path, "gan", ["dog", "cat"]).table
     assert table.schema == SAMPLE_SCHEMA and set(table["generator"].to_pylist()) == {"gan"}
     assert rows(table, tmp_path) == [
         (f"{name}/{file}", name, label)
@@ -46,7 +54,7 @@ def test_load_samples_of_any_class_finds_them_at_any_depth(tmp_path: Path) -> No
     make_label_folders(tmp_path, tmp_path / "z", tmp_path / "deep/er/cat")
     make_label_folders(tmp_path / "z.packed" / "store")
     (tmp_path / "empty").mkdir()
-    found = rows(load_samples(tmp_path, "gan", "any"), tmp_path)
+    found = rows(load_samples(tmp_path, "gan", "any").table, tmp_path)
     assert [name for _, name, _ in found] == [""] * 3 + ["deep/er/cat"] * 3 + ["z"] * 3
     assert found == sorted(found, key=lambda row: (row[1], row[2], row[0]))
 
@@ -56,17 +64,106 @@ def test_load_samples_takes_image_extensions_in_any_case_only(tmp_path: Path) ->
     images = ["c.PNG", "d.Jpg", "e.JPEG", "f.webp", "g.BMP", "h.ppm", "i.tif", "j.TIFF"]
     others = ["notes.txt", "png", "k.png.bak", "Thumbs.db", ".hidden.png"]
     touch(*(tmp_path / "0_real" / name for name in [*images, *others]))
-    table = load_samples(tmp_path, "gan", None)
+    table = load_samples(tmp_path, "gan", None).table
     found = [path for path, _, label in rows(table, tmp_path) if label == 0]
     assert found == [f"0_real/{name}" for name in ["a.png", "b.png", *images]]
 
 
 @pytest.mark.parametrize("classes", [None, "any"])
-def test_load_samples_of_empty_folders_is_an_empty_table(tmp_path: Path, classes: Classes) -> None:
+def test_load_samples_without_any_image_raises_one_line(tmp_path: Path, classes: Classes) -> None:
     for name in LABELS:
         (tmp_path / name).mkdir()
-    for table in (load_samples(tmp_path, "gan", classes), sample_table([])):
-        assert table.num_rows == 0 and table.schema == SAMPLE_SCHEMA
+    message = f"gan: no images below {tmp_path}"
+    assert error_of(load_samples, tmp_path, "gan", classes) == message
+    (tmp_path / "0_real" / "notes.txt").write_text("no image")
+    assert "notes.txt (its content is no image" in error_of(load_samples, tmp_path, "gan", classes)
+
+
+def test_load_samples_warns_of_label_folders_without_images(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_label_folders(tmp_path / "cat", tmp_path / "dog")
+    for empty in ("cat/1_fake", "dog/1_fake"):
+        (tmp_path / empty / "a.png").unlink()
+    assert len(load_samples(tmp_path, "gan", "any").table) == 4
+    expected = f"gan: there is no image in {tmp_path}/cat/1_fake and in 1 other folders"
+    assert caplog.messages == [expected]
+
+
+def make_links(folder: Path) -> None:
+    """Make a set whose class "dog" is a link, with one loop and one dangling link."""
+    make_label_folders(folder / "set" / "cat", folder / "store" / "dog")
+    (folder / "set" / "dog").symlink_to("../store/dog")
+    (folder / "set" / "gone").symlink_to("nowhere")
+    (folder / "set" / "loop").symlink_to("../set")
+
+
+@pytest.mark.parametrize("root", ["set", "link"])
+def test_load_samples_of_any_class_follows_links(tmp_path: Path, root: str) -> None:
+    make_links(tmp_path)
+    (tmp_path / "link").symlink_to("set")
+    listing = load_samples(tmp_path / root, "gan", "any")
+    assert listing.table["class"].to_pylist() == ["cat"] * 3 + ["dog"] * 3
+    names = [Path(path).relative_to(tmp_path / root) for path in listing.table["path"].to_pylist()]
+    assert names[3:] == [
+        Path("dog/0_real/a.png"),
+        Path("dog/0_real/b.png"),
+        Path("dog/1_fake/a.png"),
+    ]
+    assert listing.skipped.schema == SKIPPED_SCHEMA
+    left_out = {row["path"]: row["reason"] for row in listing.skipped.to_pylist()}
+    assert left_out == {f"{tmp_path}/{root}/gone": DANGLING, f"{tmp_path}/{root}/loop": LOOP}
+    stores = {f"{tmp_path}/store/dog/{name}" for name in LABELS}
+    assert listing.folders == stores | {f"{tmp_path}/set/cat/{name}" for name in LABELS}
+
+
+def test_load_samples_of_one_class_linked_twice_counts_it_twice(tmp_path: Path) -> None:
+    make_label_folders(tmp_path / "set" / "cat")
+    (tmp_path / "set" / "again").symlink_to("cat")
+    for classes in ("any", ["again", "cat"]):
+        table = load_samples(tmp_path / "set", "gan", classes).table
+        assert table["class"].to_pylist() == ["again"] * 3 + ["cat"] * 3
+
+
+def test_load_samples_takes_nested_images_and_lists_what_is_left_out(tmp_path: Path) -> None:
+    make_label_folders(tmp_path / "cat")
+    touch(tmp_path / "cat/0_real/sub/n.png", tmp_path / "dog/lost.png", tmp_path / "dog/readme")
+    (tmp_path / "cat/1_fake/sub").mkdir()
+    (tmp_path / "cat/1_fake/sub/caption.txt").write_text("a dog")
+    (tmp_path / "cat/1_fake/sub/up").symlink_to("../..")
+    listing = load_samples(tmp_path, "gan", "any")
+    names = ["0_real/a.png", "0_real/b.png", "0_real/sub/n.png", "1_fake/a.png"]
+    assert [name for name, *_ in rows(listing.table, tmp_path)] == [
+        f"cat/{name}" for name in names
+    ]
+    skipped = rows(listing.skipped, tmp_path)
+    assert skipped == [
+        ("cat/1_fake/sub/caption.txt", "cat", 1),
+        ("cat/1_fake/sub/up", "cat", 1),
+        ("dog/lost.png", "dog", -1),
+    ]
+    assert listing.skipped["reason"].to_pylist()[1:] == [LOOP, OUTSIDE]
+    assert set(listing.skipped["generator"].to_pylist()) == {"gan"}
+
+
+@pytest.mark.parametrize("classes", ["any", ["cat", "dog"]])
+@pytest.mark.parametrize("secret", ["dog", "dog/0_real"])
+def test_load_samples_leaves_out_a_folder_that_may_not_be_listed(
+    classes: Classes, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_label_folders(tmp_path / "cat", tmp_path / "dog")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path == str(tmp_path / secret):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    listing = load_samples(tmp_path, "gan", classes)
+    assert len(listing.table) == {"dog": 3, "dog/0_real": 4}[secret]
+    [row] = listing.skipped.to_pylist()
+    assert row["path"] == str(tmp_path / secret) and "Permission denied" in row["reason"]
 
 
 @pytest.mark.parametrize("classes", [None, ["cat"], "any"])
@@ -94,14 +191,21 @@ def test_missing_label_folder_is_named(tmp_path: Path, name: str, classes: Class
     )
 
 
-def test_list_inputs_finds_all_images_below_a_folder_and_warns_of_other_files(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_list_inputs_finds_all_images_below_a_folder_and_lists_other_files(
+    tmp_path: Path,
 ) -> None:
-    touch(*(tmp_path / name for name in ("z.png", "b/y.PNG", "a/x.jpg", "a/notes.txt", "a/raw")))
-    table = list_inputs(tmp_path)
-    assert rows(table, tmp_path) == [("z.png", "", -1), ("a/x.jpg", "", -1), ("b/y.PNG", "", -1)]
-    assert table.schema == SAMPLE_SCHEMA
-    assert "1 .txt, 1 without extension" in caplog.text
+    touch(*(tmp_path / name for name in ("z.png", "b/y.PNG", "a/x.jpg", "a/raw", ".h/h.png")))
+    (tmp_path / "a/notes.txt").write_text("no image")
+    (tmp_path / "loop").symlink_to(".")
+    listing = list_inputs(tmp_path)
+    found = rows(listing.table, tmp_path)
+    assert found == [("z.png", "", -1), ("a/x.jpg", "", -1), ("b/y.PNG", "", -1)]
+    assert listing.table.schema == SAMPLE_SCHEMA and listing.skipped.schema == SKIPPED_SCHEMA
+    assert rows(listing.skipped, tmp_path) == [
+        ("a/notes.txt", "", -1),
+        ("a/raw", "", -1),
+        ("loop", "", -1),
+    ]
 
 
 def test_list_inputs_without_images_raises_one_line(tmp_path: Path) -> None:
@@ -120,9 +224,9 @@ def touch_bytes(folder: Path, *names: bytes) -> list[Path]:
 def test_file_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
     names = (b"caf\xe9.png", b"caf\xe8.png", "café.png".encode(), b"n.\xe9")
     photo, *_ = touch_bytes(tmp_path, *names)
-    found = [Path(path).name for path in list_inputs(tmp_path)["path"].to_pylist()]
+    found = [Path(path).name for path in list_inputs(tmp_path).table["path"].to_pylist()]
     assert sorted(found) == [r"caf\xe8.png", r"caf\xe9.png", "café.png"]
-    assert list_inputs(photo)["path"].to_pylist() == [rf"{tmp_path}/caf\xe9.png"]
+    assert list_inputs(photo).table["path"].to_pylist() == [rf"{tmp_path}/caf\xe9.png"]
 
 
 @pytest.mark.parametrize("classes", ["any", None])
@@ -135,7 +239,7 @@ def test_folder_names_that_are_not_utf8_are_escaped(
     )
     root = tmp_path / "set" if classes else real.parents[1]
     for _ in range(2):
-        table = load_samples(root, "gan", classes)
+        table = load_samples(root, "gan", classes).table
         expected = [rf"{tmp_path}/set/caf\xe9/{name}/a.png" for name in LABELS]
         assert table["path"].to_pylist() == expected
         assert set(table["class"].to_pylist()) == {r"caf\xe9" if classes else ""}

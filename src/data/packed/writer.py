@@ -17,18 +17,21 @@ from tqdm import tqdm
 from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
 from genspot.data import image_io
-from genspot.data.layout import label_folders, utf8_path
-from genspot.data.packed.index import list_folder, write_entry
+from genspot.data.layout import first_of, label_folders
+from genspot.data.packed.index import make_entry, write_entry
 from genspot.data.packed.reader import (
     BATCH_IMAGES,
     INDEX_FILE,
     SHARD_IMAGES,
     SHARD_SCHEMA,
+    DamagedShardError,
     Shard,
+    checksum,
     packed_folder,
     shard_file,
 )
 from genspot.data.settings import Classes
+from genspot.data.walk import Images, find_images, join_paths, utf8_path
 
 log = logging.getLogger(__name__)
 
@@ -40,58 +43,116 @@ class ShardJob(NamedTuple):
 
     file: Path
     paths: list[str]
+    names: list[str]  # the paths relative to the label folder
+
+
+class FolderJob(NamedTuple):
+    """A label folder and its shards."""
+
+    source: str
+    images: Images
+    packed: Path
+    shards: list[ShardJob]
 
 
 def pack(folder: str | Path, generator: str, classes: Classes) -> None:
     """Write or complete the packed copy of `folder`.
 
     Each new shard is written to a temporary file, read back, compared with the source as PIL
-    decodes it, and only then renamed. An interrupted pack continues with the first missing shard.
+    decodes it, and only then renamed. Shards that exist are checked, and written anew where they
+    are damaged or their images changed. An interrupted pack continues with the first missing one.
 
     Raises:
-        GenspotError: the folder cannot be listed, its name is not UTF-8, the disk has no space,
-            or the packed images differ from the source.
+        GenspotError: the folder holds no image, its name is not UTF-8, the disk has no space, or
+            the packed images differ from the source.
     """
     root = os.path.abspath(folder)
     copy = packed_folder(root)
-    sources = label_folders(root, generator, classes)
-    packed_folders = [copy / os.path.relpath(source.path, root) for source in sources]
-    for packed in packed_folders:
+    jobs = _plan(root, copy, generator, classes)
+    total = sum(len(shard.paths) for job in jobs for shard in job.shards)
+    copy.mkdir(parents=True, exist_ok=True)
+    with FileLock(copy / ".lock"), ThreadPoolExecutor() as threads:
+        to_write = _shards_to_write(jobs, threads)
+        paths = [
+            path
+            for job in jobs
+            for shard in job.shards
+            if shard.file in to_write
+            for path in shard.paths
+        ]
+        check_space(copy, paths, total, threads)
+        unreadable = 0
+        with tqdm(
+            total=len(paths), desc=f"packing {Path(root).name}", unit="image", disable=not paths
+        ) as progress:
+            for job in jobs:
+                unreadable += _pack_folder(job, to_write, threads, progress)
+    log.info("%s holds %d images, %d of them unreadable; verified", copy, total, unreadable)
+
+
+def _plan(root: str, copy: Path, generator: str, classes: Classes) -> list[FolderJob]:
+    """Return the label folders below `root` and their shards.
+
+    Raises:
+        GenspotError: there is no image, or the name of a label folder is not UTF-8.
+    """
+    sources, left_out = label_folders(root, generator, classes)
+    jobs = []
+    for source in sources:
+        packed = copy / os.path.relpath(source.path, root)
         if utf8_path(packed) != str(packed):
             raise GenspotError(
                 f"{utf8_path(packed)}: a packed copy needs folders with names in UTF-8; rename it"
             )
-    copy.mkdir(parents=True, exist_ok=True)
-    entries = [list_folder(source) for source in sources]
-    with FileLock(copy / ".lock"), ThreadPoolExecutor() as threads:
-        jobs = [
-            [
-                ShardJob(
-                    shard_file(packed, start // SHARD_IMAGES),
-                    entry.paths.slice(start, SHARD_IMAGES).to_pylist(),
-                )
-                for start in range(0, len(entry.paths), SHARD_IMAGES)
-            ]
-            for packed, entry in zip(packed_folders, entries, strict=True)
+        images = find_images(source.path)
+        left_out += images.left_out
+        names = images.names()
+        paths = join_paths(source.path, names)
+        shards = [
+            ShardJob(
+                shard_file(packed, start // SHARD_IMAGES),
+                paths.slice(start, SHARD_IMAGES).to_pylist(),
+                names.slice(start, SHARD_IMAGES).to_pylist(),
+            )
+            for start in range(0, len(names), SHARD_IMAGES)
         ]
-        missing = [[job for job in of_folder if not is_current(job)] for of_folder in jobs]
-        paths = [path for of_folder in missing for job in of_folder for path in job.paths]
-        total = sum(len(entry.paths) for entry in entries)
-        check_space(copy, paths, total, threads)
-        with tqdm(
-            total=len(paths), desc=f"packing {Path(root).name}", unit="image", disable=not paths
-        ) as progress:
-            for source, packed, entry, of_folder, to_write in zip(
-                sources, packed_folders, entries, jobs, missing, strict=True
-            ):
-                packed.mkdir(parents=True, exist_ok=True)
-                if to_write:  # a folder without an index is incomplete, and not read
-                    (packed / INDEX_FILE).unlink(missing_ok=True)
-                for job in to_write:
-                    _write_shard(job, threads, progress)
-                write_entry(packed / INDEX_FILE, source.path, entry)
-                _remove_others(packed, {packed / INDEX_FILE, *(job.file for job in of_folder)})
-    log.info("%s holds %d images, verified", copy, total)
+        jobs.append(FolderJob(source.path, images, packed, shards))
+    if not any(job.shards for job in jobs):
+        raise GenspotError(f"{generator}: no images below {utf8_path(root)}{first_of(left_out)}")
+    if left_out:
+        log.warning("%s: not everything is packed%s", utf8_path(root), first_of(left_out))
+    return jobs
+
+
+def _shards_to_write(jobs: list[FolderJob], threads: ThreadPoolExecutor) -> set[Path]:
+    """Return the shards that are missing, damaged, or lack a change of their source."""
+    shards = [shard for job in jobs for shard in job.shards if shard.file.exists()]
+    title = "checking what is packed"
+    current = list(tqdm(threads.map(is_current, shards), title, len(shards), unit="file", delay=2))
+    missing = {shard.file for job in jobs for shard in job.shards if not shard.file.exists()}
+    return missing | {shard.file for shard, good in zip(shards, current, strict=True) if not good}
+
+
+def _pack_folder(
+    job: FolderJob, to_write: set[Path], threads: ThreadPoolExecutor, progress: tqdm
+) -> int:
+    """Write the shards of a label folder that are in `to_write`, and its index.
+
+    Returns:
+        The number of unreadable images.
+    """
+    job.packed.mkdir(parents=True, exist_ok=True)
+    index = job.packed / INDEX_FILE
+    own = [shard for shard in job.shards if shard.file in to_write]
+    if own:  # a folder without an index is incomplete, and not read
+        index.unlink(missing_ok=True)
+    for shard in own:
+        _write_shard(shard, threads, progress)
+    files = [shard.file for shard in job.shards]
+    sizes = [file.stat().st_size for file in files]
+    write_entry(index, make_entry(job.source, job.images, sizes))
+    _remove_others(job.packed, {index, *files})
+    return sum(Shard(file).unreadable for file in files)
 
 
 def _remove_others(folder: Path, files: set[Path]) -> None:
@@ -145,16 +206,19 @@ def _mtime_ns(path: str) -> int:
 
 
 def is_current(job: ShardJob) -> bool:
-    """Return whether a shard exists and holds its images as they are now."""
+    """Return whether a shard is intact and holds its images as they are now.
+
+    A damaged one is reported.
+    """
     try:
-        table = Shard(job.file).table
-    except (OSError, KeyError, ValueError, pa.ArrowException):
+        shard = Shard(job.file)
+        names, mtimes = (shard.table[name].to_pylist() for name in ("name", "mtime_ns"))
+        for position in range(len(shard)):
+            shard.image(position)
+    except DamagedShardError as error:
+        log.warning("%s", error)
         return False
-    return bool(
-        table.schema.equals(SHARD_SCHEMA, check_metadata=True)
-        and table["name"].to_pylist() == [os.path.basename(path) for path in job.paths]
-        and table["mtime_ns"].to_pylist() == [_mtime_ns(path) for path in job.paths]
-    )
+    return names == job.names and mtimes == [_mtime_ns(path) for path in job.paths]
 
 
 def _write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> None:
@@ -165,21 +229,30 @@ def _write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> 
             pa.ipc.new_file(sink, SHARD_SCHEMA) as writer,
         ):
             for start in range(0, len(job.paths), BATCH_IMAGES):
-                paths = job.paths[start : start + BATCH_IMAGES]
+                part = slice(start, start + BATCH_IMAGES)
+                paths = job.paths[part]
                 mtimes = [_mtime_ns(path) for path in paths]  # before the files are read
-                writer.write_batch(_record_batch(paths, mtimes, list(threads.map(_read, paths))))
+                images = list(threads.map(_read, paths))
+                writer.write_batch(_record_batch(job.names[part], mtimes, images))
                 progress.update(len(paths))
         _verify(partial, job.paths, threads)
 
 
 def _record_batch(
-    paths: list[str], mtimes: list[int], images: list[np.ndarray | str]
+    names: list[str], mtimes: list[int], images: list[np.ndarray | str]
 ) -> pa.RecordBatch:
     rows = [
-        (os.path.basename(path), mtime_ns, None, None, None, image)
+        (name, mtime_ns, None, None, None, None, image)
         if isinstance(image, str)
-        else (os.path.basename(path), mtime_ns, *image.shape[:2], image.tobytes(), None)
-        for path, mtime_ns, image in zip(paths, mtimes, images, strict=True)
+        else (
+            name,
+            mtime_ns,
+            *image.shape[:2],
+            image.tobytes(),
+            checksum(np.ascontiguousarray(image)),
+            None,
+        )
+        for name, mtime_ns, image in zip(names, mtimes, images, strict=True)
     ]
     columns = zip(SHARD_SCHEMA, zip(*rows, strict=True), strict=True)
     arrays = [pa.array(values, field.type) for field, values in columns]

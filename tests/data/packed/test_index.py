@@ -1,52 +1,63 @@
-"""The index of a packed label folder survives a move of the data set, and damage is found."""
+"""The index of a packed label folder is read as it was written, or refused."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from genspot.data.layout import LabelFolder
-from genspot.data.packed.index import list_folder, read_entry, write_entry
-from helpers.images import save_set
+from genspot.data.packed.index import make_entry, read_entry, write_entry
+from genspot.data.walk import find_images
+from helpers.errors import error_of
+from helpers.images import save_image, save_set
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> LabelFolder:
-    return LabelFolder(str(save_set(tmp_path / "disk ö" / "set", 3, 1) / "0_real"), "", 0)
+def folder(tmp_path: Path) -> str:
+    """A label folder with four images, one of them nested, and a text."""
+    folder = save_set(tmp_path / "disk ö" / "set", 3, 1) / "0_real"
+    save_image(folder / "sub" / "a.png", 1, fake=False)
+    (folder / "sub" / "notes.txt").write_text("no image")
+    return str(folder)
 
 
-def test_entry_is_read_as_it_was_written(folder: LabelFolder, tmp_path: Path) -> None:
-    entry = list_folder(folder)
-    assert len(entry.paths) == 3
-    write_entry(tmp_path / "index.arrow", folder.path, entry)
-    found = read_entry(tmp_path / "index.arrow", folder.path)
-    assert found is not None
-    assert (found.mtime_ns, found.paths.to_pylist()) == (entry.mtime_ns, entry.paths.to_pylist())
+def test_entry_is_read_as_it_was_written(folder: str, tmp_path: Path) -> None:
+    entry = make_entry(folder, find_images(folder), [12, 3])
+    write_entry(tmp_path / "index", entry)
+    assert read_entry(tmp_path / "index") == entry
+    assert entry.names.to_pylist() == ["000.png", "001.png", "002.png", "sub/a.png"]
+    assert [path for path, _ in entry.left_out] == ["sub/notes.txt"]
+    assert {name: images for name, (_, images) in entry.folders.items()} == {"": 3, "sub": 1}
+    assert read_entry(tmp_path / "missing") is None
 
 
-def test_entry_of_a_moved_set_has_its_new_paths(folder: LabelFolder, tmp_path: Path) -> None:
-    write_entry(tmp_path / "index.arrow", folder.path, list_folder(folder))
-    moved = Path(folder.path).rename(tmp_path / "a longer name, ünd \U0001f600")
-    found = read_entry(tmp_path / "index.arrow", str(moved))
-    assert found is not None
-    assert found.paths.to_pylist() == sorted(map(str, moved.iterdir()))
+@pytest.mark.parametrize("name", ["new.png", "sub/new.png", "sub/deep/new.png"])
+def test_changed_folder_is_found_at_any_depth(folder: str, name: str) -> None:
+    os.mkdir(f"{folder}/sub/deep")
+    for path in (folder, f"{folder}/sub", f"{folder}/sub/deep"):
+        os.utime(path, ns=(1, 1))
+    entry = make_entry(folder, find_images(folder), [])
+    assert entry.changed_folder(folder) is None
+    save_image(Path(folder) / name, 1, fake=False)
+    assert entry.changed_folder(folder) == os.path.dirname(f"{folder}/{name}")
 
 
+@pytest.mark.parametrize("position", [0.1, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda content: content[: len(content) // 2],
-        lambda content: b"ARROW1\0\0" + bytes(range(256)) * 8 + b"\xff\0\0\0ARROW1",
-        lambda content: content.replace(b"mtime_ns", b"ntime_ms"),
+        lambda content, at: content[:at],
+        lambda content, at: content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :],
+        lambda content, at: content[:at] + bytes(len(content) - at),
     ],
 )
-def test_damaged_entry_is_none(
-    damage: Callable[[bytes], bytes], folder: LabelFolder, tmp_path: Path
+def test_damaged_index_is_named_in_one_line(
+    damage: Callable[[bytes, int], bytes], position: float, folder: str, tmp_path: Path
 ) -> None:
-    file = tmp_path / "index.arrow"
-    write_entry(file, folder.path, list_folder(folder))
-    file.write_bytes(damage(file.read_bytes()))
-    assert read_entry(file, folder.path) is None
-    assert read_entry(tmp_path / "missing", folder.path) is None
+    file = tmp_path / "index"
+    write_entry(file, make_entry(folder, find_images(folder), [1]))
+    content = file.read_bytes()
+    file.write_bytes(damage(content, int(position * len(content))))
+    assert f"{file} is damaged" in error_of(read_entry, file)

@@ -15,11 +15,11 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
 from genspot.data.layout import load_samples
-from genspot.data.packed.reader import open_packed, packed_folder
+from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
 from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
 from helpers.errors import error_of
-from helpers.images import save_set
+from helpers.images import save_image, save_set
 from helpers.packed_sets import (
     all_samples,
     assert_equals_files,
@@ -54,8 +54,8 @@ def test_samples_from_a_packed_copy_equal_those_from_files(
 
 def test_reader_returns_writable_copies_or_raises(mixed: Path) -> None:
     pack(mixed, "gan", None)
-    table, read = open_packed(mixed, "gan", None)
-    paths = list(enumerate(table["path"].to_pylist()))
+    listing, read = open_packed(mixed, "gan", None)
+    paths = list(enumerate(listing.table["path"].to_pylist()))
     for row, path in paths + paths[::-1]:
         if "broken" in path or "truncated" in path:
             with pytest.raises(UnreadableError):
@@ -87,7 +87,9 @@ def test_open_names_a_class_or_shard_that_is_missing(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         save_set(root / name, 2, 2)
     pack(root, "gan", ["cat"])
-    assert "lacks dog/0_real" in error_of(open_packed, root, "gan", ["cat", "dog"])
+    assert f"no packed copy of {root}/dog/0_real" in error_of(
+        open_packed, root, "gan", ["cat", "dog"]
+    )
     assert_equals_files(root, ["cat"])
     (packed_folder(str(root)) / "cat" / "1_fake" / "00000.arrow").unlink()
     assert "00000.arrow is missing" in error_of(open_packed, root, "gan", ["cat"])
@@ -120,9 +122,9 @@ def test_open_without_the_source_keeps_the_order_of_nested_classes(
     for seed, name in enumerate(names):
         save_set(root / name, 2, 1, seed)
     pack(root, "gan", "any")
-    expected = load_samples(root, "gan", "any")
+    expected = load_samples(root, "gan", "any").table
     root.rename(tmp_path / "away")
-    assert open_packed(root, "gan", "any")[0].equals(expected)
+    assert open_packed(root, "gan", "any")[0].table.equals(expected)
 
 
 def test_packed_copy_moved_alone_names_its_new_place(plain: Path, tmp_path: Path) -> None:
@@ -133,3 +135,73 @@ def test_packed_copy_moved_alone_names_its_new_place(plain: Path, tmp_path: Path
     names = [Path(path).relative_to(plain) for path in expected.table["path"].to_pylist()]
     assert found.table["path"].to_pylist() == [str(copy / name) for name in names]
     assert all(map(equal, all_samples(found), all_samples(expected)))
+
+
+def packed_shard(folder: Path) -> Path:
+    return packed_folder(str(folder)) / "0_real" / "00001.arrow"
+
+
+@pytest.mark.parametrize("position", [0.2, 0.5, 0.8])
+def test_reader_refuses_an_image_whose_pixels_changed(plain: Path, position: float) -> None:
+    pack(plain, "gan", None)
+    shard = packed_shard(plain)
+    expected = all_samples(from_packed(plain))
+    content = bytearray(shard.read_bytes())
+    content[int(position * len(content))] ^= 1
+    shard.write_bytes(content)
+    samples = all_samples(from_packed(plain))
+    different = [row for row, one in enumerate(samples) if not equal(one, expected[row])]
+    assert different and set(different) <= set(range(6, 12))  # the images of that shard
+    for row in different:
+        [(_, reason)] = samples[row]["unreadable"]
+        assert samples[row]["image"] is None
+        assert str(shard) in reason and "task=pack" in reason
+
+
+@pytest.mark.parametrize("start", [8, 1000, 20_000])
+def test_reader_never_returns_an_image_of_a_shard_overwritten_by_zeros(
+    plain: Path, start: int
+) -> None:
+    pack(plain, "gan", None)
+    shard = packed_shard(plain)
+    expected = all_samples(from_packed(plain))
+    content = shard.read_bytes()
+    shard.write_bytes(content[:start] + bytes(len(content) - start))
+    for row, sample in enumerate(all_samples(from_packed(plain))):
+        assert equal(sample, expected[row]) or str(shard) in sample["unreadable"][0][1]
+
+
+def test_open_names_a_shard_of_another_size(plain: Path) -> None:
+    pack(plain, "gan", None)
+    shard = packed_shard(plain)
+    shard.write_bytes(shard.read_bytes()[:-100])
+    message = error_of(open_packed, plain, "gan", None)
+    assert f"{shard} is damaged" in message and "task=pack" in message
+
+
+def test_open_names_a_damaged_index(plain: Path) -> None:
+    pack(plain, "gan", None)
+    index = packed_shard(plain).with_name(INDEX_FILE)
+    content = bytearray(index.read_bytes())
+    content[len(content) // 2] ^= 4
+    index.write_bytes(content)
+    message = error_of(open_packed, plain, "gan", None)
+    assert f"{index} is damaged" in message and "task=pack" in message
+    pack(plain, "gan", None)
+    assert_equals_files(plain)
+
+
+def test_packed_copy_has_nested_and_linked_images(plain: Path, tmp_path: Path) -> None:
+    save_set(tmp_path / "store", 2, 0, seed=3)
+    save_image(plain / "1_fake" / "sub" / "deep" / "a.png", 8, fake=True)
+    (plain / "0_real" / "linked").symlink_to(tmp_path / "store" / "0_real")
+    (plain / "0_real" / "loop").symlink_to("..")
+    (plain / "0_real" / "notes.txt").write_text("no image")
+    pack(plain, "gan", None)
+    assert_equals_files(plain)
+    files, packed = load_samples(plain, "gan", None), open_packed(plain, "gan", None)[0]
+    assert packed.table.equals(files.table) and len(packed.table) == 21
+    assert packed.skipped.equals(files.skipped) and len(packed.skipped) == 2
+    assert packed.folders == files.folders and len(files.folders) == 4
+    save_image(tmp_path / "store" / "0_real" / "new.png", 9, fake=False)
+    assert "linked changed since it was packed" in error_of(open_packed, plain, "gan", None)

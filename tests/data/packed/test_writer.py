@@ -79,7 +79,7 @@ def test_interrupted_pack_after_a_removal_is_refused_even_without_the_source(
     (plain / "0_real" / "000.png").unlink()
     kill_pack(plain, "0_real/010.png")
     plain.rename(tmp_path / "away")
-    assert "lacks 0_real" in error_of(open_packed, plain, "gan", None)
+    assert f"no packed copy of {plain}/0_real" in error_of(open_packed, plain, "gan", None)
 
 
 def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
@@ -97,16 +97,37 @@ def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
     [
         lambda content: content[: len(content) // 2],
         lambda content: bytes(range(256)) * (len(content) // 256 + 1),
+        lambda content: content[:9000] + bytes(4000) + content[13000:],
+        lambda content: content[:9000] + bytes([content[9000] ^ 1]) + content[9001:],
+        lambda content: b"",
     ],
 )
-def test_pack_replaces_a_damaged_shard(plain: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_pack_replaces_a_damaged_shard_and_says_so(
+    plain: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
+) -> None:
     pack(plain, "gan", None)
     shard = packed_folder(str(plain)) / "0_real" / "00001.arrow"
     shard.write_bytes(damage(shard.read_bytes()))
     with rewritten(plain) as written:
         pack(plain, "gan", None)
     assert written == {"0_real/00001.arrow"}
+    assert f"{shard} is damaged" in caplog.text
     assert_equals_files(plain)
+
+
+def test_pack_ends_with_what_the_copy_holds(mixed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(2):
+        pack(mixed, "gan", None)
+        copy = packed_folder(str(mixed))
+        assert caplog.messages[-1] == f"{copy} holds 24 images, 6 of them unreadable; verified"
+
+
+def test_pack_without_any_image_raises_and_names_what_is_left_out(tmp_path: Path) -> None:
+    save_set(tmp_path / "set", 0, 0)
+    (tmp_path / "set" / "0_real" / "notes.txt").write_text("no image")
+    message = error_of(pack, tmp_path / "set", "gan", None)
+    assert message.startswith(f"gan: no images below {tmp_path}/set") and "notes.txt" in message
 
 
 def test_empty_and_unreadable_folders_are_packed(tmp_path: Path) -> None:
