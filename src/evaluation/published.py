@@ -46,6 +46,7 @@ def annotate(
     specs: Mapping[str, Mapping[str, Any]],
     scores: pa.Table,
     unreadable: pa.Table,
+    left_out: pa.Table,
     trained_on: Mapping[str, Any],
     crop: int | None,
     degradations: Sequence[str] = (),
@@ -57,12 +58,13 @@ def annotate(
         specs: generator → its settings (conf/generator/).
         scores: the table of scores.
         unreadable: the images that could not be read.
+        left_out: files and folders that were left out when the images were listed.
         trained_on, crop: see `published_reference`.
         degradations: of the test images; nothing was published for degraded images.
     """
-    padded, not_read = (
+    padded, not_read, not_listed = (
         Counter(table["generator"].cast(pa.string()).to_pylist())
-        for table in (scores.filter(scores["padded"]), unreadable)
+        for table in (scores.filter(scores["padded"]), unreadable, left_out)
     )
     for name, spec in specs.items():
         metrics["generators"][name] |= {
@@ -70,7 +72,8 @@ def annotate(
             "published": None if degradations else published_reference(spec, trained_on, crop),
             "expected": spec["images"],
             "padded": padded[name],
-            "unreadable": not_read[name],
+            "unreadable": not_read[name] + not_listed[name],
+            "left_out": not_listed[name],
         }
     complete = complete_generators(metrics["generators"]).values()
     references = [figures["published"] for figures in complete]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from itertools import groupby
@@ -10,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
+
+REAL = "/0_real/"  # of real images in the released layout
 
 
 class WeightedAP:
@@ -90,16 +93,37 @@ def _shared_images(tables: list[pa.Table]) -> dict[str, SharedImages]:
     for name, group in groupby(keys, key=lambda key: key[0]):
         members = list(group)
         rows = [[index[key] for key in members] for index in indexes]
-        reals = [
-            (classes[row], path.replace("\\", "/").rpartition("/0_real/")[2])
-            for row, (_, path) in zip(rows[0], members, strict=True)
-            if labels[row] == 0
-        ]
+        reals = _real_names(
+            [
+                (classes[row], path.replace("\\", "/"))
+                for row, (_, path) in zip(rows[0], members, strict=True)
+                if labels[row] == 0
+            ]
+        )
         if 0 < len(reals) < len(members):
             own = labels[rows[0]]
             aps = [WeightedAP(own, table[row]) for table, row in zip(logits, rows, strict=True)]
             result[name] = (own, reals, aps)
     return result
+
+
+def _real_names(images: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (class, path within the folder 0_real of the class) of images (class, path).
+
+    Folders below may be named 0_real as well, so the one that counts is common to all images of
+    the class.
+    """
+    paths: dict[str, list[str]] = {}
+    for class_name, path in images:
+        paths.setdefault(class_name, []).append(path)
+    folders = {}
+    for name, of_class in paths.items():
+        common = os.path.commonprefix(of_class)  # noqa: RUF071 (up to REAL, these are folders)
+        folders[name] = "".join(common.rpartition(REAL)[:2])
+    return [
+        (name, path[len(folders[name]) :] if folders[name] else path.rpartition(REAL)[2])
+        for name, path in images
+    ]
 
 
 def _row_index(table: pa.Table) -> dict[tuple[str, str], int]:

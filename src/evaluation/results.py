@@ -63,7 +63,12 @@ class GeneratorMetrics(Measures):
     published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
     expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
     padded: NotRequired[Annotated[int, "number of scored images smaller than the crop"]]
-    unreadable: NotRequired[Annotated[int, "number of images that could not be read"]]
+    unreadable: NotRequired[
+        Annotated[int, "number of images that could not be read, and of what was left out"]
+    ]
+    left_out: NotRequired[
+        Annotated[int, "of these, files that are no images, and folders that cannot be listed"]
+    ]
     shortcut_baseline_ap: NotRequired[Annotated[Figure, "AP of the shortcut baseline"]]
 
 
@@ -125,6 +130,7 @@ class Results(Evaluation):
     unreadable_in_training: Annotated[int, "number of unreadable training and validation images"]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
+    notes: Annotated[list[str], "what a reader must know of the images, such as shared folders"]
 
 
 def result_rows(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

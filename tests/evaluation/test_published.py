@@ -72,10 +72,19 @@ def test_annotate_adds_counts_and_references(
     metrics: dict[str, Any] = dict(evaluate(scores, ["a", "b"], Bootstrap(replicates=5)))
     specs = {"a": SPEC, "b": SPEC | {"published": {"blur_jpg_0.5": {"acc": 80.0, "ap": 90.0}}}}
     trained_on = TRAINED_ON | {"aug": aug}
-    annotate(metrics, specs, scores, scores.slice(0, 3), trained_on, 224, degradations)
+    annotate(
+        metrics,
+        specs,
+        scores,
+        scores.slice(0, 3),
+        scores.slice(0, 1),
+        trained_on,
+        224,
+        degradations,
+    )
     figures = metrics["generators"]["a"]
     assert (figures["title"], figures["expected"]) == ("StarGAN", 4)
-    assert (figures["padded"], figures["unreadable"]) == (2, 3)
+    assert (figures["padded"], figures["unreadable"], figures["left_out"]) == (2, 4, 1)
     assert metrics["generators"]["b"]["unreadable"] == 0
     assert (figures["published"] is not None) == has_reference
     assert metrics["mean"]["published"] == (mean and pytest.approx(mean))

@@ -16,7 +16,9 @@ def test_schema_has_exactly_the_keys_that_are_computed() -> None:
     metrics = dict(evaluate(scores, bootstrap=Bootstrap(replicates=5)))
     spec = {"title": "A", "images": 2, "published": {}}
     trained_on = {"data": "progan_20cls", "aug": "none", "model": {"name": "resnet50"}}
-    published.annotate(metrics, {"a": spec}, scores, scores.slice(2), trained_on, 224)
+    published.annotate(
+        metrics, {"a": spec}, scores, scores.slice(2), scores.slice(2), trained_on, 224
+    )
     baselines.add_shortcut_baseline(metrics, scores, None)
     assert set(metrics) == set(results.describe_keys(results.Evaluation))
     assert set(metrics["generators"]["a"]) == set(results.describe_keys(results.GeneratorMetrics))
