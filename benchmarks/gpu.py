@@ -117,7 +117,8 @@ def compare(folder: Path, options: argparse.Namespace) -> None:
     """Measure and print."""
     device, batch_size, steps = options.device, options.batch, options.steps
     peak = matrix_rate(device, options.side)
-    table, packed = open_packed(folder, "bench", None)
+    listing, packed = open_packed(folder, "bench", None)
+    table = listing.table
     cached = to_device(random_batch(batch_size), device)
     rows = []
     for compiled in (False, True):

@@ -81,7 +81,8 @@ def training_images(
 def make_variants(folder: Path) -> tuple[dict[str, Callable[[], None]], int]:
     """Return the variants by name, each of which reads all images, and the number of images."""
     pack(folder, "bench", None)
-    table, packed = open_packed(folder, "bench", None)
+    listing, packed = open_packed(folder, "bench", None)
+    table = listing.table
     paths = table["path"].to_pylist()
     exact, exact_packed = training_images(table), training_images(table, packed)
     parameters = [drawn_parameters(exact, 0, row, SIDE, SIDE) for row in range(len(paths))]

@@ -64,7 +64,7 @@ def measure_table(root: str) -> list[str]:
     """Return the figures of one size, measured in this process."""
     gc.collect()
     before, start = private_memory(), time.perf_counter()
-    dataset = ImageDataset(load_samples(root, "progan", CLASSES), train=True)
+    dataset = ImageDataset(load_samples(root, "progan", CLASSES).table, train=True)
     opened = time.perf_counter()
     memory = private_memory() - before
     rng = random.Random(0)

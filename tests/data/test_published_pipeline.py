@@ -66,14 +66,14 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_crops_of_photographs_equal_the_published_ones(
     windows: Path, packed: bool, seed: int
 ) -> None:
-    table, read = load_samples(windows, "photographs", None), None
+    listing, read = load_samples(windows, "photographs", None), None
     if packed:
-        table, read = open_packed(windows, "photographs", None)
+        listing, read = open_packed(windows, "photographs", None)
     augmentation = published_augmentation()
-    dataset = ImageDataset(table, augmentation, Geometry(SIDE, CROP), True, seed, read)
+    dataset = ImageDataset(listing.table, augmentation, Geometry(SIDE, CROP), True, seed, read)
     kinds = set()
     for epoch in range(EPOCHS):
-        for row, path in enumerate(table["path"].to_pylist()):
+        for row, path in enumerate(listing.table["path"].to_pylist()):
             drawn = drawn_parameters(dataset, epoch, row, SIDE, SIDE)
             kinds.add((drawn.sigma is None, drawn.jpeg and drawn.jpeg[1], drawn.flip))
             crop = dataset[epoch, row]["image"]

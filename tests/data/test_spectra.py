@@ -41,7 +41,7 @@ def test_mean_spectrum_leaves_out_small_and_unreadable_images(tmp_path: Path) ->
 
 def test_write_spectra_shows_nearest_upsampling(tmp_path: Path) -> None:
     """With every second pixel repeated, the spectrum vanishes at the highest frequencies."""
-    table = load_samples(save_set(tmp_path / "set", 6, 6), "mine", None)
+    table = load_samples(save_set(tmp_path / "set", 6, 6), "mine", None).table
     write_spectra(table, tmp_path / "spectra", side=40, limit=5, seed=0)
     real, fake = (
         np.asarray(Image.open(tmp_path / "spectra" / f"mine_{kind}.png")).astype(float)
@@ -56,7 +56,7 @@ def test_write_spectra_shows_nearest_upsampling(tmp_path: Path) -> None:
 def test_write_spectra_of_small_images_warns_and_writes_no_image(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = load_samples(save_set(tmp_path / "set", 2, 2), "mine", None)
+    table = load_samples(save_set(tmp_path / "set", 2, 2), "mine", None).table
     write_spectra(table, tmp_path / "spectra", side=64, limit=5, seed=0)
     assert not list((tmp_path / "spectra").glob("*.png"))
     assert "no spectra of mine" in caplog.text

@@ -113,7 +113,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 
 
 def save_special_files(folder: Path) -> dict[str, str]:
-    """Create what is named as an image and is no readable file.
+    """Create what is named as an image and is no readable file, and a folder named so.
 
     Returns:
         A part of the reason why it is not read, by its name in the table of samples.
@@ -126,10 +126,9 @@ def save_special_files(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.jpg")
     with open(folder / "sparse.webp", "wb") as file:
         file.write(encode(PHOTO, "WEBP"))
-        file.truncate(image_io.MAX_FILE_BYTES + 1)
+        file.truncate(2 * image_io.MAX_FILE_BYTES)
     Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(encode(PHOTO))
     return {
-        "folder.png": "regular file",
         "dangling.png": "No such file",
         "loop.jpg": "symbolic links",
         "zero.png": "regular file",

@@ -37,12 +37,12 @@ def save_mixed(folder: Path, copies: int, seed: int = 0) -> None:
 
 
 def from_files(folder: Path, classes: Classes = None, **options: Any) -> ImageDataset:
-    return ImageDataset(load_samples(folder, "gan", classes), **options)
+    return ImageDataset(load_samples(folder, "gan", classes).table, **options)
 
 
 def from_packed(folder: Path, classes: Classes = None, **options: Any) -> ImageDataset:
-    table, read = open_packed(folder, "gan", classes)
-    return ImageDataset(table, read=read, **options)
+    listing, read = open_packed(folder, "gan", classes)
+    return ImageDataset(listing.table, read=read, **options)
 
 
 def make_augmentation() -> albumentations.Compose:
