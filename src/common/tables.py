@@ -9,6 +9,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from genspot.common.files import atomic_write
+from genspot.common.text import escape
+
+# A spreadsheet calculates a cell that begins with one of these; the last four are full-width.
+FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def decode_dictionaries(table: pa.Table) -> pa.Table:
@@ -32,6 +36,25 @@ def write_parquet(table: pa.Table, path: Path) -> None:
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
-    """Write `table` to `path` as CSV, dictionary-encoded columns as plain text."""
+    """Write `table` to `path` as CSV, with texts as `csv_cell` has them."""
+    table = decode_dictionaries(table)
+    columns = [
+        pa.array([text and csv_cell(text) for text in column.to_pylist()], column.type)
+        if column.type in (pa.string(), pa.large_string())
+        else column
+        for column in table.columns
+    ]
     with atomic_write(path) as partial:
-        pyarrow.csv.write_csv(decode_dictionaries(table), partial)
+        pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), partial)
+
+
+def csv_cell(text: str) -> str:
+    r"""Return what stands for `text` in a CSV file that a spreadsheet or a terminal may show.
+
+    It is the text itself, unless a spreadsheet would calculate it, a terminal obey it, or it
+    begins with an apostrophe. Then an apostrophe comes first, each backslash is doubled, and
+    control characters are written like \n and \x1b, so that the text can be had back.
+    """
+    if not text.startswith((*FORMULA_STARTS, "'")) and escape(text) == text:
+        return text
+    return "'" + escape(text.replace("\\", "\\\\"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -56,10 +56,28 @@ class SequentialDistributedSampler(Sampler[SampleIndex]):
     Unlike PyTorch's `DistributedSampler`, no row is repeated to give all ranks the same number of
     rows: repeated images would count twice in an evaluation. The numbers of rows differ by at
     most one. The epoch is always 0, so that every evaluation sees the same augmentations.
+
+    Args:
+        rows: length of the table.
+        rank: index of this process among `world_size` processes.
+        scored: rows to leave out.
+        unreadable: rows to try again, after all others: they must not shift the others to other
+            batches.
     """
 
-    def __init__(self, rows: int, rank: int = 0, world_size: int = 1) -> None:
-        self.own = range(rank, rows, world_size)
+    def __init__(
+        self,
+        rows: int,
+        rank: int = 0,
+        world_size: int = 1,
+        scored: Collection[int] = (),
+        unreadable: Collection[int] = (),
+    ) -> None:
+        share = range(rank, rows, world_size)
+        self.own: Sequence[int] = share
+        if scored or unreadable:
+            left = [row for row in share if row not in scored]
+            self.own = sorted(left, key=lambda row: row in unreadable)
 
     def __len__(self) -> int:
         return len(self.own)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import distributed
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import LAST_CHECKPOINT
+from genspot.detector.score_log import ScoreLog
 
 
 def gather(value: Any) -> list[Any]:
@@ -24,24 +24,19 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-@dataclass(eq=False)
 class ScoreCollector(pl.Callback):
-    """Collect the scores of a test or a prediction, from all ranks at its end.
+    """Append the scores of a test or a prediction to a log; at its end the log has all ranks'.
 
-    Attributes:
-        rows: rows of the table of samples, in no particular order.
-        logits: of each of `rows`.
-        padded: whether each image was smaller than the crop.
-        unreadable: row → reason, of the images that could not be read.
+    Args:
+        score_log: set another one before each further test or prediction.
     """
 
-    rows: list[int] = field(default_factory=list)
-    logits: list[float] = field(default_factory=list)
-    padded: list[bool] = field(default_factory=list)
-    unreadable: dict[int, str] = field(default_factory=dict)
+    def __init__(self, score_log: ScoreLog) -> None:
+        self.score_log = score_log
 
+    # After the processes have found each other: none appends while another still reads the log.
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        self.rows, self.logits, self.padded, self.unreadable = [], [], [], {}
+        self.score_log.open(trainer.global_rank)
 
     def on_test_batch_end(
         self,
@@ -51,24 +46,21 @@ class ScoreCollector(pl.Callback):
         batch: Any,
         *index: int,
     ) -> None:
-        self.unreadable.update(batch["unreadable"])
+        scores, unreadable = {}, dict(batch["unreadable"])
         if outputs is not None:
-            self.rows += outputs["rows"].tolist()
-            self.logits += outputs["logits"].tolist()
-            self.padded += outputs["padded"].tolist()
+            rows, logits, padded = (outputs[key].tolist() for key in ("rows", "logits", "padded"))
+            scores = dict(zip(rows, zip(logits, padded, strict=True), strict=True))
+            unreadable |= outputs["unreadable"]
+        self.score_log.append(scores, unreadable)
 
     def on_predict_batch_end(self, *arguments: Any) -> None:
         self.on_test_batch_end(*arguments)
 
     # A rank without images skips the loop and all its hooks, but not this one.
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        ranks = gather((self.rows, self.logits, self.padded, self.unreadable))
-        self.rows, self.logits, self.padded, self.unreadable = [], [], [], {}
-        for rows, logits, padded, unreadable in ranks:
-            self.rows += rows
-            self.logits += logits
-            self.padded += padded
-            self.unreadable |= unreadable
+        self.score_log.close()
+        for scores, unreadable in gather((self.score_log.scores, self.score_log.unreadable)):
+            self.score_log.append(scores, unreadable)
 
 
 class UnreadableImages(pl.Callback):

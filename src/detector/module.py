@@ -11,10 +11,11 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
+from genspot.detector.memory import score_within_memory
 from genspot.detector.network import DetectorNetwork
 
 Batch = dict[str, Any]
-Outputs = dict[str, torch.Tensor]
+Outputs = dict[str, Any]
 
 
 class Detector(pl.LightningModule):
@@ -83,11 +84,23 @@ class Detector(pl.LightningModule):
         self.val_metrics.reset()
 
     def test_step(self, batch: Batch, _: int) -> Outputs | None:
-        """Return the rows (int64, N), logits (float32, N) and padding flags (bool, N)."""
+        """Return the scores of the images that the memory has room for.
+
+        Returns:
+            rows (int64, N), logits (float32, N), padded (bool, N), and row → reason of the
+            images that are `unreadable` because they need more memory than there is.
+        """
         if batch["image"] is None:
             return None
-        logits = self(batch["image"])
-        return {"rows": batch["row"], "logits": logits, "padded": batch["padded"]}
+        logits, failed = score_within_memory(self, batch["image"])
+        scored = [index for index in range(len(batch["row"])) if index not in failed]
+        rows = batch["row"].tolist()
+        return {
+            "rows": batch["row"][scored],
+            "logits": logits,
+            "padded": batch["padded"][scored],
+            "unreadable": {rows[index]: reason for index, reason in failed.items()},
+        }
 
     predict_step = test_step
 

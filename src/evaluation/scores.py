@@ -59,13 +59,24 @@ def read_scores(path: str | Path) -> pa.Table:
 
 
 def check_scores(table: pa.Table, name: str) -> None:
-    """Raise GenspotError if a column other than `padded` is missing, or a label is not 0 or 1."""
+    """Check what figures are made of.
+
+    Raises:
+        GenspotError: a column other than `padded` is missing, a label is not 0 or 1, or a logit is
+            not a finite number.
+    """
     for column in SCORE_COLUMNS:
         if column != "padded" and column not in table.column_names:
             raise GenspotError(f"{name} has no column {column}; give a table of scores")
     labels = pyarrow.compute.unique(table["label"]).to_pylist()
     if wrong := [label for label in labels if label not in (0, 1)]:
         raise GenspotError(f"{name} has the label {wrong[0]}; write 0 for real and 1 for fake")
+    finite = pyarrow.compute.is_finite(table["logit"].cast(pa.float64()))
+    if count := len(table) - (pyarrow.compute.sum(finite).as_py() or 0):
+        raise GenspotError(
+            f"{name}: {count} logits are not finite numbers; no figures are made of them, nor of "
+            "the others: repeat the test with another checkpoint, or leave these images out"
+        )
 
 
 def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:

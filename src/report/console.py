@@ -1,9 +1,9 @@
-"""The results of one run as a table in the terminal."""
+"""The results of one run in the terminal, or as plain lines where there is none."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,35 +11,68 @@ from rich.console import Console
 from rich.table import Table
 
 from genspot.common.run_files import METRICS, REPORT, SCORES
+from genspot.common.text import printable
 from genspot.report.tables import CONSOLE_COLUMNS, result_table
 
-PIPE_WIDTH = 140  # characters; a pipe or a log file has no width of its own
+
+def is_terminal() -> bool:
+    """Return whether standard output is a terminal, and not a pipe or a file."""
+    return sys.stdout.isatty()
 
 
 def make_console() -> Console:
-    """Return the console for results: text is printed literally, without rich's markup."""
-    literal = functools.partial(Console, markup=False, emoji=False)  # a file may be named [b].png
-    console = literal()
-    return console if console.is_terminal else literal(width=PIPE_WIDTH)
+    """Return the console of a terminal: text is printed literally, without rich's markup."""
+    return Console(markup=False, emoji=False)  # a file may be named [b].png
 
 
-def print_results(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Print the table of results, its notes, and the paths of the files in `folder`."""
-    heading, rows = result_table(metrics, CONSOLE_COLUMNS)
-    table = Table(title=metrics["title"], title_justify="left")
-    table.add_column(heading[0])
-    for name in heading[1:]:
-        table.add_column(name, justify="right", overflow="fold")
-    for number, row in enumerate(rows):
-        table.add_row(*row, end_section=number == len(rows) - 2)
-    console = make_console()
-    console.print(table)
-    for note in notes(metrics):
-        console.print(note, highlight=False)
-    files = ("report", REPORT), ("scores", SCORES), ("metrics", METRICS)
-    paths = {name: str(folder / file) for name, file in files}
-    for name, path in (paths | {"checkpoint": metrics["checkpoint"]}).items():
-        console.print(f"{name + ':':12}{path}", highlight=False, soft_wrap=True)
+def print_line(text: str) -> None:
+    """Print `text`, wrapped to the width of a terminal."""
+    if is_terminal():
+        make_console().print(printable(text), highlight=False)
+    else:
+        print(printable(text))
+
+
+def print_path(name: str, path: str | Path) -> None:
+    """Print where something is, on one line also where the terminal is narrower."""
+    print(printable(f"{name + ':':12} {path}"))
+
+
+def print_table(
+    heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", mean: bool = False
+) -> None:
+    """Print a table: with rules in a terminal, else a line a row, with tabs between the cells.
+
+    Args:
+        heading: of the columns; the first is left-aligned.
+        rows: as many cells each.
+        title: of the table.
+        mean: whether a rule separates the last row.
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if not is_terminal():
+        for line in [[printable(title)]] * bool(title) + [heading, *cells]:
+            print("\t".join(line))
+        return
+    table = Table(title=printable(title) if title else None, title_justify="left")
+    for number, name in enumerate(heading):
+        justify: Any = "right" if number else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    for number, row in enumerate(cells):
+        table.add_row(*row, end_section=mean and number == len(cells) - 2)
+    make_console().print(table)
+
+
+def print_results(metrics: Mapping[str, Any], folder: Path, quiet: bool = False) -> None:
+    """Print the table of results and its notes unless `quiet`, and the files in `folder`."""
+    if not quiet:
+        heading, rows = result_table(metrics, CONSOLE_COLUMNS)
+        print_table(heading, rows, metrics["title"], mean=True)
+        for note in notes(metrics):
+            print_line(note)
+    for name, file in (("report", REPORT), ("scores", SCORES), ("metrics", METRICS)):
+        print_path(name, folder / file)
+    print_path("checkpoint", metrics["checkpoint"])
 
 
 def notes(metrics: Mapping[str, Any]) -> list[str]:
@@ -48,9 +81,10 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     area = f"the central {crop} × {crop} pixels of each image" if crop else "whole images"
     confidence = 100 * metrics["bootstrap"]["confidence"]
     found = [f"Tested on {area}; intervals are {confidence:g}% bootstrap intervals of the AP."]
+    found += metrics.get("notes", [])
     for key, meaning in (
         ("padded", "smaller than the crop and padded with zeros"),
-        ("unreadable", "unreadable and skipped"),
+        ("unreadable", "unreadable or left out (unreadable.csv)"),
     ):
         counts = {name: figures[key] for name, figures in generators.items() if figures[key]}
         if counts:
@@ -58,10 +92,11 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
             found.append(f"Images {meaning}: {listing}.")
     if count := metrics.get("unreadable_in_training"):
         found.append(
-            f"Unreadable images in training and validation, skipped: {count} (unreadable.csv)."
+            f"Unreadable or left out in training and validation: {count} (unreadable.csv)."
         )
     for name, figures in generators.items():
-        present = figures["images"] + figures["unreadable"]
+        # A text beside the images is left out, and no image of a complete copy.
+        present = figures["images"] + figures["unreadable"] - figures.get("left_out", 0)
         if figures["expected"] and figures["expected"] != present:
             found.append(f"{name} is incomplete: {present} of {figures['expected']} images found.")
     if any(figures.get("shortcut_baseline_ap") is not None for figures in generators.values()):

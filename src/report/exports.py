@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from genspot.common.tables import csv_cell
 from genspot.report import tables
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
 from genspot.report.runs import CHOICES, Run, generator_names
@@ -17,7 +18,6 @@ CSV_COLUMNS = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
 CSV_COLUMNS += [*tables.EXPORTED_MEASURES, "ap_low", "ap_high"]
 CSV_COLUMNS += ["published_ap", "published_acc", "published_unconfirmed"]
 CSV_COLUMNS += ["images", "real", "fake", "padded", "unreadable"]
-FORMULA_STARTS = tuple("=+-@\t\r")  # a spreadsheet calculates a cell that begins with one
 ALL_COLUMNS = tables.RANKING_COLUMNS | tables.THRESHOLD_COLUMNS
 MAX_LATEX_COLUMNS = 5  # runs side by side in one LaTeX table
 SHORT_LATEX_KEYS = ("ap", "ap_interval", "published", "difference", "auroc", "images", "acc")
@@ -36,8 +36,8 @@ LATEX_ESCAPES = {
 def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
     """Return one row per run and generator (and mean), with every measure as an exact fraction.
 
-    Rows over seeds follow; they have no folder, no checkpoint, and no measure but the AP. Text
-    that a spreadsheet would calculate as a formula gets an apostrophe in front.
+    Rows over seeds follow; they have no folder, no checkpoint, and no measure but the AP. Texts
+    are as `genspot.common.tables.csv_cell` has them.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -62,8 +62,7 @@ def _csv_rows(
         row = {"status": "ok", **figures, **metadata, "generator": name, "ap_low": low}
         row |= {"ap_high": high, **{f"published_{key}": value for key, value in published}}
         yield {
-            key: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
-            for key, cell in row.items()
+            key: csv_cell(value) if isinstance(value, str) else value for key, value in row.items()
         }
 
 

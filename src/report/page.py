@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from genspot.common.text import escape
 from genspot.report import comparison, curves, exports, gallery, summary, tables
 from genspot.report.console import notes
 from genspot.report.runs import Run, generator_names, label_runs
@@ -40,6 +41,8 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        # Markup is a subclass of str: of pictures that are drawn here.
+        finalize=lambda value: escape(value, "\n") if type(value) is str else value,
     )
     generators, several = generator_names(runs), len(runs) > 1
     return environment.get_template("report.html").render(

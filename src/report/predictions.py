@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from rich.table import Table
 
-from genspot.common.errors import GenspotError
+from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.evaluation import calibration
-from genspot.report.console import make_console
+from genspot.report.console import is_terminal, print_line, print_path, print_table
 
 LIMITS = (
     "The probability is not calibrated: use it to rank images, not as the chance of being right. "
@@ -18,13 +19,23 @@ LIMITS = (
     "does not prove that a photo is real, and resizing or recompression can remove the traces."
 )
 UNDECIDED = 1.0  # |logit| below which the verdict is "undecided"
+VERDICTS = ("looks generated", "undecided", "no traces found")
+
+# In a terminal: images in a table of all, in that of the highest logits, and unreadable ones.
+MAX_ROWS, TOP, MAX_UNREADABLE = 100, 20, 20
 
 
 def verdict(logit: float) -> str:
-    """Return a logit in plain words."""
+    """Return a logit in plain words.
+
+    Raises:
+        ValueError: the logit is not finite.
+    """
+    if not math.isfinite(logit):
+        raise ValueError(f"no verdict is made of the logit {logit}")
     if abs(logit) < UNDECIDED:
-        return "undecided"
-    return "looks generated" if logit > 0 else "no traces found"
+        return VERDICTS[1]
+    return VERDICTS[0] if logit > 0 else VERDICTS[2]
 
 
 def prediction_table(scores: pa.Table) -> pa.Table:
@@ -49,7 +60,11 @@ def prediction_table(scores: pa.Table) -> pa.Table:
 
 
 def print_predictions(
-    predictions: pa.Table, unreadable: pa.Table, folder: Path, crop: int | None
+    predictions: pa.Table,
+    unreadable: pa.Table,
+    folder: Path,
+    crop: int | None,
+    quiet: bool = False,
 ) -> None:
     """Print the predictions, their limits, and the images that could not be read.
 
@@ -58,22 +73,48 @@ def print_predictions(
         unreadable: a table with columns path and reason.
         folder: of the run, with predictions.csv and unreadable.csv.
         crop: the side in pixels of the central crop that was scored; None for whole images.
-
-    Raises:
-        GenspotError: no image was readable.
+        quiet: print only where the files are.
     """
-    if not len(predictions):
-        reason = unreadable["reason"][0].as_py()
-        raise GenspotError(f"no image could be read: {reason}; see {folder / 'unreadable.csv'}")
-    table = Table()
-    for name in ("image", "logit", "probability", "verdict (uncalibrated)"):
-        table.add_column(name, overflow="fold", justify="left" if name == "image" else "right")
-    for row in predictions.to_pylist():
-        table.add_row(
-            row["path"], f"{row['logit']:.2f}", f"{row['probability']:.4f}", row["verdict"]
+    if not quiet:
+        _print_table(predictions)
+        for line in _notes(predictions, crop):
+            print_line(line)
+        shown = len(unreadable) if not is_terminal() else MAX_UNREADABLE
+        for row in unreadable.slice(0, shown).to_pylist():
+            print_line(f"unreadable, skipped: {row['path']} ({row['reason']})")
+        if len(unreadable) > shown:
+            print_line(f"and {len(unreadable) - shown} more")
+    print_path("predictions", folder / PREDICTIONS)
+    if len(unreadable):
+        print_path("unreadable", folder / UNREADABLE)
+
+
+def _print_table(predictions: pa.Table) -> None:
+    """Print a row per image; of many in a terminal, the numbers of each verdict and the first."""
+    summary = is_terminal() and len(predictions) > MAX_ROWS
+    if summary:
+        counts = Counter(predictions["verdict"].to_pylist())
+        print_table(
+            ("verdict (uncalibrated)", "images"),
+            [(name, str(counts[name])) for name in VERDICTS],
         )
-    console = make_console()
-    console.print(table)
+    shown = predictions.slice(0, TOP if summary else None)
+    print_table(
+        ("image", "logit", "probability", "verdict (uncalibrated)"),
+        [
+            (row["path"], f"{row['logit']:.2f}", f"{row['probability']:.4f}", row["verdict"])
+            for row in shown.to_pylist()
+        ],
+    )
+    if summary:
+        print_line(
+            f"These are the {TOP} images with the highest logits of {len(predictions)}; "
+            f"{PREDICTIONS} has all."
+        )
+
+
+def _notes(predictions: pa.Table, crop: int | None) -> list[str]:
+    """Return what a reader must know beside the predictions, one line each."""
     lines = [LIMITS]
     if crop is not None:
         lines.append(
@@ -85,8 +126,4 @@ def print_predictions(
             f"{count} of the images are smaller than the crop and were padded with zeros: their "
             "scores are unreliable."
         )
-    for row in unreadable.to_pylist():
-        lines.append(f"unreadable, skipped: {row['path']} ({row['reason']})")
-    for line in lines:
-        console.print(line, highlight=False)
-    console.print(f"predictions: {folder / 'predictions.csv'}", highlight=False, soft_wrap=True)
+    return lines

@@ -1,47 +1,205 @@
-"""A detector that scores images, as tests and predictions share it."""
+"""Images scored by a detector, as tests and predictions share it."""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 
+from genspot.common.errors import GenspotError
+from genspot.common.run_files import NOT_FINITE, UNREADABLE
+from genspot.common.tables import concat, write_csv
+from genspot.common.text import printable
+from genspot.data.datamodule import ImageDataModule
+from genspot.data.settings import Split
 from genspot.detector.callbacks import ScoreCollector
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
-from genspot.evaluation.scores import score_table
+from genspot.detector.score_log import ScoreLog, changed_since
+from genspot.detector.settings import ModelSettings
+from genspot.evaluation.scores import score_table, unreadable_table
 from genspot.tasks.components import make_trainer
+from genspot.tasks.config import RunSettings
 from genspot.tasks.stopping import SHUTDOWN
 
+log = logging.getLogger(__name__)
 
-def prepare_scoring(
-    cfg: DictConfig, folder: Path, checkpoint: Checkpoint, name: str, network: DetectorNetwork
-) -> tuple[Detector, pl.Trainer, ScoreCollector]:
-    """Return the detector, a trainer that computes in float32, and what collects its scores.
+# Names of the logs by split, and of the images in messages.
+NAMES: dict[Split, str] = {"val": "validation", "test": "test", "predict": "prediction"}
+
+
+class Scorer:
+    """A detector in float32 that scores the images of a data module, split by split.
 
     Args:
-        cfg: with the trainer's settings.
-        folder: of the run.
+        cfg: with the trainer's settings and the degradations.
+        run: its folder, which gets the logs of scores, and whether they are continued.
         checkpoint: with the weights.
-        name: of the model, for messages.
+        model: which the checkpoint is scored as.
         network: of that model, with any weights.
+        datamodule: with the images.
 
     Raises:
         GenspotError: the weights do not fit the network; the machine lacks what is asked for.
     """
-    checkpoint.load_into(network, name)
-    exact_float32()
-    collector = ScoreCollector()
-    callbacks = [collector, GracefulStop(SHUTDOWN, folder)]
-    trainer = make_trainer(cfg, "32-true", callbacks=callbacks)
-    return Detector(fuse_batchnorm(network)), trainer, collector
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        run: RunSettings,
+        checkpoint: Checkpoint,
+        model: ModelSettings,
+        network: DetectorNetwork,
+        datamodule: ImageDataModule,
+    ) -> None:
+        checkpoint.load_into(network, model.name)
+        exact_float32()
+        self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
+        self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}
+        self.about["geometry"] = datamodule.test_geometry.as_dict()
+        self.detector = Detector(fuse_batchnorm(network))
+        self.collector = ScoreCollector(ScoreLog(run.folder, "", {}))
+        callbacks = [self.collector, GracefulStop(SHUTDOWN, run.folder)]
+        self.trainer = make_trainer(cfg, "32-true", callbacks=callbacks)
+        datamodule.trainer = self.trainer  # it tells a loader which rank it is of
+        self.logs: list[ScoreLog] = []
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the first of the run, which has all scores in the end."""
+        return bool(self.trainer.is_global_zero)
+
+    def score(self, split: Split) -> tuple[pa.Table, pa.Table]:
+        """Score the images of `split` that no earlier part of the run has scored.
+
+        Returns:
+            On the first process, all scores and all unreadable images: see `score_table` and
+            `unreadable_table`.
+        """
+        samples = self.datamodule.tables[split]
+        scored = self._open_log(split, samples)
+        self.datamodule.known[split] = (scored.scores, scored.unreadable)
+        self.collector.score_log = scored
+        if split == "test":
+            self.trainer.test(self.detector, datamodule=self.datamodule, verbose=False)
+        else:
+            loader = self.datamodule.predict_dataloader
+            if split == "val":
+                loader = self.datamodule.calibration_dataloader
+            self.trainer.predict(self.detector, loader(), return_predictions=False)
+        self.logs.append(scored)
+        rows = list(scored.scores)
+        logits, padded = zip(*scored.scores.values(), strict=True) if rows else ((), ())
+        table = score_table(samples, rows, list(logits), list(padded))
+        return table, unreadable_table(samples, scored.unreadable)
+
+    def remove_logs(self) -> None:
+        """Remove the logs of scores, once the results are written."""
+        for scored in self.logs:
+            scored.remove()
+        (self.run.folder / NOT_FINITE).unlink(missing_ok=True)
+
+    def _open_log(self, split: Split, samples: pa.Table) -> ScoreLog:
+        """Return the log of `split` with what it holds already; say what is taken from it."""
+        about = self.about | {"samples": table_fingerprint(samples)}
+        about["degradations"] = self.degradations if split == "test" else "none"
+        found = ScoreLog(self.run.folder, NAMES[split], about)
+        if self.run.resume == "never":
+            if self.is_first:
+                found.remove()
+            return found
+        found.read()
+        paths = samples["path"]
+        changed = changed_since(((row, paths[row].as_py()) for row in found.scores), found.started)
+        found.forget(changed)
+        if self.is_first and found.scores:
+            again = f", {len(changed)} have changed since and are scored again" if changed else ""
+            total = f"{len(found.scores)} of {samples.num_rows}"
+            log.info("%s: %s images are scored already%s", NAMES[split], total, again)
+        elif self.is_first and found.differing:
+            names = ", ".join(dict.fromkeys(found.differing))
+            log.warning("%s: scored from the start, since %s changed", NAMES[split], names)
+        return found
 
 
-def collected_scores(samples: pa.Table, collector: ScoreCollector) -> pa.Table:
-    """Return the table of scores of the images of `samples` that were scored."""
-    return score_table(samples, collector.rows, collector.logits, collector.padded)
+def fingerprint(state: dict[str, torch.Tensor]) -> str:
+    """Return a digest of weights."""
+    digest = hashlib.sha256()
+    for key, value in state.items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def table_fingerprint(samples: pa.Table) -> str:
+    """Return a digest of the images of a table: their paths, test sets and labels, in order."""
+    digest = hashlib.sha256(os.getcwd().encode(errors="surrogateescape"))  # paths may be relative
+    for name in ("path", "generator", "label"):
+        digest.update("\0".join(map(str, samples[name].to_pylist())).encode() + b"\0\0")
+    return digest.hexdigest()
+
+
+def finite(scores: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Return the scores with finite logits, and the images whose logits are not, with `reason`."""
+    logits = scores["logit"].to_numpy()
+    others = scores.filter(pa.array(~np.isfinite(logits)))
+    reasons = [f"logit {logit}" for logit in others["logit"].to_pylist()]
+    others = others.drop_columns(["logit", "padded"])
+    others = others.append_column("reason", pa.array(reasons, pa.string()))
+    return scores.filter(pa.array(np.isfinite(logits))), others
+
+
+def refuse_not_finite(tables: list[pa.Table], total: int, folder: Path) -> None:
+    """Write the images of `tables`, see `finite`, into `folder`, if there are any.
+
+    Raises:
+        GenspotError: there are: no figure and no verdict is made of the other images.
+    """
+    images = concat(tables)
+    if not len(images):
+        return
+    write_csv(images, folder / NOT_FINITE)
+    first = ", ".join(printable(path) for path in images["path"][:3].to_pylist())
+    more = ", …" if len(images) > 3 else ""
+    raise GenspotError(
+        f"the logits of {len(images)} of {total} images are not finite numbers: {first}{more} "
+        f"({folder / NOT_FINITE}); there are no results. The detector may be of no use for any "
+        "image: try another checkpoint, or leave these images out"
+    )
+
+
+def count_unreadable(metrics: Mapping[str, Any]) -> int:
+    """Return how many images of a finished run could not be read: see `Results`."""
+    tested = sum(figures["unreadable"] for figures in metrics["generators"].values())
+    return int(tested) + int(metrics["unreadable_in_training"])
+
+
+def check_unreadable(run: RunSettings, count: int) -> None:
+    """Check at the end of a run how many images could not be read.
+
+    Raises:
+        GenspotError: more than `max_unreadable`.
+    """
+    if run.max_unreadable is not None and count > run.max_unreadable:
+        raise GenspotError(
+            f"{count} images could not be read, more than max_unreadable={run.max_unreadable}: "
+            f"{run.folder / UNREADABLE} lists them; all results are written"
+        )
+
+
+def refuse_nothing_readable(scores: pa.Table, unreadable: pa.Table, folder: Path) -> None:
+    """Raise GenspotError if there is no score at all."""
+    if not len(scores):
+        reason = printable(unreadable["reason"][0].as_py()) if len(unreadable) else "none there"
+        raise GenspotError(f"no image could be read: {reason}; see {folder / UNREADABLE}")

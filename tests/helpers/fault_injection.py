@@ -76,12 +76,14 @@ def send_once(name: str, mark: Path) -> None:
 def signal_while_testing(cfg: DictConfig) -> None:
     """Run the task `task.fault.run`, and send rank 0 a signal once while it reads a test image.
 
-    `task.fault` also has `name`, the signal, and `mark`, a file that exists from then on.
+    `task.fault` also has `name`, the signal, `mark`, a file that exists from then on, and `row`,
+    the first image that the signal can meet.
     """
     fault, read = cfg.task.fault, ImageDataset.__getitem__
 
     def read_and_signal(dataset: ImageDataset, index: tuple[int, int]) -> Any:
-        if is_rank_zero() and not dataset.train and len(dataset) > 11:  # not the validation set
+        tested = not dataset.train and len(dataset) > 11  # the validation set has 11 images
+        if is_rank_zero() and tested and index[1] >= fault.row:
             send_once(fault.name, Path(fault.mark))
         return read(dataset, index)
 
@@ -96,10 +98,10 @@ def signal_in_training(name: str, epoch: int, batch: int, folder: Path) -> list[
     return [f"+callbacks.signal={{{target}, {values}}}"]
 
 
-def signal_in_test(task: str, name: str, folder: Path) -> list[str]:
+def signal_in_test(task: str, name: str, folder: Path, row: int = 0) -> list[str]:
     """Return the overrides of a run of `task` that sends itself a signal once while it tests."""
     run = f"run: genspot.tasks.{task}.{task}"
-    fault = f"+task.fault={{{run}, name: {name}, mark: '{folder}/sent'}}"
+    fault = f"+task.fault={{{run}, name: {name}, mark: '{folder}/sent', row: {row}}}"
     return [f"task={task}", "task.run=helpers.fault_injection.signal_while_testing", fault]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,20 @@ def read_logits(folder: Path) -> dict[str, float]:
 
 
 def read_csv(file: Path) -> list[dict[str, str]]:
-    with file.open(encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+    """Return the rows, with the texts that cells of `genspot.common.tables.csv_cell` stand for."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        return [
+            {key: _text(cell) for key, cell in row.items()} for row in csv.DictReader(lines)
+        ]
+
+
+def _text(cell: str) -> str:
+    if not cell.startswith("'"):
+        return cell
+    escaped = re.compile(r"\\(\\|[nrt]|x..|u....|U........)")
+    return escaped.sub(
+        lambda found: found[0].encode("ascii").decode("unicode_escape"), cell.removeprefix("'")
+    )
 
 
 def assert_same_training(folder: Path, other: Path) -> None:

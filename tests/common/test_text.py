@@ -1,0 +1,56 @@
+"""Text from outside, on terminals."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+
+import pytest
+
+from genspot.common.text import PrintableRecord, escape, prepare_streams, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("photo\u202egnp.exe", "photo\\u202egnp.exe"),  # shown as photoexe.png
+        ("\x9b2J", "\\x9b2J"),  # an escape sequence in one character
+        ("\udce9", "\\udce9"),  # a byte that is no UTF-8
+        ("a\u2028b", "a\\u2028b"),
+        ("größe 写真\u3000 é×–[b].png", "größe 写真\u3000 é×–[b].png"),
+        ("C:\\new", "C:\\new"),
+        ("", ""),
+    ],
+)
+def test_printable_shows_control_characters_as_escapes(text: str, expected: str) -> None:
+    assert printable(text) == expected
+    assert len(printable(text).splitlines()) <= 1
+
+
+def test_escape_keeps_what_is_named() -> None:
+    assert escape("a\nb\x1b", kept="\n") == "a\nb\\x1b"
+
+
+def test_log_messages_cannot_control_a_terminal() -> None:
+    record = PrintableRecord("x", logging.INFO, "", 0, "file %s\nnext", ("\x1b[2J.png",), None)
+    assert record.getMessage() == "file \\x1b[2J.png\nnext"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_streams_of_any_encoding_take_any_text(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = io.BytesIO()
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(content, encoding))
+    prepare_streams()
+    print("224 × 224 – 写真 \udce9", flush=True)
+    shown = content.getvalue().decode(encoding)
+    assert shown == {
+        "ascii": "224 x 224 - \\u5199\\u771f \\udce9\n",
+        "latin-1": "224 × 224 - \\u5199\\u771f \\udce9\n",
+        "utf-8": "224 × 224 – 写真 \\udce9\n",
+    }[encoding]
