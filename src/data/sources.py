@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from genspot.common.errors import GenspotError
+from genspot.common.ranks import is_rank_zero
 from genspot.data.layout import Listing, join_listings, label_folders, load_samples
 from genspot.data.packed.reader import PackedReader, open_packed
 from genspot.data.settings import Classes, Split, TestSet, TrainingSet
+from genspot.data.walk import utf8_path
+
+log = logging.getLogger(__name__)
 
 DOWNLOAD = (
     "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
@@ -17,6 +24,12 @@ DOWNLOAD = (
 )
 TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
 TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
+SPLIT_NAMES: dict[Split, str] = {
+    "train": "training",
+    "val": "validation",
+    "test": "test",
+    "predict": "input",
+}
 CUSTOM = "folder"  # data=folder, generator=folder: images of the user's own
 
 
@@ -89,6 +102,42 @@ def load_test_sets(test_sets: list[TestSet]) -> Listing:
     return join_listings(
         [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
     )
+
+
+def warn_of_skipped(listing: Listing, split: Split) -> None:
+    """Log how much of the images of `split` was left out, on the first process."""
+    if len(listing.skipped) and is_rank_zero():
+        first = listing.skipped.slice(0, 1).to_pylist()[0]
+        log.warning(
+            "%d files and folders of the %s images are left out; unreadable.csv in the run's "
+            "folder lists them. The first: %s (%s)",
+            len(listing.skipped),
+            SPLIT_NAMES[split],
+            first["path"],
+            first["reason"],
+        )
+
+
+def describe_shared_folders(folders: Mapping[Split, frozenset[str]]) -> list[str]:
+    """Return one line on the splits that have folders in common; none if there are none.
+
+    Args:
+        folders: real paths of the folders that hold the images of each split.
+    """
+    splits = [split for split in SPLIT_NAMES if split in folders]
+    shared = {
+        pair: folders[pair[0]] & folders[pair[1]] for pair in itertools.combinations(splits, 2)
+    }
+    involved = {split for pair, common in shared.items() if common for split in pair}
+    if not involved:
+        return []
+    names = [SPLIT_NAMES[split] for split in splits if split in involved]
+    first, *others = sorted(frozenset[str]().union(*shared.values()))
+    more = f" and {len(others)} more folders" if others else ""
+    return [
+        f"The {', '.join(names[:-1])} and {names[-1]} sets share images: those in "
+        f"{utf8_path(first)}{more}. The figures do not hold for other images."
+    ]
 
 
 def require_folders(folders: dict[str, str], files: str, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,42 @@ def test_test_scores_validation_images_that_are_here(
     settings = settings_of(copy, sets / "test", "data=folder", f"data.val={sets}/val")
     folder = run_task(*settings, folder=tmp_path / "run")
     assert read_metrics(folder)["fit"] == read_metrics(trained)["fit"]
+
+
+def test_test_takes_links_and_nested_images_and_lists_what_is_left_out(
+    trained: Path, tmp_path: Path
+) -> None:
+    folder = save_set(tmp_path / "set" / "cat", 2, 2)
+    save_image(folder / "0_real" / "sub" / "nested.gif", 7, fake=False)
+    save_image(tmp_path / "photo.jpg", 8, fake=False)
+    (tmp_path / "photo.jpg").rename(folder / "1_fake" / "sample")
+    (tmp_path / "set" / "dog").symlink_to(save_set(tmp_path / "store" / "dog", 1, 1))
+    (folder / "0_real" / "notes.txt").write_text("no image")
+    (tmp_path / "set" / "loop").symlink_to(".")
+    (folder / "0_real" / "torn.png").write_bytes(b"")
+    run = run_task(*settings_of(trained / "best.ckpt", tmp_path / "set"), folder=tmp_path / "run")
+    figures = read_metrics(run)["generators"]["mine"]
+    assert (figures["real"], figures["fake"]) == (4, 4)
+    assert (figures["unreadable"], figures["left_out"]) == (3, 2)
+    with (run / "unreadable.csv").open(newline="") as file:
+        listed = {Path(row["path"]).name: row for row in csv.DictReader(file)}
+    assert listed.keys() == {"notes.txt", "loop", "torn.png"}
+    assert all(row["reason"] and row["generator"] == "mine" for row in listed.values())
+
+
+@pytest.mark.parametrize(("name", "names"), [("train", "training"), ("val", "validation")])
+def test_test_on_the_images_of_the_training_says_so(
+    name: str,
+    names: str,
+    trained: Path,
+    sets: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = run_task(*settings_of(trained / "best.ckpt", sets / name), folder=tmp_path / "run")
+    [note] = read_metrics(folder)["notes"]
+    assert note.startswith(f"The {names} and test sets share images: those in {sets}/{name}/")
+    assert note in caplog.text and note in (folder / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
