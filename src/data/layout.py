@@ -21,12 +21,10 @@ from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
 from genspot.data.settings import Classes
 from genspot.data.walk import (
-    DANGLING,
-    EXTENSIONS,
     Folder,
     LeftOut,
+    broken_link,
     find_images,
-    is_dangling,
     join_paths,
     utf8_path,
     walk,
@@ -245,8 +243,8 @@ def _find_classes(root: str, left_out: list[LeftOut]) -> list[tuple[str, Folder]
         if LABELS.keys() & set(folder.folders):
             found.append((Path(folder.path), folder))
         left_out += [(folder.join(name), OUTSIDE) for name in folder.images]
-        links = (folder.join(name) for name in folder.others)
-        left_out += [(path, DANGLING) for path in links if is_dangling(path)]
+        links = {folder.join(name): broken_link(folder.join(name)) for name in folder.others}
+        left_out += [(path, reason) for path, reason in links.items() if reason]
     return [
         ("" if folder.path == root else path.relative_to(root).as_posix(), folder)
         for path, folder in sorted(found)
@@ -271,7 +269,5 @@ def list_inputs(inputs: str | Path) -> Listing:
     files = join_paths(path, found.names()).to_pylist()
     table = sample_table((file, "", "", -1) for file in files)
     if not len(table):
-        raise GenspotError(
-            f"inputs={inputs}: no images there ({', '.join(EXTENSIONS)}){first_of(rows)}"
-        )
+        raise GenspotError(f"inputs={inputs}: no images there{first_of(rows)}")
     return Listing(table, skipped_table(rows), frozenset())

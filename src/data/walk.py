@@ -154,8 +154,8 @@ def find_images(root: str) -> Images:
 
 def reason_not_an_image(path: str) -> str | None:
     """Return why the file at `path` is left out; None if its content is that of an image."""
-    if is_dangling(path):
-        return DANGLING
+    if reason := broken_link(path):
+        return reason
     try:
         image_io.check_file(path)
         with Image.open(path, formats=image_io.FORMATS):
@@ -168,9 +168,17 @@ def reason_not_an_image(path: str) -> str | None:
         return image_io.describe_error(UnidentifiedImageError())
 
 
-def is_dangling(path: str) -> bool:
-    """Return whether `path` is a link to nothing."""
-    return os.path.islink(path) and not os.path.exists(path)
+def broken_link(path: str) -> str | None:
+    """Return why the link at `path` cannot be followed; None if it can, or is no link."""
+    if not os.path.islink(path):
+        return None
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return DANGLING
+    except OSError as error:
+        return f"a link that cannot be followed: {error.strerror}"
+    return None
 
 
 def utf8_path(path: str | Path) -> str:

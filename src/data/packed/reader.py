@@ -62,7 +62,7 @@ class DamagedShardError(UnreadableError):
 
 def checksum(pixels: np.ndarray) -> int:
     """Return the CRC-32 of an image, `uint8` H×W×3 and contiguous, and of its height."""
-    return zlib.crc32(pixels, pixels.shape[0])
+    return zlib.crc32(pixels.data, pixels.shape[0])
 
 
 class PackedReader:
