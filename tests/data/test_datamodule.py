@@ -212,3 +212,54 @@ def test_prepare_data_builds_the_simulated_sets(
     if train:
         expected.insert(0, ("train", "sim", options, "train", SIMULATION))
     assert built == expected
+
+
+def test_skipped_tables_are_kept_by_split_and_warned_of(
+    source: TrainingSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "train" / "ant" / "1_fake" / "notes.txt").write_text("no image")
+    (tmp_path / "val" / "0_real" / "loop").symlink_to("..")
+    test = save_set(tmp_path / "test", 1, 1)
+    sets = [TestSet(name, str(test), None) for name in ("one", "two")]
+    (test / "0_real" / "page.pdf").write_text("no image")
+    module = make_module(source, *sets)
+    module.setup("fit")
+    module.setup("test")
+    names = {
+        split: [Path(path).name for path in table["path"].to_pylist()]
+        for split, table in module.skipped.items()
+    }
+    assert names == {"train": ["notes.txt"], "val": ["loop"], "test": ["page.pdf"] * 2}
+    assert module.skipped["test"]["generator"].to_pylist() == ["one", "two"]
+    assert len(caplog.messages) == 3
+    for message, split, count in zip(
+        caplog.messages, ("training", "validation", "test"), (1, 1, 2), strict=True
+    ):
+        assert message.startswith(f"{count} files and folders of the {split} images are left out")
+        assert "unreadable.csv" in message
+
+
+@pytest.mark.parametrize("format_", ["files", "packed"])
+def test_notes_name_the_sets_that_share_folders(
+    format_: str, source: TrainingSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_set(tmp_path / "other", 1, 1)
+    apart = make_module(source, TestSet("gan", str(tmp_path / "other"), None))
+    same = replace(source, val=source.train, format=format_)
+    if format_ == "packed":
+        pack(source.train or "", source.name, "any")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "cat").symlink_to(tmp_path / "train" / "cat")
+    together = make_module(same, TestSet("gan", str(tmp_path / "linked"), "any"))
+    for module in (apart, together):
+        module.setup("fit")
+        module.setup("test")
+        module.warn_of_notes()
+    assert apart.notes() == []
+    (note,) = together.notes()
+    assert note == (
+        "The training, validation and test sets share images: those in "
+        f"{tmp_path}/train/ant/0_real and 7 more folders. "
+        "The figures do not hold for other images."
+    )
+    assert caplog.messages == [note]
