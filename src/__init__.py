@@ -2,7 +2,7 @@
 
 detector = genspot.load_detector("runs/quickstart/best.ckpt")
 detector.predict(["photo.jpg"]).probabilities
-genspot.evaluate("runs/quickstart")["mean"]["ap"]
+genspot.evaluate(genspot.run("experiments=quickstart"))["mean"]["ap"]
 """
 
 from __future__ import annotations
@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genspot.common.errors import GenspotError
     from genspot.evaluation.metrics import evaluate
+    from genspot.runtime.shutdown import ShutdownRequested
     from genspot.tasks.api import LoadedDetector, Predictions, load_detector
+    from genspot.tasks.in_process import run
 
-__all__ = ["GenspotError", "LoadedDetector", "Predictions", "evaluate", "load_detector"]
+__all__ = [
+    "GenspotError",
+    "LoadedDetector",
+    "Predictions",
+    "ShutdownRequested",
+    "evaluate",
+    "load_detector",
+    "run",
+]
 __version__ = version("genspot")
 
 _MODULES = {
@@ -23,7 +33,9 @@ _MODULES = {
     "evaluate": "genspot.evaluation.metrics",
     "LoadedDetector": "genspot.tasks.api",
     "Predictions": "genspot.tasks.api",
+    "ShutdownRequested": "genspot.runtime.shutdown",
     "load_detector": "genspot.tasks.api",
+    "run": "genspot.tasks.in_process",
 }
 
 

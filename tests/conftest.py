@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra import initialize_config_dir
 
-from genspot.tasks.main import register_studies
+from genspot.tasks.composition import register_studies
 from genspot.tasks.paths import CONF
 from helpers.cli_runner import CliRunner
 from helpers.images import save_image, save_set

@@ -9,11 +9,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Loading, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
 from genspot.evaluation.bootstrap import Bootstrap
+from genspot.tasks.generators import generator_specs
+from genspot.tasks.schema import check_values
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class RunSettings:
     folder: Path  # of the run
     seed: int  # of every random draw
     resume: str  # "auto" or "never"
+    quiet: bool  # print where the results are, and not the results
+    max_unreadable: int | None  # a run with more unreadable images ends with exit code 1
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,26 @@ class TestSettings:
     bootstrap: Bootstrap  # of the intervals
 
 
-def run_settings(cfg: DictConfig) -> RunSettings:
-    """Return the settings of every task.
+def check_settings(cfg: DictConfig) -> None:
+    """Check all settings and the chosen generators' files, whatever the task needs of them.
 
     Raises:
-        GenspotError: a value out of range.
+        GenspotError: the first value of another kind than its setting takes, or unknown key.
     """
-    check_integer("seed", cfg.seed, minimum=0, maximum=2**32 - 1)
-    if cfg.resume not in ("auto", "never"):
-        raise GenspotError(f"resume={cfg.resume}: choose auto or never")
-    return RunSettings(config_text(cfg), Path(cfg.paths.output), cfg.seed, cfg.resume)
+    check_values(cfg)
+    generator_specs(cfg)
+
+
+def run_settings(cfg: DictConfig) -> RunSettings:
+    """Return the settings of every task."""
+    return RunSettings(
+        config_text=config_text(cfg),
+        folder=Path(cfg.paths.output),
+        seed=cfg.seed,
+        resume=cfg.resume,
+        quiet=cfg.quiet,
+        max_unreadable=cfg.max_unreadable,
+    )
 
 
 def config_text(cfg: DictConfig) -> str:
@@ -71,8 +84,6 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
             raise GenspotError(f"model.{part}=null: give its name and settings")
         if isinstance(values[part], dict) and "_target_" in values[part]:
             values[part] = None
-        elif values.get(part, part) is None:
-            raise GenspotError(f"model.{part}=null: give its name and settings")
     return ModelSettings.from_dict(values)
 
 
@@ -80,45 +91,26 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
     """Return what is tested with `model`.
 
     Raises:
-        GenspotError: no generator, or a value out of range.
+        GenspotError: no generator, one without a folder, or a value out of range.
     """
     specs = generator_specs(cfg)
     if not specs:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
     if cfg.test_set.path is not None and "folder" not in specs:
         raise GenspotError("test_set.path is the set of generator=folder: choose that generator")
-    if cfg.spectra is not None:
-        check_integer("spectra", cfg.spectra, minimum=1)
+    for key, spec in specs.items():
+        if spec["path"] is None:
+            raise GenspotError(
+                f"generator={key} needs test_set.path=PATH (and test_set.name=NAME for the table)"
+            )
     return TestSettings(
-        specs={spec.get("name", key): spec for key, spec in specs.items()},
+        specs={spec["name"]: spec for spec in specs.values()},
         crop=model.test.with_crop(cfg.crop).crop,
         degradations=[] if cfg.degradations == "none" else str(cfg.degradations).split("+"),
         spectra=cfg.spectra,
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline")),
         bootstrap=Bootstrap(seed=cfg.seed, **cfg.bootstrap),
     )
-
-
-def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """Return the chosen files of conf/generator/, with defaults for all keys but `path`.
-
-    Raises:
-        GenspotError: a file has no `path`, or classes that are neither a list, "any" nor null.
-    """
-    # `generator=[]` leaves no such node.
-    chosen = as_dict(cfg.generator) if OmegaConf.select(cfg, "generator") else {}
-    specs = {}
-    for key, spec in chosen.items():
-        if not isinstance(spec, dict) or "path" not in spec:
-            raise GenspotError(
-                f"generator={key}: its file needs {key}.path, the folder of its set"
-            )
-        defaults = {"title": key, "classes": "any", "images": None}
-        specs[key] = {**defaults, **spec, "published": spec.get("published") or {}}
-        classes = specs[key]["classes"]
-        if not (classes in (None, "any") or isinstance(classes, list)):
-            raise GenspotError(f"generator={key}: classes={classes}: give a list, any or null")
-    return specs
 
 
 def training_set(cfg: DictConfig) -> TrainingSet:
@@ -128,18 +120,24 @@ def training_set(cfg: DictConfig) -> TrainingSet:
         GenspotError: a value out of range.
     """
     values = as_dict(cfg.data)
-    values.pop("shortcut_baseline")  # concerns the evaluation
-    return TrainingSet(**values)
+    for key in ("train", "val", "classes"):
+        if key not in values:
+            raise GenspotError(f"data.{key} is missing: null says that there is none")
+    values.pop("shortcut_baseline", None)  # concerns the evaluation
+    return TrainingSet(
+        **{key: value for key, value in values.items() if value is not None}
+        | {key: values[key] for key in ("train", "val", "classes")}
+    )
 
 
 def test_sets(cfg: DictConfig) -> list[TestSet]:
     """Return the test sets of the chosen generators."""
     return [
         TestSet(
-            name=spec.get("name", key),
+            name=spec["name"],
             path=spec["path"],
             classes=spec["classes"],
-            simulator=spec.get("simulator"),
+            simulator=spec["simulator"],
             setting=key,
         )
         for key, spec in generator_specs(cfg).items()
@@ -152,25 +150,14 @@ def loading(cfg: DictConfig) -> Loading:
     Raises:
         GenspotError: a value out of range.
     """
-    sizes = cfg.schedule.batch_size, cfg.schedule.eval_batch_size
-    return Loading(*sizes, workers=cfg.workers, seed=cfg.seed)
-
-
-def check_schedule(cfg: DictConfig) -> None:
-    """Check what would only fail after the data are read, or after the training.
-
-    Raises:
-        GenspotError: a value out of range, or no callback that keeps the best checkpoint.
-    """
-    check_integer("schedule.max_epochs", cfg.schedule.max_epochs, minimum=1)
-    if not OmegaConf.select(cfg, "callbacks.best"):
-        raise GenspotError(
-            "callbacks: without checkpoint there is no best.ckpt to test; give "
-            "callbacks=[checkpoint,…]"
-        )
-    rate = cfg.schedule.optimizer.lr
-    if not isinstance(rate, int | float) or not 0 < rate < 1:
-        raise GenspotError(f"schedule.optimizer.lr={rate}: give a number between 0 and 1")
+    return Loading(
+        batch_size=cfg.schedule.batch_size,
+        eval_batch_size=cfg.schedule.eval_batch_size,
+        workers=cfg.workers,
+        seed=cfg.seed,
+        max_megapixels=cfg.max_megapixels,
+        max_whole_megapixels=cfg.max_whole_megapixels,
+    )
 
 
 def study_name() -> str | None:

@@ -92,24 +92,29 @@ def describe_os_error(error: OSError, folder: Path | None = None) -> OSError:
     """
     path = error.filename or folder
     if error.errno in NO_SPACE:
-        hint = f": the same command, into {folder}, continues from the last checkpoint"
-        return OSError(f"no space left on the disk of {path}; make room{hint if folder else ''}")
+        return OSError(f"no space left on the disk of {path}; make room")
     if error.errno in REFUSED and path:
         return OSError(f"{(error.strerror or 'refused').lower()}: {path}; {OTHER_FOLDERS}")
     raise error
 
 
-def describe_folder_error(error: Exception) -> OSError:
-    """Return what prevented Hydra from making the run's folder and its log.
+def describe_start_error(error: Exception) -> Exception:
+    """Return what prevented Hydra from composing, or from making the run's folder and its log.
 
     Raises:
         Exception: `error` itself, if it is another one.
     """
     # logging raises a ValueError for a log file that cannot be opened.
+    if str(error).startswith("Config group override must be"):
+        return GenspotError(
+            "a group (task, data, aug, model, schedule, trainer, logger, callbacks) is null, or a "
+            "number: name one of its choices, as in model=resnet18"
+        )
     cause = error if isinstance(error, OSError) else error.__cause__
     if not isinstance(cause, OSError):
         raise error
-    if cause.errno in (errno.EEXIST, errno.ENOENT):  # a file or a broken link in its place
+    # A file or a broken link in its place, or a name that is too long.
+    if cause.errno in (errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG):
         return OSError(f"no folder can be made of {cause.filename}; {OTHER_FOLDERS}")
     return describe_os_error(cause)
 
@@ -121,11 +126,16 @@ def describe_peer_loss(error: RuntimeError) -> GenspotError:
         RuntimeError: `error` itself, if it is another one.
     """
     text = " ".join(str(error).split())
+    if text.startswith("DataLoader worker"):
+        return GenspotError(
+            f"a process that reads images was lost ({text[:200]}); most often memory is short: "
+            "fewer workers=N, or workers=0, take less"
+        )
     if "gloo" not in text and not any(cls.__name__ == "DistError" for cls in type(error).__mro__):
         raise error
     return GenspotError(
         f"another process of this run was lost ({text[:200]}); if it was not killed, its own "
-        "lines say why; the same command, into the same folder, continues from the last checkpoint"
+        "lines say why"
     )
 
 

@@ -13,24 +13,28 @@ from pathlib import Path
 from typing import NoReturn
 
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # main() formats errors
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask a server on import
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genspot.common.ranks import is_rank_zero
-from genspot.runtime.run_folder import LOCK, lock_run_folder, run_id
-from genspot.runtime.shutdown import ShutdownRequested
+from genspot.common.text import PrintableRecord, prepare_streams, printable
+from genspot.runtime.forced_end import end_at_second_signal, end_readers, end_within_limit
+from genspot.runtime.run_folder import (
+    can_continue,
+    has_begun,
+    lock_run_folder,
+    remove_if_worthless,
+)
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, ShutdownRequested
 from genspot.tasks import error_messages, sweep_jobs
-from genspot.tasks.paths import CONF, EXPERIMENTS
+from genspot.tasks.commands import how_to_continue
+from genspot.tasks.composition import find_task, register_studies
+from genspot.tasks.home import expand_home, quote_home
+from genspot.tasks.paths import CONF
 from genspot.tasks.stopping import SHUTDOWN
-
-# The values are kept in the configuration: all jobs of a sweep have the folder of its start.
-OmegaConf.register_new_resolver("run_id", run_id, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("cwd", os.getcwd, use_cache=True, replace=True)
 
 
 def exit_during_imports(number: int, _: object) -> NoReturn:
@@ -52,82 +56,109 @@ def prepare_signals() -> None:
             signal.signal(number, signal.SIG_IGN)
 
 
-def register_studies() -> None:
-    """Make the files of experiments/ choices of the group `experiments`, beside those of conf/."""
-    for file in sorted(EXPERIMENTS.glob("*.yaml")):
-        ConfigStore.instance().store(
-            group="experiments", name=file.stem, node=OmegaConf.load(file), package="_global_"
-        )
-
-
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
 def run(cfg: DictConfig) -> None:
     """Run the task of the composed configuration, or start the job of a sweep."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
+        expand_home(cfg)
         return sweep_jobs.run_job_in_subprocess(cfg)
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         with lock_run_folder(folder):
-            task = load_task(cfg.task.run)
+            check_settings(cfg)
+            if cfg.quiet or not sys.stderr.isatty():
+                os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
+            task = load_task(cfg)
             SHUTDOWN.install()
+            end_at_second_signal(SHUTDOWN_SIGNALS)
             task(cfg)
     except ShutdownRequested as request:
-        report_stop(request, folder)
+        report_stop(request, folder, cfg.task.name)
+        end_within_limit(request.exit_code)
         sys.exit(request.exit_code)
-    except error_messages.USER_ERRORS as error:
-        remove_if_empty(folder)
-        exit_with_error(error)  # here, where Hydra does not add lines of its own
-    except OSError as error:
-        exit_with_error(error_messages.describe_os_error(error, folder))
-    except RuntimeError as error:
-        exit_with_error(error_messages.describe_peer_loss(error))
+    except Exception as error:
+        exit_with_error(describe(error, folder), folder)  # here: Hydra would add lines of its own
 
 
-def load_task(name: str) -> Callable[[DictConfig], object]:
-    """Import the task `name`, with PyTorch and all else that it needs.
+def describe(error: Exception, folder: Path) -> Exception:
+    """Return `error` in words of the user's.
+
+    Raises:
+        Exception: `error` itself, if it is a fault of the program; after a line that says how the
+            run in `folder` can be continued, if it can.
+    """
+    try:
+        if isinstance(error, error_messages.USER_ERRORS):
+            return error
+        if isinstance(error, OSError):
+            return error_messages.describe_os_error(error, folder)
+        if isinstance(error, RuntimeError):
+            return error_messages.describe_peer_loss(error)
+        raise error
+    except Exception:
+        if has_begun(folder) and can_continue(folder):
+            print_line(f"to continue: {how_to_continue('hydra.run.dir', folder)}")
+        raise
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Check all settings; see `genspot.tasks.config.check_settings`."""
+    from genspot.tasks.config import check_settings as check  # slow: --help does without it
+
+    check(cfg)
+
+
+def load_task(cfg: DictConfig) -> Callable[[DictConfig], object]:
+    """Import the task, with PyTorch and all else that it needs.
 
     The half a million objects of these imports live to the end. The garbage collector skips
     them, which saves a fifth of the imports' time, and seconds when the process ends.
     """
     gc.disable()
     try:
-        return hydra.utils.get_method(name)
+        return find_task(cfg)
     finally:
         gc.freeze()
         gc.enable()
 
 
-def report_stop(request: ShutdownRequested, folder: Path) -> None:
-    """Print one line, on the first process: which signal, and how the run continues."""
+def report_stop(request: ShutdownRequested, folder: Path, task: str) -> None:
+    """Print one line, on the first process: which signal, and the command that continues."""
     if not is_rank_zero():
         return
-    remove_if_empty(folder)
-    rest = f"the same command, into {folder}, continues from what is there"
-    print_line(f"{request}; {rest if folder.exists() else 'nothing was started'}")
+    remove_if_worthless(folder)
+    command = how_to_continue("hydra.run.dir", folder)
+    if can_continue(folder) or task == "pack":  # which continues beside the images
+        print_line(f"{request}; to continue: {command}")
+    elif folder.exists():
+        print_line(f"{request}; nothing to continue from was left; to start again: {command}")
+    else:
+        print_line(f"{request}; nothing was left")
 
 
-def remove_if_empty(folder: Path) -> None:
-    """Remove the folder of a run that left nothing but an empty log and its lock."""
-    if not (is_rank_zero() and folder.is_dir()):
-        return
-    files = list(folder.iterdir())
-    if all(file.name in ("genspot.log", LOCK) and not file.stat().st_size for file in files):
-        for file in files:
-            file.unlink()
-        folder.rmdir()
+def exit_with_error(error: BaseException, folder: Path | None = None) -> NoReturn:
+    """End with one line, or with the traceback where GENSPOT_TRACEBACK is set.
 
-
-def exit_with_error(error: BaseException) -> NoReturn:
-    """End with one line, or with the traceback where GENSPOT_TRACEBACK is set."""
+    Args:
+        error: see `error_messages.format_error`.
+        folder: of the run, if there is one. It is removed if nothing in it is of use. If the run
+            can be continued, the line says how.
+    """
     if os.environ.get("GENSPOT_TRACEBACK"):
         raise error
-    print_line(error_messages.format_error(error))
+    line = error_messages.format_error(error)
+    if folder:
+        remove_if_worthless(folder)
+        if has_begun(folder) and can_continue(folder):
+            line += f"; to continue: {how_to_continue('hydra.run.dir', folder)}"
+    print_line(line)
     sys.exit(1)
 
 
 def print_line(line: str) -> None:
     """Print one line on the terminal, below open progress bars, and into the log of a run."""
-    if "tqdm" in sys.modules:  # an open bar ends without a new line
+    line = printable(line)
+    if "tqdm" in sys.modules and sys.stderr.isatty():  # an open bar ends without a new line
         print(file=sys.stderr)
     print(f"genspot: {line}", file=sys.stderr, flush=True)
     record = logging.LogRecord("genspot", logging.ERROR, __file__, 0, line, None, None)
@@ -151,15 +182,20 @@ def run_sweep_or_job() -> Exception | None:
 def main() -> NoReturn:
     """Run the command line and exit: 0, 1 after an error, 128 + n after signal n."""
     prepare_signals()
+    prepare_streams()
+    logging.setLogRecordFactory(PrintableRecord)
     register_studies()
+    sys.argv[1:] = quote_home(sys.argv[1:])
     try:
         sweep_jobs.finish_sweep(run_sweep_or_job())
     except error_messages.USER_ERRORS as error:
         exit_with_error(error)
     except (OSError, ValueError) as error:
-        exit_with_error(error_messages.describe_folder_error(error))
+        exit_with_error(error_messages.describe_start_error(error))
     except ShutdownRequested as request:  # between two lines of run()
         sys.exit(request.exit_code)
+    finally:
+        end_readers()
     sys.exit(0)
 
 

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.data.simulated.train import train_simulators
-from genspot.tasks.config import generator_specs
+from genspot.tasks.generators import generator_specs
 
 
 def simulators(cfg: DictConfig) -> None:
@@ -19,7 +19,7 @@ def simulators(cfg: DictConfig) -> None:
     """
     specs = generator_specs(cfg)
     for name, spec in specs.items():
-        if "simulator" not in spec:
+        if spec["simulator"] is None:
             raise GenspotError(f"{name} is not simulated; give generator=[sim_nearest, …]")
     simulators = {name: spec["simulator"] for name, spec in specs.items()}
     task = cfg.task

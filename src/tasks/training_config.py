@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings, safe_repr
-from genspot.tasks.config import model_settings
-from genspot.tasks.overrides import overridden_keys, parse_overrides
-
-
-def command_line_overrides() -> list[str]:
-    """Return the overrides of this run's command line, without those of Hydra itself."""
-    return list(HydraConfig.get().overrides.task)
+from genspot.tasks.composition import compose_again
+from genspot.tasks.config import check_settings, model_settings
+from genspot.tasks.model_name import check_model_name
+from genspot.tasks.overrides import (
+    command_line_overrides,
+    overridden_keys,
+    search_path_overrides,
+)
 
 
 def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
@@ -48,13 +47,9 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
         from_checkpoint.append(f"model={metadata.model.name}")  # from the user's own config folder
     if not from_checkpoint:
         return cfg
-    return compose("config", [*from_checkpoint, *_search_path(), *overrides])
-
-
-def _search_path() -> list[str]:
-    """Return the override that names the user's own config folders; --config-dir needs none."""
-    overrides = parse_overrides(list(HydraConfig.get().overrides.hydra))
-    return [str(item.input_line) for item in overrides if item.key_or_group == "hydra.searchpath"]
+    cfg = compose_again([*from_checkpoint, *search_path_overrides(), *overrides])
+    check_settings(cfg)
+    return cfg
 
 
 def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
@@ -74,6 +69,7 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
     changed = [key for key in keys if key == "model" or key.startswith("model.")]
     if not changed:
         return metadata
+    check_model_name(cfg)
     requested = model_settings(cfg)
     expected, existing = requested.as_dict(), metadata.model.as_dict()
     expected["trainable"] = existing["trainable"]  # makes no difference to a test
@@ -100,6 +96,10 @@ def _with_overrides(
             continue  # initial weights, which a trained detector has no use for
         OmegaConf.update(tree, below, OmegaConf.select(OmegaConf.create(requested), below))
     values: Any = OmegaConf.to_container(tree)
+    arch = (existing["backbone"] or {}).get("arch")
+    if "model.name" not in keys and arch and existing["name"].endswith(arch):
+        # The models whose file names them after it.
+        values["name"] = existing["name"].removesuffix(arch) + str(values["backbone"]["arch"])
     return dict(values)
 
 

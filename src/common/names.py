@@ -1,0 +1,41 @@
+"""Names that become names of files, rows of tables and keys of figures."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+MAX_NAME = 60  # characters: up to 4 bytes each, and a file system takes 255 with the ending
+PUNCTUATION = " ._-+()"
+NAME_RULE = (
+    f"a text with a letter in it, of at most {MAX_NAME} letters, digits, spaces and . _ - + ( ), "
+    "that begins with a letter, a digit or _"
+)
+
+
+def is_safe_name(value: Any) -> bool:
+    """Return whether `value` is safe as a file's name, as a key and as a spreadsheet's cell.
+
+    Letters, digits and their accents are those of any script. See `NAME_RULE`.
+    """
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME:
+        return False
+    known = all(
+        character in PUNCTUATION or unicodedata.category(character)[0] in "LMN"
+        for character in value
+    )
+    begins = value[0].isalnum() or value[0] == "_"
+    return known and begins and value[-1] != " " and any(map(str.isalpha, value))
+
+
+def name_key(name: str) -> str:
+    """Return what two names share that a file system may take for one: case and accents' form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value as YAML has it, as printable text of one line."""
+    words = {None: "null", True: "true", False: "false"}
+    text = words[value] if value is None or isinstance(value, bool) else str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,97 @@
+"""The test sets: the chosen files of conf/generator/, and the user's own, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.common.names import name_key, shown
+from genspot.tasks.overrides import parse_overrides
+from genspot.tasks.schema import FIGURES, GENERATOR, NAME, SECTION, check_keys, plain
+
+MEAN = "mean"  # the row of the means, and the key of their figures
+
+
+def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """Return the chosen files of conf/generator/ by their keys, all of `GENERATOR` filled in.
+
+    Keys that a file leaves out are None, but for `name` (the file's key), `title` (the name),
+    `classes` ("any") and `published` (no figures).
+
+    Raises:
+        GenspotError: a file has another key, or a value of another kind, or no `path`; or two
+            sets have one name.
+    """
+    chosen = plain(cfg, "generator")  # None with generator=[]
+    if not isinstance(chosen, dict | None):
+        raise GenspotError(f"generator={shown(chosen)}: give a list, generator=[sitd,san]")
+    specs = {key: _generator(key, values) for key, values in (chosen or {}).items()}
+    _check_distinct(specs)
+    _check_files(len(specs))
+    return specs
+
+
+def _generator(key: Any, values: Any) -> dict[str, Any]:
+    """Return the checked settings of one file."""
+    setting = f"generator.{shown(key)}"
+    NAME.check("a key of generator, which is a name", key)
+    if not isinstance(values, dict) or "path" not in values:
+        raise GenspotError(f"{setting} needs {setting}.path, the folder of its images")
+    check_keys(setting, values, list(GENERATOR))
+    for name, value in values.items():
+        GENERATOR[name].check(f"{setting}.{name}", value)
+    for row, figures in (values.get("published") or {}).items():
+        where = f"{setting}.published.{shown(row)}"
+        SECTION.check(where, figures)
+        check_keys(where, figures, list(FIGURES))
+        for name, value in figures.items():
+            FIGURES[name].check(f"{where}.{name}", value)
+    spec = {**dict.fromkeys(GENERATOR), "classes": "any", **values}
+    spec["name"] = spec["name"] or key
+    spec["title"] = spec["title"] or spec["name"]
+    spec["published"] = spec["published"] or {}
+    return spec
+
+
+def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
+    """Raise if two test sets have one name, or one that of the means.
+
+    Raises:
+        GenspotError: they would share a row and files. Case does not distinguish them everywhere.
+    """
+    keys: dict[str, str] = {}
+    for key, spec in specs.items():
+        name = spec["name"]
+        folded = name_key(name)
+        if folded == MEAN:
+            raise GenspotError(
+                f"generator.{key}.name={name}: the row of the means has this name; give another, "
+                "such as test_set.name=mine"
+            )
+        if folded in keys:
+            first = keys[folded]
+            names = dict.fromkeys((specs[first]["name"], name))
+            raise GenspotError(
+                f"generator.{first} and generator.{key} have one name, {' and '.join(names)}; "
+                f"case does not count: give another, +generator.{key}.name=NAME, or "
+                "test_set.name=NAME for generator=folder"
+            )
+        keys[folded] = key
+
+
+def _check_files(count: int) -> None:
+    """Raise if the command line chooses more files than there are sets: some share a key."""
+    if not HydraConfig.initialized():
+        return
+    for override in parse_overrides(list(HydraConfig.get().overrides.task)):
+        files = override.value()
+        if override.key_or_group != "generator" or not isinstance(files, list):
+            continue
+        if len(files) > count:
+            raise GenspotError(
+                f"generator=[{','.join(map(str, files))}]: two of these files define one set; "
+                "name each once, and let each file begin with a key of its own"
+            )

@@ -1,0 +1,110 @@
+"""What a training builds from its settings, built once before data are read to find mistakes."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from genspot.common.errors import GenspotError
+from genspot.common.run_files import BEST_CHECKPOINT
+from genspot.detector.precision import resolve_precision
+from genspot.tasks.components import make_trainer
+from genspot.tasks.schema import SECTION, plain
+
+BUILD_ERRORS = (TypeError, ValueError, InstantiationException, MisconfigurationException)
+FIGURES = ("val/acc", "val/ap", "val/loss", "train/loss")  # what a training logs
+
+
+def check_training(cfg: DictConfig) -> None:
+    """Check the settings that PyTorch, Lightning and a user's own classes are built from.
+
+    Raises:
+        GenspotError: one cannot be built, the training set is not named, or no callback keeps the
+            best checkpoint.
+    """
+    if not (cfg.data.train and cfg.data.val):
+        raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
+    _check_schedule(cfg)
+    _check_callbacks(cfg)
+    _check_loggers(cfg)
+    make_trainer(cfg, resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator))
+
+
+def _build(setting: str, build: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Return what `build` makes of its arguments.
+
+    Raises:
+        GenspotError: it takes none such; `setting` is named.
+    """
+    try:
+        return build(*arguments, **options)
+    except BUILD_ERRORS as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__:
+            cause = cause.__cause__
+        raise GenspotError(f"{setting}: {' '.join(str(cause).split())}") from error
+
+
+def _check_schedule(cfg: DictConfig) -> None:
+    parts = {}
+    for part in ("optimizer", "lr_scheduler"):
+        parts[part] = _build(f"schedule.{part}", instantiate, cfg.schedule[part], _convert_="all")
+    weights = [torch.nn.Parameter(torch.zeros(1))]
+    optimizer = _build("schedule.optimizer", parts["optimizer"], weights)
+    if parts["lr_scheduler"] is not None:
+        _build("schedule.lr_scheduler", parts["lr_scheduler"], optimizer, total_steps=100)
+
+
+def _check_callbacks(cfg: DictConfig) -> None:
+    callbacks = cfg.get("callbacks") or {}
+    if not callbacks.get("best"):
+        raise GenspotError(
+            "callbacks: without checkpoint there is no best.ckpt to test; give "
+            "callbacks=[checkpoint,…]"
+        )
+    for name in callbacks:
+        setting = f"callbacks.{name}"
+        SECTION.check(setting, plain(cfg, setting))
+        callback = _build(setting, instantiate, callbacks[name], _convert_="all")
+        if not isinstance(callback, pl.Callback):
+            raise GenspotError(f"{setting} is no callback of Lightning: give its _target_")
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor not in FIGURES:
+            raise GenspotError(f"{setting}.monitor={monitor}: choose {', '.join(FIGURES)}")
+        if name == "best":
+            _check_best(cfg, callback)
+
+
+def _check_best(cfg: DictConfig, callback: pl.Callback) -> None:
+    """Raise GenspotError if the best checkpoint would not be where the test looks for it."""
+    expected = Path(cfg.paths.output)
+    if not (
+        isinstance(callback, ModelCheckpoint)
+        and f"{callback.filename}.ckpt" == BEST_CHECKPOINT
+        and Path(callback.dirpath or "") == expected
+    ):
+        raise GenspotError(
+            "callbacks.best must leave best.ckpt in the run's folder: change nothing of its "
+            "_target_, dirpath and filename"
+        )
+
+
+def _check_loggers(cfg: DictConfig) -> None:
+    for name in cfg.logger.logger:
+        setting = f"logger.logger.{name}"
+        SECTION.check(setting, plain(cfg, setting))
+        target = cfg.logger.logger[name].get("_target_")
+        try:
+            pkgutil.resolve_name(str(target))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise GenspotError(f"{setting}._target_={target}: nothing to import there") from error

@@ -1,0 +1,133 @@
+"""Files of conf/generator/, the user's own too, are checked before an image is read."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from genspot.tasks.generators import generator_specs
+from genspot.tasks.schema import GENERATOR
+from helpers.errors import error_of
+from helpers.settings import ROOT
+from helpers.tasks import composed, run_task
+
+
+def specs(**files: Any) -> dict[str, dict[str, Any]]:
+    return generator_specs(OmegaConf.create({"generator": files}))
+
+
+def refusal(**files: Any) -> str:
+    return error_of(lambda: specs(**files))
+
+
+def test_generator_specs_fill_in_what_a_file_leaves_out() -> None:
+    (spec,) = specs(mine={"path": "here"}).values()
+    assert spec.keys() == GENERATOR.keys()
+    assert (spec["name"], spec["title"], spec["classes"]) == ("mine", "mine", "any")
+    assert (spec["images"], spec["published"], spec["simulator"]) == (None, {}, None)
+    (named,) = specs(mine={"path": "here", "name": "other", "published": None}).values()
+    assert (named["name"], named["title"], named["published"]) == ("other", "other", {})
+
+
+def test_generator_specs_keep_what_a_file_says() -> None:
+    files = [file.stem for file in (ROOT / "conf" / "generator").glob("*.yaml")]
+    chosen = f"generator=[{','.join(files)}]"
+    with composed(chosen, "test_set.path=here", folder=ROOT) as cfg:
+        found = generator_specs(cfg)
+        written: Any = OmegaConf.to_container(cfg.generator, resolve=True)
+    assert len(written) == len(files)
+    for name, values in written.items():
+        assert values == {key: found[name][key] for key in values}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, "generator.mine needs generator.mine.path"),
+        (None, "generator.mine needs generator.mine.path"),
+        ("here", "generator.mine needs generator.mine.path"),
+        ({"path": 3}, "generator.mine.path=3: give a path"),
+        ({"path": "here", "folder": "x"}, "no setting generator.mine.folder; there are: path"),
+        ({"path": "here", "clases": "any"}, "no setting generator.mine.clases"),
+        ({"path": "here", 3: 4}, "no setting generator.mine.3"),
+        ({"path": "here", "title": 2024}, "generator.mine.title=2024: give a text"),
+        ({"path": "here", "title": "a\nb"}, "generator.mine.title='a\\nb': give a text"),
+        ({"path": "here", "kind": ["GAN"]}, "generator.mine.kind=['GAN']: give a text"),
+        ({"path": "here", "classes": "cat"}, "generator.mine.classes=cat: give a list"),
+        ({"path": "here", "classes": [1]}, "generator.mine.classes=[1]: give a list"),
+        ({"path": "here", "classes": ["a", "a"]}, "each once"),
+        ({"path": "here", "classes": ["../x"]}, "generator.mine.classes=['../x']"),
+        ({"path": "here", "images": -1}, "generator.mine.images=-1: give a whole number"),
+        ({"path": "here", "images": "many"}, "generator.mine.images=many"),
+        ({"path": "here", "images": True}, "generator.mine.images=true"),
+        ({"path": "here", "images": 3.0}, "generator.mine.images=3.0"),
+        ({"path": "here", "year": "2019"}, "generator.mine.year=2019: give a whole number"),
+        ({"path": "here", "published": "x"}, "generator.mine.published=x: give its settings"),
+        ({"path": "here", "published": {"none": 3}}, "generator.mine.published.none=3"),
+        ({"path": "here", "published": {"none": {"ap": 300}}}, "none.ap=300: give a number from"),
+        ({"path": "here", "published": {"none": {"ap": float("nan")}}}, "none.ap=nan"),
+        (
+            {"path": "here", "published": {"none": {"AP": 3}}},
+            "no setting generator.mine.published",
+        ),
+        ({"path": "here", "real_set": 3}, "generator.mine.real_set=3: give a text"),
+        ({"path": "here", "simulator": {"stages": 2}}, "give {upsampling: …, stages: …}"),
+        ({"path": "here", "name": "../../x"}, "generator.mine.name=../../x: give a text with a"),
+        ({"path": "here", "name": "mean"}, "generator.mine.name=mean: the row of the means"),
+        ({"path": "here", "name": "Mean"}, "generator.mine.name=Mean: the row of the means"),
+    ],
+)
+def test_generator_specs_refuse_what_the_schema_does_not_have(values: Any, expected: str) -> None:
+    assert expected in refusal(mine=values)
+
+
+@pytest.mark.parametrize("key", ["a/b", "..", "mean", "2024"])
+def test_generator_specs_refuse_a_key_that_is_no_name(key: str) -> None:
+    assert key in refusal(**{key: {"path": "here"}})
+
+
+@pytest.mark.parametrize("other", ["san", "San", "SAN"])
+def test_generator_specs_refuse_two_sets_of_one_name(other: str) -> None:
+    message = refusal(san={"path": "a"}, folder={"path": "b", "name": other})
+    assert message.startswith("generator.san and generator.folder have one name, san")
+    assert "test_set.name=NAME" in message
+
+
+def test_generator_specs_take_two_composed_forms_of_a_letter_for_one_name() -> None:
+    files = {"a": {"path": "a", "name": "\u00e9t"}, "b": {"path": "b", "name": "e\u0301t"}}
+    assert "have one name" in refusal(**files)
+
+
+@given(st.dictionaries(st.text(string.ascii_letters, min_size=1, max_size=6), st.just("p")))
+def test_generator_specs_have_one_name_per_set(paths: dict[str, str]) -> None:
+    files = {key: {"path": path} for key, path in paths.items()}
+    folded = {key.lower() for key in files}
+    if len(folded) == len(files) and "mean" not in folded:
+        assert {spec["name"] for spec in specs(**files).values()} == set(files)
+    else:
+        assert refusal(**files)
+
+
+@pytest.mark.parametrize("chosen", ["[san,san]", "[one,two]"])
+def test_generator_specs_refuse_files_that_define_one_set(chosen: str, tmp_path: Path) -> None:
+    (tmp_path / "generator").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "generator" / f"{name}.yaml").write_text("copied: {path: here}")
+    settings = [f"generator={chosen}", f"hydra.searchpath=['file://{tmp_path}']"]
+    with composed(*settings, folder=tmp_path) as cfg:
+        assert "two of these files define one set" in error_of(generator_specs, cfg)
+
+
+def test_run_refuses_a_name_that_is_a_path_and_writes_nothing(
+    published_checkpoint: Path, sets: Path, tmp_path: Path
+) -> None:
+    settings = ["task=test", f"checkpoint={published_checkpoint}", "generator=folder"]
+    settings += [f"test_set.path={sets}/test", "test_set.name='../../outside'"]
+    error_of(lambda: run_task(*settings, folder=tmp_path / "run"))
+    assert list(tmp_path.iterdir()) == []

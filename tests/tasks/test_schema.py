@@ -1,0 +1,116 @@
+"""Every setting refuses values of another kind, in one line that names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from genspot.tasks.config import check_settings
+from genspot.tasks.schema import CLOSED, SETTINGS
+from helpers.errors import error_of
+from helpers.tasks import composed
+
+# Setting → values of another kind, as on the command line.
+WRONG = {
+    "seed": ["-1", "foo", "1.5", "true", "null", "4294967296"],
+    "resume": ["maybe", "1", "null"],
+    "workers": ["-1", "foo", "1.5", "true", "[1]"],
+    "allow_mismatch": ["foo", "1", "null"],
+    "quiet": ["foo", "null"],
+    "max_unreadable": ["-1", "foo"],
+    "checkpoint": ["3", "[a]", "{a: 1}", "''"],
+    "inputs": ["[a,b]", "true", "1.5", "{a: 1}"],
+    "runs": ["3", "null", "[[a]]", "[null]"],
+    "report.title": ["3", "[a]", "''", '"a\\nb"'],
+    "report": ["null", "3"],
+    "spectra": ["0", "foo", "true", "1.5"],
+    "degradations": ["null", "[blur_1]", "''", "{a: 1}"],
+    "test_set.name": ["3", "1e3", "a/b", "'../../x'", "..", "''", "null", "'=1'", "'2024'"],
+    "test_set.path": ["3", "[a]", "''"],
+    "test_set": ["null"],
+    "simulation.size": ["3", "foo", "null"],
+    "simulation.train": ["0", "lots"],
+    "simulation": ["null"],
+    "bootstrap.confidence": ["0", "1", "foo", "nan"],
+    "bootstrap.replicates": ["0", "foo", "1.5"],
+    "bootstrap": ["null", "3"],
+    "paths.root": ["3", "null"],
+    "paths.runs": ["null"],
+    "paths": ["null"],
+    "data.train": ["3", "[a]"],
+    "data.val": ["true"],
+    "data.classes": ["foo", "[]", "[1,2]", "[a,a]", "['../a']", "['/etc']", "{a: 1}", "3"],
+    "data.simulator": ["foo", "{name: foo}", "3"],
+    "data.shortcut_baseline": ["foo", "3"],
+    "data.num_classes": ["0", "foo"],
+    "data.format": ["foo"],
+    "data.name": ["3", "null"],
+    "aug.name": ["3", "null"],
+    "model.name": ["3", "null"],
+    "schedule.batch_size": ["0", "null", "foo"],
+    "schedule.eval_batch_size": ["0", "1.5"],
+    "schedule.max_epochs": ["0", "foo", "null"],
+    "schedule.optimizer": ["foo", "null"],
+    "schedule.optimizer.lr": ["0", "1", "nan", "true", "fast"],
+    "schedule.lr_scheduler": ["foo", "3"],
+    "schedule.name": ["3", "a/b"],
+    "trainer.compile": ["foo", "null"],
+    "trainer.channels_last": ["1"],
+    "trainer.log_every_n_steps": ["-1", "foo"],
+    "trainer.max_epochs": ["0", "foo"],
+    "logger.logger": ["foo", "null"],
+    "task.run": ["null", "3"],
+}
+
+
+def check(*overrides: str, folder: Path) -> None:
+    with composed(*overrides, folder=folder) as cfg:
+        check_settings(cfg)
+
+
+@pytest.mark.parametrize("setting", WRONG)
+def test_check_values_refuses_another_kind(setting: str, tmp_path: Path) -> None:
+    with composed(folder=tmp_path) as cfg:
+        check_settings(cfg)
+        before = OmegaConf.select(cfg, setting)
+        for text in WRONG[setting]:
+            value = OmegaConf.create(f"value: {text}").value
+            OmegaConf.update(cfg, setting, value, merge=False)
+            message = error_of(check_settings, cfg)
+            assert message.startswith(f"{setting}="), (text, message)
+            assert "give " in message
+            OmegaConf.update(cfg, setting, before, merge=False)
+        check_settings(cfg)
+
+
+@pytest.mark.parametrize("section", CLOSED)
+def test_check_values_refuses_a_key_that_is_no_setting(section: str, tmp_path: Path) -> None:
+    message = error_of(lambda: check(f"+{section}.foo=1", folder=tmp_path))
+    assert message.startswith(f"no setting {section}.foo; there are: ")
+    known = next(key for key in SETTINGS if key.startswith(f"{section}."))
+    assert known.removeprefix(f"{section}.") in message
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data=folder", "data.train=a", "data.val='b c'", "test_set.path=d", "test_set.name='é'"],
+        ["data=progan_20cls", "crop=none", "degradations=blur_1+jpeg_75", "spectra=5"],
+        ["task=predict", "checkpoint=a.ckpt", "inputs=3", "workers=0"],
+        ["task=report", "runs=[a,b]", "report.title='a, b'"],
+        ["task=report", "runs=a"],
+        ["schedule=quick", "logger=wandb", "trainer=ddp", "trainer.precision=16"],
+        ["data=folder", "test_set.path=d", "~data.format", "~data.shortcut_baseline"],
+    ],
+)
+def test_check_values_takes_what_is_right(overrides: list[str], tmp_path: Path) -> None:
+    check(*overrides, folder=tmp_path)
+
+
+def test_check_settings_refuses_a_generator_whatever_the_task(tmp_path: Path) -> None:
+    for task in ("train", "test", "predict", "report", "pack"):
+        settings = [f"task={task}", "generator=[san]", "+generator.san.foo=1"]
+        message = error_of(lambda overrides: check(*overrides, folder=tmp_path), settings)
+        assert message.startswith("no setting generator.san.foo; there are: path, title, name")
