@@ -40,7 +40,7 @@ def find_runs(folders: Sequence[object]) -> list[Path]:
         raise GenspotError("task=report needs runs=[FOLDER,…]: of runs, or of a sweep")
     found = []
     for name in folders:
-        folder = Path(str(name)).expanduser()
+        folder = Path(str(name))
         here = [folder] if (folder / METRICS).is_file() else []
         below = sorted((file.parent for file in folder.glob(f"*/{METRICS}")), key=_sort_key)
         if not (here or below):
