@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 log = logging.getLogger(__name__)
 
-STATE = ("best", "stalled", "drops", "ended")
+STATE = ("best", "stalled", "drops")
 
 
 class Plateau(pl.Callback):
@@ -46,7 +46,6 @@ class Plateau(pl.Callback):
         self.best: float | None = None
         self.stalled = 0
         self.drops = 0
-        self.ended = False
 
     def update(self, accuracy: float) -> bool:
         """Record an epoch's accuracy; return whether the learning rate must drop now."""
@@ -70,7 +69,7 @@ class Plateau(pl.Callback):
             group["lr"] *= self.factor
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         if rate < self.min_lr * (1 - 1e-6):  # 1e-4 * 0.1 * 0.1 is not quite 1e-6
-            self.ended = trainer.should_stop = True
+            trainer.should_stop = True
             log.info("accuracy stalls at the lowest learning rate: training ends")
         else:
             log.info("accuracy stalls: learning rate %.0e", rate)
@@ -81,12 +80,6 @@ class Plateau(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name in STATE:
             setattr(self, name, state_dict[name])
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        # Lightning does not save it: a training killed in its test would continue to train.
-        trainer.should_stop = checkpoint["callbacks"][self.state_key]["ended"]
 
 
 def _forget_best(trainer: pl.Trainer) -> None:

@@ -7,14 +7,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from genspot.common.files import atomic_write
 from genspot.common.run_files import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.detector.safe_load import find_corruption
 
 log = logging.getLogger(__name__)
+
+ENDED = "genspot_ended"  # in a checkpoint: whether a callback has ended its training
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -58,7 +62,50 @@ def find_checkpoint(folder: Path, choice: str) -> Path | None:
     return None
 
 
-def training_position(checkpoint: Path) -> int:
-    """Return how many steps the training of `checkpoint` had taken."""
+def training_position(checkpoint: Path | None) -> tuple[int, int]:
+    """Return how many steps the training of `checkpoint` had taken, and epochs it had begun."""
+    if checkpoint is None:
+        return 0, 0
     content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return int(content["global_step"])
+    return int(content["global_step"]), int(content.get("epoch", 0)) + 1
+
+
+class RestoreProgress(pl.Callback):
+    """Let a training continue as if it had not been interrupted, where Lightning would not.
+
+    A training that a callback has ended stays ended: Lightning does not save that, and would train
+    on. It ends only if the rule that ended it would not do so now, because EarlyStopping was given
+    more patience. The best checkpoint stays the best in a folder that was moved.
+    """
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[ENDED] = trainer.should_stop
+
+    # Lightning hands the states on to the callbacks after this hook.
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        ended, states = checkpoint.get(ENDED, False), checkpoint["callbacks"]
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            state = states.get(callback.state_key)
+            if state and isinstance(callback, ModelCheckpoint):
+                _move(state, Path(callback.dirpath or ""))
+            elif state and isinstance(callback, EarlyStopping):
+                old, new = state["patience"], callback.patience
+                ended = ended and not old <= state["wait_count"] < new
+                state["patience"] = new
+        trainer.should_stop = ended
+
+
+def _move(state: dict[str, Any], folder: Path) -> None:
+    """Let the state of a ModelCheckpoint say that its files are in `folder`."""
+
+    def moved(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[name] = moved(state[name])
+    state["best_k_models"] = {moved(path): score for path, score in state["best_k_models"].items()}
+    state["dirpath"] = str(folder)

@@ -86,8 +86,10 @@ def thumbnail(path: Path) -> tuple[bytes | None, str]:
         with Image.open(path) as image:
             image.draft("RGB", (2 * SIDE, 2 * SIDE))
             small = _to_8_bits(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None, "unreadable" if path.exists() else "file not found"
+    except (FileNotFoundError, NotADirectoryError):
+        return None, "file not found"
+    except Exception:  # a file that was damaged or replaced since can raise nearly anything
+        return None, "unreadable"
     small.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
     small.save(content, "JPEG", quality=80, optimize=True)

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
-from genspot.common.files import write_text
+from genspot.common.files import write_json, write_text
 from genspot.common.ranks import is_rank_zero
+from genspot.runtime.changed_settings import (
+    SHOWN,
+    changed_places,
+    changed_settings,
+    describe_changes,
+    is_moved,
+    split_prolonging,
+)
+from genspot.runtime.content import Content, difference
 
 LOCK = ".lock"
+LOG = "genspot.log"
+CONTENT = "content.json"  # what the run reads, see `genspot.runtime.content`
 EXPORTS = ("results.csv", "results.md", "results.tex")
+CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
+TRAINING_SETS = ("data.train", "data.val")  # a training cannot continue on other images
+WORTHLESS = (LOG, LOCK, CONTENT, run_files.CONFIG)  # in a folder without anything else
+
+_begun: set[Path] = set()  # folders of the runs that this process began
 
 
-@functools.cache
 def run_id() -> str:
     """Return the beginning of a run folder's name, the same on all processes of the run.
 
@@ -37,8 +52,7 @@ def run_id() -> str:
     """
     command_line = "\0".join(sys.argv[1:]).encode(errors="surrogateescape")
     digits, env = hashlib.sha256(command_line).hexdigest()[:6], os.environ
-    # In a shell on a node of SLURM, the same command may well mean another run.
-    if "SLURM_JOB_ID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+    if _in_slurm_job():
         job = env["SLURM_JOB_ID"]
         if "SLURM_ARRAY_JOB_ID" in env:
             job = f"{env['SLURM_ARRAY_JOB_ID']}_{env['SLURM_ARRAY_TASK_ID']}"
@@ -52,6 +66,17 @@ def run_id() -> str:
             "torchrun --rdzv-id=NAME, or hydra.run.dir=PATH"
         )
     return f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{secrets.token_hex(2)}"
+
+
+def is_batch_job() -> bool:
+    """Return whether a batch job of SLURM or torchrun started this process."""
+    return _in_slurm_job() or "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def _in_slurm_job() -> bool:
+    # In a shell on a node of SLURM, the same command may well mean another run.
+    shells = ("bash", "interactive")
+    return "SLURM_JOB_ID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in shells
 
 
 @contextlib.contextmanager
@@ -74,33 +99,59 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
         yield
 
 
-def save_config(folder: Path, config_text: str, resume: str) -> None:
+def check_config(folder: Path, config_text: str, resume: str, epochs: int = 0) -> None:
+    """Check on the first process whether a run may continue in `folder`, before data are read.
+
+    Args:
+        folder: the run's folder.
+        config_text: the composed configuration as YAML, without the setting `resume`.
+        resume: "auto" keeps the checkpoints of an interrupted training, "never" removes them.
+        epochs: that its training has begun; 0 if it left no checkpoint.
+
+    Raises:
+        GenspotError: `folder` holds results, a prediction or an interrupted training, and settings
+            that change its results have changed.
+    """
+    kept = _kept(folder, resume)
+    if not (kept and is_rank_zero()):
+        return
+    old, new = _configs(folder, config_text)
+    changes, fault = split_prolonging(changed_settings(old, new), new, epochs)
+    if changes:
+        raise _other_settings(folder, kept, describe_changes(changes))
+    if fault:
+        raise GenspotError(f"{folder} holds {kept}; {fault}")
+
+
+def save_config(
+    folder: Path,
+    config_text: str,
+    resume: str,
+    epochs: int = 0,
+    content: Mapping[str, Content] | None = None,
+) -> None:
     """Save the configuration as config.yaml and remove stale results, on the first process.
 
     Args:
         folder: the run's folder; it is made if it does not exist.
-        config_text: the composed configuration as YAML, without the setting `resume`.
-        resume: "auto" keeps the checkpoints of an interrupted training, "never" removes them.
+        config_text: see `check_config`.
+        resume: see `check_config`.
+        epochs: see `check_config`.
+        content: what lies at the paths that the run reads, by the names of their settings.
 
     Raises:
-        GenspotError: `folder` holds results, a prediction or an interrupted training of another
-            configuration.
+        GenspotError: see `check_config`; or other images or another checkpoint lie there now.
     """
     if not is_rank_zero():
         return
+    _begun.discard(folder)
+    check_config(folder, config_text, resume, epochs)
+    content = content or {}
+    if kept := _kept(folder, resume):
+        faults = _faults_of_content(folder, config_text, content)
+        if faults:
+            raise _other_settings(folder, kept, "; ".join(faults[:SHOWN]))
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / run_files.CONFIG
-    existing = config.read_text(encoding="utf-8") if config.is_file() else config_text
-    contents = {run_files.METRICS: "a finished run", run_files.PREDICTIONS: "a prediction"}
-    checkpoints = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
-    if resume == "auto":
-        contents |= dict.fromkeys(checkpoints, "an interrupted training")
-    for name, content in contents.items():
-        if (folder / name).is_file() and existing != config_text:
-            raise GenspotError(
-                f"{folder} holds {content} with other settings; remove it, or name another "
-                "folder: hydra.run.dir=PATH"
-            )
     stale = [
         run_files.REPORT,
         run_files.METRICS,
@@ -109,33 +160,131 @@ def save_config(folder: Path, config_text: str, resume: str) -> None:
         *EXPORTS,
     ]
     if resume == "never":
-        stale += [*checkpoints, run_files.BEST_CHECKPOINT]
+        stale += [*CHECKPOINTS, run_files.BEST_CHECKPOINT]
     for name in stale:
         (folder / name).unlink(missing_ok=True)
-    write_text(config_text, config)
+    if content:
+        write_json(dict(content), folder / CONTENT)
+    write_text(config_text, folder / run_files.CONFIG)
+    _begun.add(folder)
 
 
 def load_if_complete(
-    folder: Path, config_text: str, resume: str, newer_than: Path | None = None
+    folder: Path, config_text: str, resume: str, content: Mapping[str, Content] | None = None
 ) -> dict[str, Any] | None:
     """Return the content of metrics.json if `folder` holds a complete run of this configuration.
 
     Args:
         folder: the run's folder.
-        config_text: the composed configuration as YAML, without the setting `resume`.
+        config_text: see `check_config`.
         resume: with "never" the result is None, because the run is to be repeated.
-        newer_than: the checkpoint of a test, which its results must be newer than; None for a
-            training, which writes its own.
+        content: see `save_config`, as far as it is known already. Where a path has changed, a run
+            counts as complete only if the content is known to be the same.
     """
-    config, metrics = folder / run_files.CONFIG, folder / run_files.METRICS
-    required = [config, metrics, folder / run_files.SCORES, folder / run_files.REPORT]
-    if newer_than is None:
+    content = content or {}
+    metrics = folder / run_files.METRICS
+    required = [folder / run_files.CONFIG, metrics, folder / run_files.SCORES]
+    required.append(folder / run_files.REPORT)
+    if "checkpoint" not in content:  # a training, which writes its own
         required.append(folder / run_files.BEST_CHECKPOINT)
     if resume == "never" or not all(file.is_file() for file in required):
         return None
-    if newer_than and newer_than.stat().st_mtime_ns > metrics.stat().st_mtime_ns:
+    if changed_settings(*_configs(folder, config_text)):
         return None
-    if config.read_text(encoding="utf-8") != config_text:
+    stored = _stored_content(folder) or {}
+    if any(difference(stored.get(setting, {}), found) for setting, found in content.items()):
         return None
-    content: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
-    return content
+    if _faults_of_content(folder, config_text, content):
+        return None
+    results: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
+    return results
+
+
+def has_begun(folder: Path) -> bool:
+    """Return whether this process began or continued the run in `folder`: its settings fitted."""
+    return folder in _begun
+
+
+def can_continue(folder: Path) -> bool:
+    """Return whether `folder` holds what the same command continues from."""
+    return any(True for pattern in run_files.RESUMABLE for _ in folder.glob(pattern))
+
+
+def remove_if_worthless(folder: Path) -> None:
+    """Remove the folder of a run, on its first process, if nothing in it is of use to anyone."""
+    if not (is_rank_zero() and folder.is_dir()):
+        return
+    files = list(folder.iterdir())
+    if all(file.name in WORTHLESS and file.is_file() for file in files):
+        for file in files:
+            file.unlink()
+        folder.rmdir()
+
+
+def _kept(folder: Path, resume: str) -> str:
+    """Return what `folder` holds that no other run may replace, "" for nothing."""
+    contents = {run_files.METRICS: "a finished run", run_files.PREDICTIONS: "a prediction"}
+    if resume == "auto":
+        contents |= dict.fromkeys(CHECKPOINTS, "an interrupted training")
+    found = [text for name, text in contents.items() if (folder / name).is_file()]
+    return found[0] if found and (folder / run_files.CONFIG).is_file() else ""
+
+
+def _configs(folder: Path, config_text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration that `folder` holds and that of `config_text` as trees.
+
+    Raises:
+        GenspotError: that in `folder` is damaged.
+    """
+    old_text = (folder / run_files.CONFIG).read_text(encoding="utf-8")
+    new = yaml.safe_load(config_text) or {}
+    if old_text == config_text:
+        return new, new
+    try:
+        old = yaml.safe_load(old_text) or {}
+        if not isinstance(old, dict):
+            raise ValueError("no settings")
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise GenspotError(
+            f"{folder / run_files.CONFIG} cannot be read ({reason}): remove {folder}, or name "
+            "another folder: hydra.run.dir=PATH"
+        ) from error
+    return old, new
+
+
+def _faults_of_content(
+    folder: Path, config_text: str, content: Mapping[str, Content]
+) -> list[str]:
+    """Return which paths do not hold, or are not known to hold, what the run in `folder` read."""
+    old, new = _configs(folder, config_text)
+    stored = _stored_content(folder)
+    changes = {change.setting: change for change in changed_places(old, new)}
+    if stored is None:
+        return [str(one) for one in changes.values() if not is_moved(one, old, new)]
+    faults = []
+    for setting, before in stored.items():
+        change, found = changes.get(setting), content.get(setting)
+        if change and found is None:
+            faults.append(str(change))
+        elif found is not None and (different := difference(before, found)):
+            if change:
+                faults.append(f"{change} ({different})")
+            elif setting in TRAINING_SETS:
+                faults.append(f"{setting} holds {different}")
+    return faults
+
+
+def _stored_content(folder: Path) -> dict[str, Content] | None:
+    try:
+        content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _other_settings(folder: Path, kept: str, changes: str) -> GenspotError:
+    return GenspotError(
+        f"{folder} holds {kept} with other settings: {changes}. Give the old ones, remove the "
+        "folder, or name another one: hydra.run.dir=PATH"
+    )

@@ -1,14 +1,17 @@
 """Signals that end a run, handled in one place.
 
 A signal raises `ShutdownRequested` in the main thread at once. A training defers it to the end of
-the current step, where `genspot.detector.graceful_stop.GracefulStop` saves a checkpoint first.
+the current step, where `genspot.detector.graceful_stop.GracefulStop` saves a checkpoint first. A
+second signal does nothing here: `genspot.runtime.forced_end` ends a process that does not end.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from types import FrameType
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from genspot.common.ranks import is_rank_zero
@@ -58,11 +61,30 @@ class ShutdownHandler:
     def install(self) -> None:
         """Handle the signals, except those that are ignored, as by nohup.
 
-        Call it again after a library has installed handlers of its own.
+        Call it again after a library has installed handlers of its own. Only a main thread can.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in SHUTDOWN_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handle the signals within the block alone, one run of several in this process.
+
+        Outside a main thread, which alone can handle signals, nothing is installed.
+        """
+        before = {number: signal.getsignal(number) for number in SHUTDOWN_SIGNALS}
+        self.requested, self._deferred = None, False
+        self.install()
+        try:
+            yield
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in before.items():
+                    if handler is not None:  # one that Python did not install
+                        signal.signal(number, handler)
 
     def defer(self) -> None:
         """From now on, only record a signal in `requested`."""
@@ -83,7 +105,7 @@ class ShutdownHandler:
         self.requested = number
         raise ShutdownRequested(number)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _: object) -> None:
         if os.getpid() != self._pid:  # a forked process, such as one that reads images:
             if number == signal.SIGTERM:  # its parent ends it
                 os._exit(128 + number)
@@ -91,5 +113,3 @@ class ShutdownHandler:
             self.requested = number
             if not self._deferred:
                 self.stop(number)
-        elif number == signal.SIGINT:  # a second Ctrl-C does not wait
-            signal.default_int_handler(number, frame)

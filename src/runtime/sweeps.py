@@ -57,10 +57,7 @@ class Sweep:
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         # No exception here: joblib would kill its processes and the jobs below them.
-        self.stop_signal = signal.Signals(number)
-        for other in STOP_SIGNALS:  # a second signal ends the sweep at once
-            signal.signal(other, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.stop_signal = self.stop_signal or signal.Signals(number)
         if self.jobs_outlive_sweep:
             raise SystemExit(128 + number)
         stop_file(self.folder).touch()

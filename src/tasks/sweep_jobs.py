@@ -9,14 +9,15 @@ from typing import Any
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
+from genspot.runtime.forced_end import end_at_second_signal, end_within_limit
 from genspot.runtime.run_folder import load_if_complete
-from genspot.runtime.sweeps import Sweep, run_job
+from genspot.runtime.sweeps import STOP_SIGNALS, Sweep, run_job
+from genspot.tasks.commands import how_to_continue, quoted
 from genspot.tasks.overrides import parse_overrides
 
 COMMAND = [sys.executable, "-m", "genspot.tasks.main"]
@@ -42,6 +43,8 @@ class SweepCallback(Callback):
                 f"genspot: another sweep is at work in {folder}; wait for it, or name another "
                 "folder: hydra.sweep.dir=PATH"
             )
+        if not sweep.jobs_outlive_sweep:
+            end_at_second_signal(STOP_SIGNALS)
         current_sweep = sweep
 
 
@@ -59,7 +62,7 @@ def run_job_in_subprocess(cfg: DictConfig) -> None:
         print(f"job {job.job.num} is complete: {folder}")  # a test depends on its checkpoint too
         return
     command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]
-    command += ["hydra.mode=RUN", f"hydra.run.dir={_quoted(folder)}"]
+    command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(folder)}"]
     run_job(command, job.job.num, folder, Path(job.sweep.dir).absolute())
 
 
@@ -76,12 +79,14 @@ def finish_sweep(launcher_error: Exception | None = None) -> None:
     if (sweep := current_sweep) is None:
         return
     _exit_if_stopped(sweep)
-    if any(sweep.folder.glob(f"*/{METRICS}")):
-        folder = _quoted(sweep.folder)
-        settings = ["task=report", f"runs=[{folder}]", "hydra.mode=RUN", f"hydra.run.dir={folder}"]
-        subprocess.run([*COMMAND, *settings], check=False)
-        _exit_if_stopped(sweep)
     failures = sweep.failures()
+    if any(sweep.folder.glob(f"*/{METRICS}")):
+        folder = quoted(sweep.folder)
+        settings = ["task=report", f"runs=[{folder}]", "hydra.mode=RUN", f"hydra.run.dir={folder}"]
+        report = subprocess.run([*COMMAND, *settings], check=False)
+        _exit_if_stopped(sweep)
+        if report.returncode:
+            failures.append(f"the report on {sweep.folder} failed; its own line says why")
     if launcher_error:
         failures.append(f"the launcher lost jobs: {' '.join(str(launcher_error).split())}")
     if failures:
@@ -90,10 +95,9 @@ def finish_sweep(launcher_error: Exception | None = None) -> None:
 
 def _exit_if_stopped(sweep: Sweep) -> None:
     if number := sweep.stop_signal:
-        sys.stderr.write(
-            f"genspot: sweep stopped by {number.name}; the same command, into {sweep.folder}, "
-            "continues with the jobs that have no results\n"
-        )
+        command = how_to_continue("hydra.sweep.dir", sweep.folder)
+        sys.stderr.write(f"genspot: sweep stopped by {number.name}; to continue: {command}\n")
+        end_within_limit(128 + number)
         sys.exit(128 + number)
 
 
@@ -108,7 +112,3 @@ def _hydra_arguments(job: HydraConf) -> list[str]:
         if not any(key == name or key.startswith(f"{name}.") for name in SWEEP_SETTINGS):
             arguments.append(str(override.input_line))
     return arguments
-
-
-def _quoted(path: Path) -> str:
-    return QuotedString(str(path), Quote.double).with_quotes()

@@ -18,8 +18,15 @@ def test_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in range(3):
         save(step, tmp_path / "last.ckpt")
         save(7, tmp_path / "best.ckpt")
-    steps = {file.name: training_position(file) for file in tmp_path.iterdir()}
+    steps = {file.name: training_position(file)[0] for file in tmp_path.iterdir()}
     assert steps == {"last.ckpt": 2, "previous.ckpt": 1, "best.ckpt": 7}
+
+
+def test_position_is_steps_taken_and_epochs_begun(tmp_path: Path) -> None:
+    assert training_position(None) == (0, 0)
+    content = {"global_step": 9, "epoch": 2}
+    AtomicCheckpointIO().save_checkpoint(content, tmp_path / "last.ckpt")
+    assert training_position(tmp_path / "last.ckpt") == (9, 3)
 
 
 def test_find_checkpoint_passes_over_a_damaged_one(

@@ -54,6 +54,14 @@ class SlowToFinalize(CSVLogger):
             Path(self.save_dir, "finalized").touch()
 
 
+class Hang(pl.Callback):
+    """Never end the first step."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        print("hanging", flush=True)
+        time.sleep(600)
+
+
 class InfiniteWeight(pl.Callback):
     """Make a weight infinite before batch `batch` of epoch `epoch`."""
 
@@ -110,7 +118,7 @@ def start_training(overrides: list[str], folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run.py"), *overrides],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": PYTHONPATH},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

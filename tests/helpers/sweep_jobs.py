@@ -25,6 +25,14 @@ def finish(cfg: DictConfig) -> None:
     append_line(cfg, "done")
 
 
+def hang(cfg: DictConfig) -> None:
+    """Do not end at SIGTERM, as a training whose step never ends."""
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    append_line(cfg, "began", os.getpid())
+    while True:
+        time.sleep(60)
+
+
 def run_until_stopped(cfg: DictConfig) -> None:
     """Last like a long training: save for a moment at SIGTERM, and end at once when resumed."""
     if (Path(cfg.paths.output) / "saved").exists():

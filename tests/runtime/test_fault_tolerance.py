@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from genspot.detector.safe_load import find_corruption
+from genspot.tasks.commands import quoted
 from helpers.cli_runner import CliRunner
 from helpers.fault_injection import (
     PYTHONPATH,
@@ -51,7 +52,7 @@ def test_interrupted_training_resumes_to_the_same_bits(
     steps = torch.load(last, weights_only=True)["global_step"]
     assert steps == STEPS_PER_EPOCH + (0 if name == "SIGKILL" else 2)
     if name != "SIGKILL":
-        line = f"stopped by {name}; the same command, into {tmp_path}/run"
+        line = f"stopped by {name}; to continue: {sys.executable} {ROOT}/run.py"
         assert line in first.stderr
         assert line in (tmp_path / "run" / "genspot.log").read_text()
     if name == "SIGTERM":  # and a disk damages the last checkpoint
@@ -63,6 +64,24 @@ def test_interrupted_training_resumes_to_the_same_bits(
     assert "resuming from" in again.stdout
     assert_same_training(tmp_path / "run", trained)
     assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_printed_command_continues_in_a_shell(
+    run: CliRunner, sets: Path, trained: Path, tmp_path: Path
+) -> None:
+    """The folder has a date in its name, and its path what shells and Hydra treat specially."""
+    place = f'{tmp_path}/it\'s "#1" ü $HOME'
+    overrides = [*tiny(sets), f"paths.runs={quoted(Path(place))}"]
+    overrides += signal_in_training("SIGTERM", epoch=1, batch=1, folder=tmp_path)
+    first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
+    (line,) = [line for line in first.stderr.splitlines() if line.startswith("genspot: ")]
+    command = line.partition("; to continue: ")[2]
+    env = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
+    again = subprocess.run(command, shell=True, cwd=tmp_path, env=env, capture_output=True)
+    assert again.returncode == 0, again.stderr
+    assert b"resuming from" in again.stdout
+    (folder,) = Path(place).iterdir()
+    assert_same_training(folder, trained)
 
 
 @pytest.mark.parametrize("phase", ["setup", "test"])
@@ -77,15 +96,19 @@ def test_training_stopped_outside_of_its_steps_resumes_to_the_same_bits(
     first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert first.returncode == 143, first.stderr
     assert "Traceback" not in first.stderr
-    assert "stopped by SIGTERM; the same command" in first.stderr
-    assert (tmp_path / "run" / "last.ckpt").exists() == (phase == "test")
+    if phase == "setup":
+        assert first.stderr.splitlines()[-1] == "genspot: stopped by SIGTERM; nothing was left"
+        assert not (tmp_path / "run").exists()
+    else:
+        assert "stopped by SIGTERM; to continue: " in first.stderr
+        assert (tmp_path / "run" / "last.ckpt").exists()
     again = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert again.returncode == 0, again.stderr
     assert_same_training(tmp_path / "run", trained)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_stopped_prediction_ends_with_one_line(
+def test_prediction_stopped_in_its_first_batch_says_that_nothing_was_left(
     name: str, run: CliRunner, sets: Path, trained: Path, tmp_path: Path
 ) -> None:
     overrides = [*signal_in_test("predict", name, tmp_path), f"inputs={sets}/train"]
@@ -94,8 +117,8 @@ def test_stopped_prediction_ends_with_one_line(
     assert result.returncode == EXIT_CODES[name], result.stderr
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("genspot: ")]
-    assert line.startswith(f"genspot: stopped by {name}; the same command, into {tmp_path}/run")
-    assert not (tmp_path / "run" / "predictions.csv").exists()
+    assert line == f"genspot: stopped by {name}; nothing was left"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -182,7 +205,7 @@ def test_signal_to_the_first_rank_in_a_test_ends_all_ranks(
     overrides += signal_in_test("train", name, tmp_path)
     result = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert result.returncode == EXIT_CODES[name], result.stderr
-    assert f"genspot: stopped by {name}; the same command" in result.stderr
+    assert f"genspot: stopped by {name}; to continue: " in result.stderr
     find = ["pgrep", "-f", f"hydra.run.dir={tmp_path}/run"]
     end = time.monotonic() + 20
     while subprocess.run(find, capture_output=True).stdout:
@@ -205,6 +228,29 @@ def test_rank_that_is_killed_leaves_one_line(sets: Path, tmp_path: Path) -> None
     assert first.returncode in (1, -signal.SIGKILL)
     assert "Traceback" not in output
     assert first.returncode < 0 or "genspot: another process of this run was lost" in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["cpu", "ddp_cpu"])
+def test_second_signal_ends_a_training_whose_step_never_ends(
+    trainer: str, sets: Path, tmp_path: Path
+) -> None:
+    overrides = [*tiny(sets), f"trainer={trainer}", "workers=1", f"hydra.run.dir={tmp_path}/run"]
+    overrides += ["+callbacks.hang={_target_: helpers.fault_injection.Hang}"]
+    process = start_training(overrides, tmp_path)
+    assert process.stdout is not None
+    assert any("hanging" in line for line in process.stdout)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(7)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert "ended at once by a second signal, SIGTERM" in output
+    time.sleep(1)
+    find = ["pgrep", "-f", f"hydra.run.dir={tmp_path}/run"]
+    assert not subprocess.run(find, capture_output=True).stdout
 
 
 @pytest.mark.slow
@@ -253,6 +299,7 @@ def test_full_disk_ends_with_one_line_and_the_previous_checkpoint(
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if "genspot: " in line]
     assert f"no space left on the disk of {small_disk}" in line
+    assert f"make room; to continue: {sys.executable} {ROOT}/run.py" in line
     assert not list((small_disk / "run").glob("*.partial"))
     assert find_corruption(small_disk / "run" / "last.ckpt") is None
     subprocess.run(["mount", "-o", "remount,size=1g", str(small_disk)], check=True)

@@ -36,5 +36,11 @@ def test_read_skips_incomplete_lines_and_later_steps(rest: str, tmp_path: Path) 
     assert [row["step"] for row in read_metrics_csv(tmp_path, steps=9)] == ["0", "1"]
 
 
+def test_read_leaves_out_the_results_of_a_training_that_had_ended(tmp_path: Path) -> None:
+    text = "ap/mean,epoch,step,train/loss\n,0,1,0.7\n0.9,,0,\n,1,3,0.6\n"
+    (tmp_path / "metrics.csv").write_text(text)
+    assert [row["step"] for row in read_metrics_csv(tmp_path, steps=9)] == ["1", "3"]
+
+
 def test_read_without_a_file_gives_no_rows(tmp_path: Path) -> None:
     assert read_metrics_csv(tmp_path, steps=9) == []

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from genspot.common.errors import GenspotError
-from genspot.runtime.run_folder import load_if_complete, lock_run_folder, run_id, save_config
+from genspot.runtime.run_folder import (
+    can_continue,
+    check_config,
+    has_begun,
+    load_if_complete,
+    lock_run_folder,
+    remove_if_worthless,
+    run_id,
+    save_config,
+)
 
 SLURM = {"SLURM_JOB_ID": "17"}
 ARRAY = {"SLURM_ARRAY_JOB_ID": "16", "SLURM_ARRAY_TASK_ID": "3"}
@@ -35,7 +43,6 @@ def test_run_id_names_the_job_and_its_command_or_the_time(
 ) -> None:
     def run_id_of(*overrides: str) -> str:
         monkeypatch.setattr(sys, "argv", ["run.py", *overrides])
-        run_id.cache_clear()
         return run_id()
 
     for name in VARIABLES:
@@ -51,7 +58,6 @@ def test_run_id_of_ranks_without_a_common_name_raises(monkeypatch: pytest.Monkey
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    run_id.cache_clear()
     with pytest.raises(GenspotError, match=r"--rdzv-id=NAME, or hydra\.run\.dir=PATH"):
         run_id()
 
@@ -70,16 +76,73 @@ def test_lock_of_a_locked_folder_raises_except_on_other_ranks(
         pass
 
 
+OLD = "seed: 1\ntrainer: {max_epochs: 4}\n"
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.csv", "last.ckpt", "previous.ckpt"])
-def test_save_config_with_other_settings_raises_and_keeps_what_is_there(
+def test_other_settings_are_refused_by_name_and_keep_what_is_there(
     name: str, tmp_path: Path
 ) -> None:
-    save_config(tmp_path, "seed: 1\n", "auto")
+    save_config(tmp_path, OLD, "auto")
     (tmp_path / name).touch()
-    with pytest.raises(GenspotError, match="with other settings; remove it"):
-        save_config(tmp_path, "seed: 2\n", "auto")
+    new = OLD.replace("seed: 1", "seed: 2")
+    for refuse in (check_config, save_config):
+        with pytest.raises(GenspotError, match=r"with other settings: seed=1, now 2.*remove the"):
+            refuse(tmp_path, new, "auto")
     assert (tmp_path / name).is_file()
-    assert (tmp_path / "config.yaml").read_text() == "seed: 1\n"
+    assert (tmp_path / "config.yaml").read_text() == OLD
+    assert not has_begun(tmp_path)
+
+
+def test_more_epochs_continue_and_the_results_are_to_be_redone(tmp_path: Path) -> None:
+    save_config(tmp_path, OLD, "auto")
+    for name in ("metrics.json", "report.html", "last.ckpt", "best.ckpt"):
+        (tmp_path / name).touch()
+    longer = OLD.replace("4", "6")
+    save_config(tmp_path, longer, "auto", epochs=4)
+    assert (tmp_path / "config.yaml").read_text() == longer
+    assert not (tmp_path / "metrics.json").exists()
+    assert (tmp_path / "last.ckpt").exists()
+    assert has_begun(tmp_path)
+    with pytest.raises(GenspotError, match=r"training; trainer.max_epochs=6, now 3"):
+        check_config(tmp_path, OLD.replace("4", "3"), "auto", epochs=5)
+
+
+def test_damaged_config_is_named(tmp_path: Path) -> None:
+    for name, text in (("last.ckpt", ""), ("config.yaml", "seed: [1\n")):
+        (tmp_path / name).write_text(text)
+    with pytest.raises(GenspotError, match=r"config\.yaml cannot be read.*remove"):
+        save_config(tmp_path, OLD, "auto")
+
+
+SETS = "data: {train: /old/train, val: /old/val}\n"
+CONTENT = {"data.train": {"images": 8, "names": "a"}, "data.val": {"images": 4, "names": "b"}}
+
+
+def test_interrupted_training_continues_on_moved_images_only_if_they_are_the_same(
+    tmp_path: Path,
+) -> None:
+    save_config(tmp_path, SETS, "auto", content=CONTENT)
+    (tmp_path / "last.ckpt").touch()
+    moved = SETS.replace("/old", "/new")
+    save_config(tmp_path, moved, "auto", content=CONTENT)
+    assert (tmp_path / "config.yaml").read_text() == moved
+    other = CONTENT | {"data.train": {"images": 9, "names": "a"}}
+    with pytest.raises(GenspotError, match=r"train=/new/train, now /old/train .8 images, now"):
+        save_config(tmp_path, SETS, "auto", content=other)
+    with pytest.raises(GenspotError, match=r"data.train holds 8 images, now 9"):
+        save_config(tmp_path, moved, "auto", content=other)
+    with pytest.raises(GenspotError, match=r"data.val=/new/val, now /old/val"):  # none is known
+        save_config(tmp_path, SETS, "auto")
+
+
+def test_without_a_record_of_the_images_their_paths_must_agree(tmp_path: Path) -> None:
+    save_config(tmp_path, SETS, "auto")
+    (tmp_path / "last.ckpt").touch()
+    save_config(tmp_path, SETS, "auto", content=CONTENT)
+    (tmp_path / "content.json").unlink()
+    with pytest.raises(GenspotError, match=r"data.train=/old/train, now /new/train"):
+        save_config(tmp_path, SETS.replace("/old", "/new"), "auto", content=CONTENT)
 
 
 def test_save_config_removes_stale_results_and_on_never_checkpoints(tmp_path: Path) -> None:
@@ -104,23 +167,57 @@ def test_save_config_on_another_rank_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
-def test_run_is_complete_once_its_last_file_is_written(tmp_path: Path) -> None:
-    metrics = {"mean": {"ap": 0.5}}
-    contents = {"config.yaml": "seed: 1\n", "metrics.json": json.dumps(metrics)}
-    for name in ("config.yaml", "best.ckpt", "metrics.json", "scores.parquet", "report.html"):
-        assert load_if_complete(tmp_path, "seed: 1\n", "auto") is None
-        (tmp_path / name).write_text(contents.get(name, ""))
-    assert load_if_complete(tmp_path, "seed: 1\n", "auto") == metrics
-    assert load_if_complete(tmp_path, "seed: 1\n", "never") is None
-    assert load_if_complete(tmp_path, "seed: 2\n", "auto") is None
+def finish(folder: Path, config: str, content: dict[str, Any]) -> None:
+    save_config(folder, config, "auto", content=content)
+    for name in ("best.ckpt", "scores.parquet", "report.html"):
+        (folder / name).touch()
+    (folder / "metrics.json").write_text("{}")
 
 
-def test_test_is_complete_only_with_results_newer_than_its_checkpoint(tmp_path: Path) -> None:
-    for name in ("config.yaml", "metrics.json", "scores.parquet", "report.html"):
-        (tmp_path / name).write_text("{}")
-    checkpoint = tmp_path / "tested.ckpt"
-    checkpoint.touch()
-    os.utime(checkpoint, (1, 1))
-    assert load_if_complete(tmp_path, "{}", "auto", newer_than=checkpoint) == {}
-    os.utime(checkpoint, (2**33, 2**33))
-    assert load_if_complete(tmp_path, "{}", "auto", newer_than=checkpoint) is None
+@pytest.mark.parametrize(
+    "missing", ["config.yaml", "best.ckpt", "metrics.json", "scores.parquet", "report.html"]
+)
+def test_run_is_complete_with_all_its_files(missing: str, tmp_path: Path) -> None:
+    finish(tmp_path, OLD, CONTENT)
+    assert load_if_complete(tmp_path, OLD, "auto") == {}
+    assert load_if_complete(tmp_path, OLD + "workers: 2\n", "auto") == {}
+    assert load_if_complete(tmp_path, OLD, "never") is None
+    assert load_if_complete(tmp_path, OLD.replace("4", "6"), "auto") is None
+    (tmp_path / missing).unlink()
+    assert load_if_complete(tmp_path, OLD, "auto") is None
+
+
+def test_run_with_moved_images_is_complete_once_they_are_known(tmp_path: Path) -> None:
+    finish(tmp_path, SETS, CONTENT)
+    moved = SETS.replace("/old", "/new")
+    assert load_if_complete(tmp_path, SETS, "auto") == {}
+    assert load_if_complete(tmp_path, moved, "auto") is None
+    assert load_if_complete(tmp_path, moved, "auto", CONTENT) == {}
+    other = CONTENT | {"data.val": {"images": 4, "names": "c"}}
+    assert load_if_complete(tmp_path, moved, "auto", other) is None
+
+
+def test_test_is_complete_if_its_checkpoint_has_the_same_content(tmp_path: Path) -> None:
+    tested = {"checkpoint": {"sha256": "a"}}
+    finish(tmp_path, "checkpoint: /old.ckpt\n", tested)
+    (tmp_path / "best.ckpt").unlink()
+    for path in ("old", "new"):
+        config = f"checkpoint: /{path}.ckpt\n"
+        assert load_if_complete(tmp_path, config, "auto", tested) == {}
+        retrained = {"checkpoint": {"sha256": "b"}}
+        assert load_if_complete(tmp_path, config, "auto", retrained) is None
+    with pytest.raises(GenspotError, match=r"checkpoint=/old\.ckpt, now /new\.ckpt .another"):
+        save_config(tmp_path, config, "auto", content=retrained)
+
+
+def test_folder_is_removed_only_if_nothing_in_it_is_of_use(tmp_path: Path) -> None:
+    for name in ("worthless", "useful", "user"):
+        save_config(tmp_path / name, OLD, "auto", content=CONTENT)
+        (tmp_path / name / "genspot.log").write_text("[INFO] - training\n")
+    (tmp_path / "useful" / "last.ckpt").touch()
+    (tmp_path / "user" / "notes").mkdir()
+    assert not can_continue(tmp_path / "worthless")
+    assert can_continue(tmp_path / "useful")
+    for name in ("worthless", "useful", "user", "missing"):
+        remove_if_worthless(tmp_path / name)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["useful", "user"]

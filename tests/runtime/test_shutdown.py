@@ -62,16 +62,6 @@ def test_resume_without_a_signal_ends_the_deferral(handler: ShutdownHandler) -> 
         signal.raise_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_second_ctrl_c_is_a_keyboard_interrupt(
-    first: signal.Signals, handler: ShutdownHandler
-) -> None:
-    handler.defer()
-    signal.raise_signal(first)
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-
-
 def test_signal_of_another_rank_makes_own_signals_second(handler: ShutdownHandler) -> None:
     with pytest.raises(ShutdownRequested, match="SIGUSR1"):
         handler.stop(signal.SIGUSR1)

@@ -17,6 +17,7 @@ from joblib import cpu_count
 
 from genspot.tasks import sweep_jobs
 from helpers.cli_runner import CliRunner
+from helpers.processes import is_running
 from helpers.runs import assert_same_training
 from helpers.settings import ROOT, tiny
 from helpers.tasks import composed
@@ -109,7 +110,9 @@ def test_stopped_sweep_lets_its_jobs_save_and_starts_no_others(
         assert began[0].read_text().split()[2] == str(max(1, cpu_count() // 2))
     output, _ = sweep.communicate(timeout=60)
     assert sweep.returncode == 128 + getattr(signal, name)
-    assert f"sweep stopped by {name}; the same command, into {tmp_path}/sweep" in output
+    command = [sys.executable, str(ROOT / "run.py"), *JOB]
+    assert f"sweep stopped by {name}; to continue: {' '.join(command)}" in output
+    assert f"hydra.sweep.dir={tmp_path}/sweep\n" in output
     saved = tmp_path.glob("sweep/*/saved")
     assert {file.parent for file in saved} >= {file.parent for file in began}
     for file in tmp_path.glob("sweep/*/began"):
@@ -117,6 +120,36 @@ def test_stopped_sweep_lets_its_jobs_save_and_starts_no_others(
             os.kill(int(file.read_text().split()[0]), 0)
     if launcher is not SUBMITIT:  # which starts all at once
         assert not (tmp_path / "sweep" / "2_test" / "began").exists()
+
+
+@slow
+@pytest.mark.parametrize("launcher", [BASIC, JOBLIB])
+def test_second_signal_ends_a_sweep_and_its_stuck_jobs(
+    launcher: list[str], start: Start, tmp_path: Path
+) -> None:
+    sweep = start("task.run=helpers.sweep_jobs.hang", "seed=1,2", *launcher)
+    began = wait_for(tmp_path, "sweep/*/began", 1)
+    sweep.send_signal(signal.SIGTERM)
+    time.sleep(7)
+    assert sweep.poll() is None
+    sweep.send_signal(signal.SIGTERM)
+    output, _ = sweep.communicate(timeout=20)
+    assert sweep.returncode == 143
+    assert "ended at once by a second signal, SIGTERM" in output
+    time.sleep(1)
+    for file in began:
+        assert not is_running(int(file.read_text()))
+
+
+def test_report_of_a_sweep_that_fails_is_an_error(run: CliRunner, tmp_path: Path) -> None:
+    overrides = [*JOB, "task.run=helpers.sweep_jobs.finish", "seed=1,2", *BASIC]
+    damaged = tmp_path / "sweep" / "old" / "metrics.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{}")
+    result = run(*overrides, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path, **ENV)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last == (f"genspot: the report on {tmp_path}/sweep failed; its own line says why")
 
 
 def test_preempted_job_is_requeued_with_its_command_and_folder(
@@ -163,7 +196,7 @@ def test_job_gets_all_overrides_but_those_of_the_sweep(
     with composed(*tiny(sets), *sweep, "+hydra.job.num=3", folder=tmp_path / "3") as cfg:
         sweep_jobs.run_job_in_subprocess(cfg)
     ((command, number, folder, sweep_folder),) = calls
-    expected = {*tiny(sets), "hydra.mode=RUN", f'hydra.run.dir="{tmp_path}/3"'}
+    expected = {*tiny(sets), "hydra.mode=RUN", f"hydra.run.dir={tmp_path}/3"}
     assert expected < set(command)  # with the user's hydra.searchpath
     assert not set(sweep) & set(command)
     assert (number, folder, sweep_folder) == (3, tmp_path / "3", tmp_path)
