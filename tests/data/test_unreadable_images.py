@@ -132,7 +132,7 @@ def test_pack_of_odd_files_equals_the_files(odd_set: Path) -> None:
         ImageDataset(load_samples(odd_set, "gan", None).table),
     )
     left_out = listing.skipped["path"].to_pylist()
-    assert left_out == [f"{odd_set}/0_real/folder.png/within.txt"]
+    assert f"{odd_set}/0_real/folder.png/within.txt" in left_out
     paths = listing.table["path"].to_pylist()
     assert sorted([*paths, *left_out]) == listed_names(odd_set) and len(files) == len(packed)
     for row in range(len(files)):
