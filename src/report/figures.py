@@ -17,6 +17,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from genspot.common.text import escape as escape_controls
 from genspot.report.tables import format_percent
 
 Args = TypeVarTuple("Args")
@@ -79,7 +80,7 @@ def svg(name: str, alt: str, draw: Callable[[Axes, *Args], None], *args: *Args) 
     body = body.replace("xlink:href", "href").replace("#000000", "currentColor")
     width, height = (72 * side for side in figure.get_size_inches())
     head = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width:g} {height:g}">'
-    return Markup((head + body).strip())
+    return Markup(escape_controls((head + body).strip(), kept="\n\t"))
 
 
 def draw_precision_recall(axes: Axes, lines: Sequence[Curve], chance: float) -> None:

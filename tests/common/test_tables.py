@@ -12,7 +12,8 @@ from genspot.common.tables import concat, csv_cell, write_csv
 from helpers.runs import read_csv
 
 HOSTILE = [
-    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d", "\uff20"),
+    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"),
+    *("\uff1d1", "\uff0b1", "\uff0d", "\uff20"),  # full-width
     *("'quoted", "''", "'=1\\n", "a\x1b[31m", "a\nb", "=a\\b", "=\\x1b", "a\u202eb", "\x9b"),
 ]
 HARMLESS = ["", "a=1", "a'b", "C:\\x\\n", "\\x1b", "größe 写真", 'say "x", y', " =1", "_-", "1-2"]
@@ -50,7 +51,7 @@ def test_write_csv_keeps_every_text_and_number(tmp_path: Path) -> None:
     assert [float(row["logit"]) for row in rows] == table["logit"].to_pylist()
     assert len({csv_cell(text) for text in texts}) == len(texts)
     cells = [cell for row in csv.reader((tmp_path / "table.csv").open()) for cell in row[:2]]
-    assert not [cell for cell in cells if cell.startswith(tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20"))]
+    assert not [cell for cell in cells if cell[:1] in {*"=+-@\t\r\uff1d\uff0b\uff0d\uff20"}]
 
 
 def test_write_csv_of_no_rows_has_the_heading(tmp_path: Path) -> None:

@@ -49,8 +49,11 @@ def test_streams_of_any_encoding_take_any_text(
     prepare_streams()
     print("224 × 224 – 写真 \udce9", flush=True)
     shown = content.getvalue().decode(encoding)
-    assert shown == {
-        "ascii": "224 x 224 - \\u5199\\u771f \\udce9\n",
-        "latin-1": "224 × 224 - \\u5199\\u771f \\udce9\n",
-        "utf-8": "224 × 224 – 写真 \\udce9\n",
-    }[encoding]
+    assert (
+        shown
+        == {
+            "ascii": "224 x 224 - \\u5199\\u771f \\udce9\n",
+            "latin-1": "224 × 224 - \\u5199\\u771f \\udce9\n",
+            "utf-8": "224 × 224 – 写真 \\udce9\n",
+        }[encoding]
+    )

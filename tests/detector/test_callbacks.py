@@ -24,6 +24,7 @@ from genspot.detector.callbacks import (
     UnreadableImages,
 )
 from genspot.detector.module import Detector
+from genspot.detector.score_log import ScoreLog
 from helpers.detectors import make_batch, make_detector, make_trainer, make_unreadable_batch
 from helpers.runs import read_csv
 from helpers.settings import tiny
@@ -47,24 +48,50 @@ def fit(batches: Batches, *more: Callback, **arguments: Any) -> Detector:
 
 
 @pytest.mark.parametrize("stage", ["test", "predict"])
-def test_score_collector_holds_a_row_per_readable_image(stage: str) -> None:
+def test_score_collector_appends_a_row_per_image(stage: str, tmp_path: Path) -> None:
     detector = make_detector()
     batches = [make_batch([5, 3], seed=1), make_unreadable_batch([2, 7]), make_batch([6], seed=2)]
     batches[0]["unreadable"] = [(9, "cut short")]
-    collector = ScoreCollector()
-    trainer = make_trainer(callbacks=[collector])
-    for _ in range(2):  # nothing of the first time is left in the second
-        if stage == "test":
-            trainer.test(detector, loader(batches), verbose=False)
-        else:
-            trainer.predict(detector, loader(batches), return_predictions=False)
-    assert collector.rows == [5, 3, 6]
-    assert collector.padded == [False, True, True]
-    assert collector.unreadable == {2: "torn at 2", 7: "torn at 7", 9: "cut short"}
+    log = ScoreLog(tmp_path, stage, {})
+    trainer = make_trainer(callbacks=[ScoreCollector(log)])
+    if stage == "test":
+        trainer.test(detector, loader(batches), verbose=False)
+    else:
+        trainer.predict(detector, loader(batches), return_predictions=False)
+    written = ScoreLog(tmp_path, stage, {})
+    written.read()
+    assert list(log.scores) == list(written.scores) == [5, 3, 6]
+    assert log.unreadable == {9: "cut short", 2: "torn at 2", 7: "torn at 7"}
+    assert (log.scores, log.unreadable) == (written.scores, written.unreadable)
     with torch.inference_mode():
         images = torch.cat([batches[0]["image"], batches[2]["image"]])
         expected = detector.eval()(images).tolist()
-    assert collector.logits == pytest.approx(expected, abs=1e-6)
+    logits, padded = zip(*log.scores.values(), strict=True)
+    assert logits == pytest.approx(expected, abs=1e-6)
+    assert padded == (False, True, True)
+
+
+def test_image_that_takes_the_memory_becomes_unreadable_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, batch = make_detector(), make_batch([5, 3, 6], seed=1)
+    batch["image"][1, 0, 0, 0] = 77
+    expected = detector.eval()(batch["image"][[0, 2]]).tolist()
+    network, forward = detector.network, detector.network.forward
+
+    def refuse(images: torch.Tensor) -> torch.Tensor:
+        if len(images) > 1 or images[0, 0, 0, 0] == 77:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(images)
+
+    monkeypatch.setattr(network, "forward", refuse)
+    log = ScoreLog(tmp_path, "test", {})
+    make_trainer(callbacks=[ScoreCollector(log)]).test(detector, loader([batch]), verbose=False)
+    assert {row: logit for row, (logit, _) in log.scores.items()} == pytest.approx(
+        {5: expected[0], 6: expected[1]}, abs=1e-6
+    )
+    assert list(log.unreadable) == [3]
+    assert "8 × 8 pixels need more memory" in log.unreadable[3]
 
 
 @pytest.mark.parametrize("broken", [0, 1])
@@ -128,7 +155,7 @@ def test_non_finite_step_of_a_run_lists_its_files(sets: Path, tmp_path: Path) ->
     target = "_target_: helpers.fault_injection.InfiniteWeight, epoch: 1, batch: 2"
     with pytest.raises(GenspotError, match=r"not finite at step 6 \(epoch 1\)"):
         run_task(*tiny(sets), f"+callbacks.fault={{{target}}}", folder=tmp_path)
-    paths = load_samples(sets / "train", "folder", "any")["path"].to_pylist()
+    paths = load_samples(sets / "train", "folder", "any").table["path"].to_pylist()
     sampler = ResumableShuffleSampler(len(paths), seed=0)
     sampler.set_epoch(1)
     rows = [row for _, row in sampler][16:24]

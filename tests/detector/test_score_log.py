@@ -96,9 +96,12 @@ def test_batch_with_a_logit_that_is_not_finite_is_scored_again(tmp_path: Path) -
 
 
 def test_image_that_became_readable_is_no_longer_unreadable(tmp_path: Path) -> None:
-    for first, second in (({}, {1: "torn"}), ({1: (2.0, False)}, {})), (
-        ({1: (2.0, False)}, {}),
-        ({}, {1: "torn"}),  # of another rank, which had it from the log
+    for first, second in (
+        (({}, {1: "torn"}), ({1: (2.0, False)}, {})),
+        (
+            ({1: (2.0, False)}, {}),
+            ({}, {1: "torn"}),  # of another rank, which had it from the log
+        ),
     ):
         log = ScoreLog(tmp_path, "test", ABOUT)
         log.append(*first)

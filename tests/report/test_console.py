@@ -1,12 +1,50 @@
 from __future__ import annotations
 
-from genspot.report.console import make_console, notes, print_results
+import pytest
+
+from genspot.report.console import (
+    make_console,
+    notes,
+    print_line,
+    print_path,
+    print_results,
+    print_table,
+)
 from helpers.report_runs import make_run, percent
 
 
 def test_make_console_prints_text_literally(capsys) -> None:
     make_console().print("x[/b].png [red] :smile:")
     assert capsys.readouterr().out == "x[/b].png [red] :smile:\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_printed_text_cannot_control_a_terminal(
+    terminal: bool, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    hostile = "\x1b[2J\r\u202e[red].png"
+    print_table(("image", "logit"), [(hostile, "1"), ("b\tc\n", "2")], title=hostile)
+    print_line(hostile)
+    print_path("report", hostile)
+    printed = capsys.readouterr().out
+    assert printed.count("\\x1b[2J\\r\\u202e[red].png") == 4
+    assert "b\\tc\\n" in printed
+    assert not set(printed) & {"\r", "\u202e"}
+    assert "\x1b[2J" not in printed
+
+
+def test_print_table_without_a_terminal_is_tab_separated(capsys) -> None:
+    print_table(("image", "logit"), [("a b.png", "1")], title="Best")
+    assert capsys.readouterr().out == "Best\nimage\tlogit\na b.png\t1\n"
+
+
+def test_print_results_quietly_says_where_the_files_are(single, capsys) -> None:
+    (run,) = single.runs
+    print_results(run.metrics, run.folder, quiet=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["report", "scores", "metrics", "checkpoint"]
+    assert lines[2].endswith("metrics.json")
 
 
 def test_print_results_shows_the_table_without_empty_columns(single, capsys) -> None:
@@ -24,9 +62,15 @@ def test_notes_count_padded_unreadable_and_missing_images(tmp_path) -> None:
     run.metrics["generators"]["first"] |= {"padded": 2, "unreadable": 3, "expected": 100}
     found = notes(run.metrics)
     assert found[0].startswith("Tested on the central 32 × 32 pixels of each image")
+    run.metrics["notes"] = ["The training and test sets share images."]
+    assert notes(run.metrics) == [found[0], *run.metrics["notes"], *found[1:]]
     assert found[1:5] == [
         "Images smaller than the crop and padded with zeros: first 2.",
-        "Images unreadable and skipped: first 3.",
-        "Unreadable images in training and validation, skipped: 4 (unreadable.csv).",
+        "Images unreadable or left out (unreadable.csv): first 3.",
+        "Unreadable or left out in training and validation: 4 (unreadable.csv).",
         "first is incomplete: 63 of 100 images found.",
     ]
+    run.metrics["generators"]["first"] |= {"unreadable": 42, "left_out": 2, "expected": 100}
+    assert not any("incomplete" in note for note in notes(run.metrics))
+    run.metrics["generators"]["first"]["left_out"] = 3  # does not stand for a missing image
+    assert "first is incomplete: 99 of 100 images found." in notes(run.metrics)

@@ -48,10 +48,11 @@ def test_csv_rows_over_seeds_hold_the_ap_alone(trainings) -> None:
 
 
 def test_csv_text_is_not_a_formula_and_numbers_are_kept(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "=run", generators=("=1+1", "+a", "-a", "@a", "\ta", "a=1", "'a"))
+    names = ("=1+1", "+a", "-a", "@a", "\ta", "a=1", "'a", "-\x1b")
+    run = make_run(tmp_path / "=run", generators=names)
     run.metrics["generators"]["-a"]["acc"] = -0.5
     rows = read_csv(render_report([run], "=title")["results.csv"])
-    expected = ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "a=1", "'a", "mean"]
+    expected = ["'=1+1", "'+a", "'-a", "'@a", "'\\ta", "a=1", "''a", "'-\\x1b", "mean"]
     assert [row["generator"] for row in rows] == expected
     assert {row["folder"] for row in rows} == {"'=run"}
     assert rows[2]["acc"] == "-0.5"

@@ -68,6 +68,24 @@ def test_page_text_from_outside_is_escaped(single, ablation) -> None:
         assert "größe_$5%" in page
 
 
+def test_page_shows_hostile_names_and_paths_as_text(tmp_path: Path) -> None:
+    hostile = """it's "100%" #1 <b onload='x'>\x1b\u202e"""
+    folder = tmp_path / hostile
+    run = make_run(folder / "run", generators=(hostile,), images=folder / "images")
+    page = render_report([run], hostile)["report.html"]
+    assert not set(page) & {"\x1b", "\u202e"}
+    elements = list(parse_page(page).iter())
+    assert not [element for element in elements if element.get("onload")]
+    shown = hostile.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
+    assert [element.text for element in elements if element.tag == "h1"] == [shown]
+    titles = [element.get("title") for element in elements if element.get("class") == "file"]
+    assert len(titles) == 14
+    assert all(title.startswith(str(tmp_path / shown)) for title in titles)
+    pictures = [element.get("src") for element in elements if element.tag == "img"]
+    assert len(pictures) >= 13
+    assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
+
+
 def test_page_needs_no_other_file_and_its_ids_are_unique(single, ablation) -> None:
     for text in (single.page, ablation.page):
         elements = list(parse_page(text).iter())

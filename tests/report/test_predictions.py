@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from genspot.common.errors import GenspotError
 from genspot.report.predictions import prediction_table, print_predictions, verdict
 
 UNREADABLE = pa.table({"path": ["torn.png"], "reason": ["truncated"]})
@@ -35,9 +36,15 @@ def test_prediction_table_is_sorted_and_uncalibrated() -> None:
     assert table["padded"].to_pylist() == [True, False, False]
 
 
+@pytest.mark.parametrize("logit", [math.nan, math.inf, -math.inf])
+def test_no_verdict_is_made_of_a_logit_that_is_not_finite(logit: float) -> None:
+    with pytest.raises(ValueError, match="no verdict"):
+        verdict(logit)
+
+
 def test_print_predictions_states_the_limits(capsys, tmp_path: Path) -> None:
     print_predictions(prediction_table(SCORES), UNREADABLE, tmp_path, 224)
-    printed = " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr().out
     for text in (
         *("[b].png", "not calibrated", str(tmp_path / "predictions.csv")),
         *("Only the central 224 × 224 pixels", "1 of the images are smaller than the crop"),
@@ -46,6 +53,47 @@ def test_print_predictions_states_the_limits(capsys, tmp_path: Path) -> None:
         assert text in printed
 
 
-def test_print_predictions_without_a_readable_image_raises(tmp_path: Path) -> None:
-    with pytest.raises(GenspotError, match="no image could be read: truncated"):
-        print_predictions(prediction_table(SCORES[:0]), UNREADABLE, tmp_path, None)
+def many(count: int) -> pa.Table:
+    """Return the predictions of `count` images, a tenth of them undecided, half above 0."""
+    logits = [3.0 if row % 10 else 0.0 for row in range(count)]
+    logits = [logit if row % 2 else -logit for row, logit in enumerate(logits)]
+    paths = [f"{row}.png" for row in range(count)]
+    padded = pa.repeat(False, count)
+    return prediction_table(pa.table({"path": paths, "logit": logits, "padded": padded}))
+
+
+def test_print_predictions_without_a_terminal_has_a_line_per_image(capsys, tmp_path: Path) -> None:
+    torn = pa.table({"path": [f"{row}\x1b.png" for row in range(30)], "reason": ["torn"] * 30})
+    print_predictions(many(500), torn, tmp_path, None)
+    printed = capsys.readouterr().out
+    rows = [line.split("\t") for line in printed.splitlines() if "\t" in line]
+    assert rows[0] == ["image", "logit", "probability", "verdict (uncalibrated)"]
+    assert rows[1] == ["1.png", "3.00", "0.9526", "looks generated"]
+    assert len(rows) == 1 + 500
+    assert all(line.replace("\t", "").isprintable() for line in printed.splitlines())
+    assert printed.count("torn") == 30
+
+
+def test_print_predictions_of_many_images_in_a_terminal_is_a_summary(
+    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    torn = pa.table({"path": [f"{row}.png" for row in range(30)], "reason": ["torn"] * 30})
+    print_predictions(many(5000), torn, tmp_path, None)
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) < 80
+    for name, count in (("looks generated", 2500), ("undecided", 500), ("no traces found", 2000)):
+        assert re.search(rf"{name} +│ +{count} ", printed)
+    assert re.search(r"the 20 images with the\s+highest\s+logits\s+of 5000", printed)
+    assert printed.count("torn") == 20
+    assert "and 10 more" in printed
+    print_predictions(many(50), torn[:0], tmp_path, None)
+    assert capsys.readouterr().out.count(".png") == 50
+
+
+def test_print_predictions_quietly_says_where_the_files_are(capsys, tmp_path: Path) -> None:
+    print_predictions(prediction_table(SCORES), UNREADABLE, tmp_path, 224, quiet=True)
+    assert capsys.readouterr().out.splitlines() == [
+        f"predictions: {tmp_path}/predictions.csv",
+        f"unreadable:  {tmp_path}/unreadable.csv",
+    ]
