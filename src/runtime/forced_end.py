@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from genspot.common.ranks import is_rank_zero
+from genspot.runtime.shutdown import ShutdownRequested
 
 # Schedulers send a signal twice, to the job and to each of its processes, and a sweep passes on to
 # its jobs what they have received already. Those come within a second or two.
@@ -29,8 +30,9 @@ EXIT_LIMIT_S = 30.0  # from the last line of a run to the end of its process
 def end_at_second_signal(numbers: Collection[int]) -> None:
     """From now on, end this process and those below it at a second signal of `numbers`.
 
-    A second signal is one that comes `DOUBLE_S` after the first or later. The exit code is 128 + n
-    for signal n. Signals that are ignored do not count. To be called once, in the main thread.
+    A second signal is one that comes `DOUBLE_S` after the first or later. The exit code is that of
+    `ShutdownRequested`. Signals that are ignored do not count. To be called once, in the main
+    thread.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -88,7 +90,7 @@ def _watch(reader: int, numbers: Collection[int]) -> None:
             elif time.monotonic() >= first + DOUBLE_S:
                 name = signal.Signals(number).name
                 _print(f"ended at once by a second signal, {name}: the last checkpoint is whole")
-                end_now(128 + number)
+                end_now(ShutdownRequested(number).exit_code)
 
 
 def _print(line: str) -> None:

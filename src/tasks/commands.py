@@ -30,7 +30,7 @@ def how_to_continue(setting: str, folder: Path) -> str:
     return shlex.join([*program, *others, override])
 
 
-def quoted(path: Path) -> str:
+def quoted(path: Path | str) -> str:
     """Return `path` as the value of an override in Hydra's grammar."""
     text = str(path)
     if re.fullmatch(r"[A-Za-z0-9_/.-]+", text):

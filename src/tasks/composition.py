@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
 from genspot.runtime.run_folder import run_id
+from genspot.tasks.commands import quoted
 from genspot.tasks.home import expand_home, quote_home
 from genspot.tasks.paths import CONF, EXPERIMENTS
 
@@ -100,7 +101,7 @@ def composed(*overrides: str, config_dir: str | Path | None = None) -> Iterator[
         folder = os.path.abspath(os.path.expanduser(config_dir))
         if not os.path.isdir(folder):
             raise GenspotError(f"config_dir={folder}: no such folder")
-        arguments.append(f"hydra.searchpath=['file://{folder}']")
+        arguments.append(f"hydra.searchpath=[{quoted(f'file://{folder}')}]")
     hydra_before, config_before = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
     try:

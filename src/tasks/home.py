@@ -10,6 +10,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
+from genspot.tasks.commands import quoted
+
 # A value, or an element of one, that begins with ~ and has no quotes: checkpoint=~/a,
 # runs=[~/a,~/b], "a={path: ~/b}". It may contain ${interpolations}.
 VALUE = re.compile(r"""([=,\[]|:\s)(\s*)(~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
@@ -66,4 +68,5 @@ class ExpandHome(Callback):
         if config.hydra.sweep.dir != before:
             # Hydra composes each job's configuration again.
             with read_write(config), open_dict(config):
-                config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{config.hydra.sweep.dir}'")
+                folder = quoted(config.hydra.sweep.dir)
+                config.hydra.overrides.hydra.append(f"hydra.sweep.dir={folder}")
