@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from genspot.common.ranks import is_rank_zero
 from genspot.runtime.run_folder import lock_run_folder
 
 NOTES = ".jobs"
+HYDRA_CONFIG = "multirun.yaml"  # which Hydra writes
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SAVE_LIMIT_S = 600  # a stopped training ends its step and saves, perhaps to a slow disk
 POLL_S = 1.0
@@ -61,6 +63,11 @@ class Sweep:
         if self.jobs_outlive_sweep:
             raise SystemExit(128 + number)
         stop_file(self.folder).touch()
+
+    def remove_if_worthless(self) -> None:
+        """Remove the folder if there is nothing of any job in it."""
+        if {file.name for file in self.folder.iterdir()} <= {NOTES, HYDRA_CONFIG}:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def failures(self) -> list[str]:
         """Return one line for each failed job, in the order of the jobs."""

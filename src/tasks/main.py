@@ -195,6 +195,8 @@ def main() -> NoReturn:
     except ShutdownRequested as request:  # between two lines of run()
         sys.exit(request.exit_code)
     finally:
+        if sweep_jobs.current_sweep:
+            sweep_jobs.current_sweep.remove_if_worthless()
         end_readers()
     sys.exit(0)
 

@@ -47,6 +47,15 @@ def test_failed_jobs_are_listed_in_order_and_forgotten_by_the_next_sweep(sweep: 
     assert sweep.failures() == []
 
 
+@pytest.mark.parametrize("left", ["", "0_test", "report.html"])
+def test_folder_of_a_sweep_is_removed_if_no_job_left_anything(left: str, sweep: Sweep) -> None:
+    (sweep.folder / "multirun.yaml").touch()
+    if left:
+        (sweep.folder / left).mkdir()
+    sweep.remove_if_worthless()
+    assert sweep.folder.exists() == bool(left)
+
+
 def test_two_sweeps_in_a_folder_are_refused(sweep: Sweep) -> None:
     with pytest.raises(GenspotError, match="another run is at work"):
         Sweep(sweep.folder, jobs_outlive_sweep=False).start()
