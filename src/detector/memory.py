@@ -7,8 +7,10 @@ from collections.abc import Callable
 import torch
 
 # What PyTorch's allocator, oneDNN and C++ say on a CPU; each of them raises a RuntimeError.
-REFUSALS = ("allocate memory", "out of memory", "bad_alloc", "could not create a primitive")
-REFUSALS += ("could not execute a primitive", "could not create a memory")
+REFUSALS = (
+    *("allocate memory", "out of memory", "bad_alloc", "could not create a primitive"),
+    *("could not execute a primitive", "could not create a memory"),
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -38,7 +40,7 @@ def score_within_memory(
     if len(images) == 1:
         return torch.empty(0), {0: reason}
     scored, failed = [torch.empty(0)], {}
-    for index, image in enumerate(images.split(1)):
+    for index, image in enumerate(torch.split(images, 1)):
         logits, reason = _try(forward, image)
         if logits is None:
             failed[index] = reason
@@ -56,7 +58,7 @@ def _try(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        words = " ".join(str(error).split())[:120]
+        words = " ".join(str(error).split())[:200]
     if images.device.type == "cuda":
         torch.cuda.empty_cache()
     height, width = images.shape[1:3]

@@ -138,7 +138,7 @@ def fingerprint(state: dict[str, torch.Tensor]) -> str:
     digest = hashlib.sha256()
     for key, value in state.items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
