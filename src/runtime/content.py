@@ -30,8 +30,8 @@ def describe_images(samples: pa.Table, folder: str) -> Content:
     paths = samples["path"].to_pylist()
     digest = hashlib.sha256("\0".join(path[start:] for path in paths).encode())
     digest.update(samples["label"].to_numpy().astype(np.int8).tobytes())
-    picked = np.unique(np.linspace(0, len(paths) - 1, SIZES).astype(int)) if paths else []
-    sizes = [_size(paths[row]) for row in picked]
+    picked = set(np.linspace(0, len(paths) - 1, SIZES).astype(int)) if paths else set()
+    sizes = [_size(paths[row]) for row in sorted(picked)]
     return {"images": len(paths), "names": digest.hexdigest(), "sizes": sizes}
 
 

@@ -14,8 +14,7 @@ def describe_sets(datamodule: ImageDataModule) -> dict[str, Content]:
     for split, folder in (("train", source and source.train), ("val", source and source.val)):
         if folder and split in datamodule.tables:
             found[f"data.{split}"] = describe_images(datamodule.tables[split], folder)
-    samples = datamodule.tables.get("test")
-    for test_set in datamodule.test_sets if samples else ():
-        part = samples.filter(pc.field("generator") == test_set.name)
+    for test_set in datamodule.test_sets if "test" in datamodule.tables else ():
+        part = datamodule.tables["test"].filter(pc.field("generator") == test_set.name)
         found[f"generator.{test_set.choice}.path"] = describe_images(part, test_set.path or "")
     return found
