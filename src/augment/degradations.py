@@ -15,6 +15,8 @@ from genspot.augment.jpeg import JPEG
 from genspot.augment.ranges import as_range
 from genspot.common.errors import GenspotError
 
+MAX_PIXELS = 2**28  # of an image that was made larger, which takes 2 GB
+
 
 class Resize(ImageOnlyTransform):
     """Scale both sides of a `uint8` H×W×3 image (PIL, bilinear with antialiasing).
@@ -33,6 +35,8 @@ class Resize(ImageOnlyTransform):
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
         height, width = (max(1, round(side * self.scale)) for side in img.shape[:2])
+        if height * width > MAX_PIXELS:
+            raise ValueError(f"the result would have {width} × {height} pixels")
         return np.array(Image.fromarray(img).resize((width, height), Image.Resampling.BILINEAR))
 
 

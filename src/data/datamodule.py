@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 
 import albumentations
+import numpy as np
 import pyarrow as pa
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
-from genspot.data.dataset import ImageDataset, Sample
-from genspot.data.layout import list_inputs
+from genspot.common.ranks import is_rank_zero
+from genspot.data.dataset import DEGRADATIONS, ImageDataset, Sample
+from genspot.data.layout import Listing, label_folders, list_inputs
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
 from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build
-from genspot.data.sources import load_test_table, load_training_table
+from genspot.data.sources import (
+    describe_shared_folders,
+    load_test_sets,
+    load_training_set,
+    warn_of_skipped,
+)
 
 log = logging.getLogger(__name__)
+
+SAMPLED_IMAGES = 5  # on which an augmentation is tried before the training
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -41,6 +52,10 @@ class ImageDataModule(pl.LightningDataModule):
 
     Attributes:
         tables: the table of samples of each split that was set up.
+        skipped: what is left out of it, with the columns of unreadable.csv.
+        folders: the real paths of the folders of its images.
+        known: the rows of a split that were scored before, and those that could not be read. A
+            test, a prediction or a calibration leaves the first out and tries the others last.
 
     Raises:
         GenspotError: the training images have no common size.
@@ -67,6 +82,9 @@ class ImageDataModule(pl.LightningDataModule):
         self.augment, self.loading, self.simulation = augment, loading, simulation
         self.train_geometry, self.test_geometry = train_geometry, test_geometry
         self.tables: dict[Split, pa.Table] = {}
+        self.skipped: dict[Split, pa.Table] = {}
+        self.folders: dict[Split, frozenset[str]] = {}
+        self.known: dict[Split, tuple[Collection[int], Collection[int]]] = {}
         self.readers: dict[Split, PackedReader] = {}  # of the splits that are packed
         self.train_loader: ResumableDataLoader | None = None
         self.resume_state: dict[str, int] | None = None
@@ -107,19 +125,44 @@ class ImageDataModule(pl.LightningDataModule):
             GenspotError: a folder is missing, with what to download, or contains no images.
         """
         if stage == "predict" and "predict" not in self.tables:
-            self.tables["predict"] = list_inputs(self.inputs or "")
+            self._add("predict", list_inputs(self.inputs or ""))
         if stage == "test" and "test" not in self.tables:
-            self.tables["test"] = load_test_table(self.test_sets)
+            self._add("test", load_test_sets(self.test_sets))
         splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
         for split in splits.get(stage, ()):
             if split in self.tables:
                 continue
             assert self.training_set is not None, "fit without a training set"
-            self.tables[split], reader = load_training_table(
-                self.training_set, split, self.loading.seed
-            )
+            listing, reader = load_training_set(self.training_set, split, self.loading.seed)
+            self._add(split, listing)
             if reader:
                 self.readers[split] = reader
+
+    def _add(self, split: Split, listing: Listing) -> None:
+        self.tables[split], self.skipped[split] = listing.table, listing.skipped
+        self.folders[split] = listing.folders
+        warn_of_skipped(listing, split)
+
+    def name_training_folders(self, places: Mapping[Split, str]) -> None:
+        """Let `notes` know of the label folders below `places`, which are not read here.
+
+        Args:
+            places: the folder of the images of each split; one that is missing is passed over.
+        """
+        for split, place in places.items():
+            if split not in self.folders and os.path.isdir(place):
+                with suppress(GenspotError):  # another layout
+                    folders, _ = label_folders(place, place, "any")
+                    self.folders[split] = frozenset(os.path.realpath(one.path) for one in folders)
+
+    def notes(self) -> list[str]:
+        """Return what a reader of the results must know of the data, one line each."""
+        return describe_shared_folders(self.folders)
+
+    def warn_of_notes(self) -> None:
+        """Log each of `notes` as a warning, on the first process."""
+        for note in self.notes() if is_rank_zero() else []:
+            log.warning("%s", note)
 
     def train_dataloader(self) -> ResumableDataLoader:
         """Return shuffled batches of augmented random crops, half of them flipped.
@@ -170,23 +213,30 @@ class ImageDataModule(pl.LightningDataModule):
 
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images in the test geometry: thresholds are fitted on them."""
-        return self._eval_loader("val", self.test_geometry)
+        return self._eval_loader("val", self.test_geometry, known=self.known.get("val"))
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the test images, degraded where `augment` says so, each on one rank."""
-        return self._eval_loader("test", self.test_geometry, self.augment.get("test"))
+        augment, known = self.augment.get("test"), self.known.get("test")
+        return self._eval_loader("test", self.test_geometry, augment, known)
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Return the images of the prediction, each on one rank."""
-        return self._eval_loader("predict", self.test_geometry)
+        return self._eval_loader("predict", self.test_geometry, known=self.known.get("predict"))
 
     def _eval_loader(
-        self, split: Split, geometry: Geometry, augment: albumentations.Compose | None = None
+        self,
+        split: Split,
+        geometry: Geometry,
+        augment: albumentations.Compose | None = None,
+        known: tuple[Collection[int], Collection[int]] | None = None,
     ) -> DataLoader[Sample]:
         dataset = self._dataset(split, geometry, augment)
-        batch_size = self.loading.eval_batch_size if geometry.fixed_size else 1
-        sampler = SequentialDistributedSampler(len(dataset), *self._rank())
-        return eval_loader(dataset, self.loading.workers, sampler=sampler, batch_size=batch_size)
+        # Whole images may be large: each worker reads one of them ahead.
+        batch_size, prefetch = (self.loading.eval_batch_size, 2) if geometry.fixed_size else (1, 1)
+        sampler = SequentialDistributedSampler(len(dataset), *self._rank(), *(known or ()))
+        workers = self.loading.workers
+        return eval_loader(dataset, workers, prefetch, sampler=sampler, batch_size=batch_size)
 
     def _dataset(
         self,
@@ -196,7 +246,29 @@ class ImageDataModule(pl.LightningDataModule):
         train: bool = False,
     ) -> ImageDataset:
         table, read = self.tables[split], self.readers.get(split)
-        return ImageDataset(table, augment, geometry, train, self.loading.seed, read)
+        return ImageDataset(
+            table,
+            augment,
+            geometry,
+            train,
+            self.loading.seed,
+            read,
+            setting=DEGRADATIONS if split == "test" else f"aug.{split}",
+            max_megapixels=self.loading.max_megapixels,
+            max_whole_megapixels=self.loading.max_whole_megapixels,
+        )
+
+    def sample_images(self, split: Split) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield (path, pixels) of a few readable images of the training geometry, resized.
+
+        They are the first, the last and some between them.
+        """
+        dataset = self._dataset(split, self.train_geometry, None)
+        rows = np.linspace(0, len(dataset) - 1, SAMPLED_IMAGES).astype(int)
+        for row in dict.fromkeys(rows.tolist()):
+            with suppress(Exception):  # the training reports unreadable images
+                image = dataset.load_resized(row)
+                yield dataset.paths[row].as_py(), image
 
     def _rank(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes."""

@@ -12,11 +12,15 @@ import pyarrow as pa
 import torch
 from torch.utils.data import Dataset
 
+from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
+from genspot.common.images import augmented
 from genspot.data import image_io
 from genspot.data.samplers import SampleIndex
+from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS, MEGAPIXEL
 
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
+DEGRADATIONS = "degradations"  # the setting of the transforms of test images
 MAX_SUBSTITUTES = 100  # unreadable files in a row after which a training sample is given up
 
 
@@ -45,6 +49,13 @@ class ImageDataset(Dataset[Sample]):
         seed: seed of the random streams.
         read: a function from a row to its image (`uint8`, H×W×3); None reads the files of the
             table.
+        setting: where `augment` stands, for messages. An image on which `DEGRADATIONS` fail is
+            unreadable; an augmentation of the user that fails is an error.
+        max_megapixels: of an image that is read; larger ones are unreadable.
+        max_whole_megapixels: of an image that is neither cropped nor resized to one size.
+
+    Raises:
+        GenspotError: on indexing: the augmentation fails or returns no image.
     """
 
     def __init__(
@@ -55,12 +66,16 @@ class ImageDataset(Dataset[Sample]):
         train: bool = False,
         seed: int = 0,
         read: Callable[[int], np.ndarray] | None = None,
+        setting: str = "aug",
+        max_megapixels: int = MAX_MEGAPIXELS,
+        max_whole_megapixels: int = MAX_WHOLE_MEGAPIXELS,
     ) -> None:
         self.table = table
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment if augment is not None and augment.transforms else None
-        self.geometry, self.train, self.seed = geometry, train, seed
+        self.geometry, self.train, self.seed, self.setting = geometry, train, seed, setting
+        self.max_megapixels, self.max_whole_megapixels = max_megapixels, max_whole_megapixels
         self.bit_generator = np.random.PCG64(0)  # its state is replaced for each image
 
     def __len__(self) -> int:
@@ -75,24 +90,32 @@ class ImageDataset(Dataset[Sample]):
         for step in range(min(MAX_SUBSTITUTES, len(self)) if self.train else 1):
             row = (requested + step) % len(self)
             try:
-                image = self._load_resized(row)
+                image = self.load_resized(row)
+                sample["image"] = self._augment(image, row, epoch, requested)
+            except GenspotError:
+                raise
             except Exception as error:  # a broken file can raise nearly anything
                 sample["unreadable"].append((row, image_io.describe_error(error)))
                 continue
-            sample["row"], sample["image"] = row, self._augment(image, epoch, requested)
+            sample["row"] = row
             sample["padded"] = crop is not None and min(image.shape[:2]) < crop
             break
         sample["label"] = int(self.labels[sample["row"]])
         return sample
 
-    def _load_resized(self, row: int) -> np.ndarray:
+    def load_resized(self, row: int) -> np.ndarray:
         """Return the image of `row`, resized.
 
         Raises:
-            UnreadableError: the image is too long to be degraded, or see `genspot.data.image_io`.
+            UnreadableError: the image is too large or too long, or see `genspot.data.image_io`.
             Exception: whatever PIL raises.
         """
-        image = image_io.resize(self.read(row), self.geometry.resize)
+        image = self.read(row)
+        if image.size > 3 * MEGAPIXEL * self.max_megapixels:  # of a packed copy
+            size = f"{image.shape[1]} × {image.shape[0]}"
+            limit = f"max_megapixels={self.max_megapixels}"
+            raise image_io.UnreadableError(f"{size} pixels are more than {limit}")
+        image = image_io.resize(image, self.geometry.resize, self.max_megapixels)
         if self.augment is not None and max(image.shape[:2]) > MAX_JPEG_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"
             raise image_io.UnreadableError(
@@ -101,11 +124,18 @@ class ImageDataset(Dataset[Sample]):
         return image
 
     def _read_file(self, row: int) -> np.ndarray:
-        return image_io.read(self.paths[row].as_py())
+        return image_io.read(self.paths[row].as_py(), self.max_megapixels)
 
-    def _augment(self, image: np.ndarray, epoch: int, row: int) -> np.ndarray:
-        """Return `image` augmented, cropped and flipped by the random stream of the sample."""
-        rng = random.Random((self.seed << 96) | (epoch << 64) | row)
+    def _augment(self, image: np.ndarray, row: int, epoch: int, requested: int) -> np.ndarray:
+        """Return the `image` of `row`, augmented, cropped and flipped.
+
+        The random stream is that of the requested row.
+
+        Raises:
+            GenspotError: the augmentation fails or returns no image.
+            UnreadableError: the degradations fail; the whole image is too large.
+        """
+        rng = random.Random((self.seed << 96) | (epoch << 64) | requested)
         if self.augment is not None:
             self.bit_generator.state = {
                 "bit_generator": "PCG64",
@@ -115,12 +145,26 @@ class ImageDataset(Dataset[Sample]):
                 "uinteger": 0,
             }
             self.augment.set_random_state(np.random.Generator(self.bit_generator), rng)
-            image = self.augment(image=image)["image"]
-        if self.geometry.crop is not None and not self.train:
-            return image_io.centre_crop(image, self.geometry.crop)
-        if self.geometry.crop is not None:
-            image = image_io.random_crop(image, self.geometry.crop, rng)
-        return image[:, ::-1] if self.train and rng.random() < 0.5 else image
+            try:
+                image = augmented(self.setting, self.augment, self.paths[row].as_py(), image)
+            except GenspotError as error:
+                if self.setting == DEGRADATIONS:
+                    raise image_io.UnreadableError(str(error)) from error
+                raise
+        if not self.geometry.fixed_size:
+            image_io.check_whole_image(image, self.max_whole_megapixels)
+        crop = self._crop(image, rng)
+        if self.train and rng.random() < 0.5:
+            crop = crop[:, ::-1]
+        # A window keeps its whole image in the memory, until the batch is made.
+        return crop.copy() if image.size > 4 * crop.size else crop
+
+    def _crop(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
+        if self.geometry.crop is None:
+            return image
+        if self.train:
+            return image_io.random_crop(image, self.geometry.crop, rng)
+        return image_io.centre_crop(image, self.geometry.crop)
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:
@@ -129,9 +173,18 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
     Returns:
         image (`uint8`, N×H×W×3, or None if no sample is readable), label (int64, N), row
         (int64, N), padded (bool, N), and unreadable: (row, reason) pairs.
+
+    Raises:
+        GenspotError: the images have different sizes.
     """
     readable = [sample for sample in samples if sample["image"] is not None]
     arrays = [sample["image"] for sample in readable]
+    if len(sizes := {array.shape for array in arrays if array is not None}) > 1:
+        first, second = (f"{width} × {height}" for height, width, _ in sorted(sizes)[:2])
+        raise GenspotError(
+            f"an augmentation gives images of different sizes ({first}, {second} pixels), which "
+            "fit into no batch: give a crop (model.train.crop), or a transform to one size"
+        )
     return {
         "image": torch.from_numpy(np.stack(arrays)) if arrays else None,  # type: ignore[arg-type]
         "label": torch.tensor([sample["label"] for sample in readable], dtype=torch.int64),

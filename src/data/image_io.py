@@ -3,11 +3,16 @@
 The pixels of a file are those of PIL's `convert("RGB")`, which the published pipeline uses: pixels
 as they are stored (EXIF's orientation is not applied, except to TIFF, where PIL applies it
 itself), transparency dropped and not blended, the first frame of an animation, and the format
-taken from the content, whatever the file name ends in.
+taken from the content, whatever the file name ends in. JPEG is decoded at its full size: PIL's
+draft mode, which decodes large ones faster, gives other pixels.
 
 There are two exceptions. 16-bit grey, which PIL would clip to white, keeps its most significant
 byte, as PIL's own conversion of 16-bit RGB does. What is no regular photo is refused with a
 reason: decompression bombs, 32-bit grey.
+
+A photo is decoded in strips, so that it takes about 8 bytes a pixel: PIL's pixels and the array.
+Progressive JPEG, AVIF and WebP take up to twice that within their decoders. Of several processes
+that read, one at a time decodes a photo of more than `LARGE_PIXELS`.
 """
 
 from __future__ import annotations
@@ -20,22 +25,32 @@ import random
 import re
 import stat
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from PIL import (
     Image,
+    UnidentifiedImageError,
     _imaging,  # private: the only way to libtiff's error handler, see below
 )
 from torchvision.transforms import functional
 
+from genspot.common.images import is_out_of_memory
 from genspot.data import png
+from genspot.data.settings import MAX_MEGAPIXELS, MEGAPIXEL
 
 # The formats of photos among those that PIL can open, whatever the files are named. Other formats
 # start programs (EPS) or take unlimited time.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF")
-MAX_PIXELS = 89_478_485  # above it, PIL warns of decompression bombs
-MAX_FILE_BYTES = 2**30  # MAX_PIXELS pixels take less in every format
+MAX_FILE_BYTES = 2**30  # a larger file is read only if its pixels may take that
 MAX_JPEG_SCANS = 100  # encoders write about ten; decoding each costs a pass over the whole image
+MAX_PIXEL_BYTES = 8  # in a file: 16-bit RGBA, not compressed
+NETWORK_BYTES = 205  # a pixel takes within a ResNet-50 in float32, measured at 2 to 24 megapixels
+LARGE_PIXELS = 2**25
+STRIP_PIXELS = 2**24  # decoded pixels that are converted at a time
+
+# Held while a large photo is decoded. In a reading process it is a lock that all of them share.
+large_photo_lock: AbstractContextManager[object] = nullcontext()
 
 # Each unreadable file is reported once, with its reason, so PIL's own warnings are switched off.
 # For the whole process: `warnings.catch_warnings` is not safe with threads.
@@ -51,36 +66,49 @@ class UnreadableError(OSError):
 
 def describe_error(error: Exception) -> str:
     """Return one line of UTF-8 that says why a file could not be read."""
-    text = str(error) if isinstance(error, UnreadableError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, UnreadableError):
+        text = str(error)
+    elif isinstance(error, UnidentifiedImageError):
+        text = f"its content is no image of a known format ({', '.join(FORMATS)})"
+    elif is_out_of_memory(error):
+        text = "not enough memory for this image; fewer workers or a smaller max_megapixels help"
+    else:
+        text = f"{type(error).__name__}: {error}"
     return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
 
 
-def read(path: str) -> np.ndarray:
+def read(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
     """Return the image at `path`, with the pixels that PIL gives it.
 
+    Args:
+        path: of the file.
+        max_megapixels: larger images are refused by their header, before they are decoded.
+
     Raises:
-        UnreadableError: the file is not regular, is too large, or has no known range of values.
+        UnreadableError: the file is empty, not regular or too large, or has no known range of
+            values.
         Exception: whatever PIL raises for a file it cannot decode.
     """
-    size = check_file(path)
+    size = check_file(path, max_megapixels)
     if path[-4:].lower() == ".png" and size <= png.MAX_FILE_BYTES:
         with open(path, "rb") as file:
-            pixels = png.decode(file.read())
+            pixels = png.decode(file.read(), max_megapixels * MEGAPIXEL)
         if pixels is not None:
             return pixels
-    return read_with_pil(path)
+    return read_with_pil(path, max_megapixels)
 
 
-def read_with_pil(path: str) -> np.ndarray:
+def read_with_pil(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
     """Return the image at `path` as the published pipeline reads it, except for 16-bit grey.
 
     Raises:
         see `read`.
     """
-    with open_image(path) as file:
+    with open_image(path, max_megapixels) as file:
         if file.format in ("JPEG", "MPO"):
             _check_scans(path)
-        return to_rgb(file)
+        with large_photo_lock if file.width * file.height > LARGE_PIXELS else nullcontext():
+            return to_rgb(file)
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -94,31 +122,62 @@ def to_rgb(image: Image.Image) -> np.ndarray:
         return grey.astype(np.uint8)[..., None].repeat(3, axis=2)
     if image.mode in ("I", "F"):
         raise UnreadableError("32-bit grey, which has no known range: save it with 8 or 16")
-    return np.array(image.convert("RGB"))
+    image.load()  # before its size is taken: PIL rotates TIFF when it is loaded
+    if image.width * image.height <= STRIP_PIXELS:
+        return np.array(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
-def open_image(path: str) -> Image.Image:
+def open_image(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
     """Return the image file at `path`, its header read and nothing decoded.
 
     Raises:
-        UnreadableError: the file is not regular, or is too large.
+        UnreadableError: the file is empty, not regular or too large.
         Exception: whatever PIL raises for a file that it does not recognise.
     """
-    check_file(path)
-    file = Image.open(path, formats=FORMATS)
+    check_file(path, max_megapixels)
+    limit = max_megapixels * MEGAPIXEL
+    if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit  # PIL refuses images of more than twice as many pixels
+    try:
+        file = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise UnreadableError(f"more pixels than max_megapixels={max_megapixels}") from error
     width, height = file.size
-    if width * height > MAX_PIXELS:
+    if width * height > limit:
         file.close()
-        raise UnreadableError(f"{width} × {height} pixels: more than {MAX_PIXELS} are not decoded")
+        raise UnreadableError(
+            f"{width} × {height} pixels are more than max_megapixels={max_megapixels}"
+        )
     return file
 
 
-def check_file(path: str) -> int:
+def check_whole_image(image: np.ndarray, max_megapixels: int) -> None:
+    """Raise if `image` (H×W×3) is too large for a network to see all of it at once.
+
+    Raises:
+        UnreadableError: with what to do instead.
+    """
+    height, width = image.shape[:2]
+    if width * height > max_megapixels * MEGAPIXEL:
+        gigabytes = width * height * NETWORK_BYTES / 1e9
+        raise UnreadableError(
+            f"{width} × {height} pixels are more than max_whole_megapixels={max_megapixels}: a "
+            f"ResNet-50 takes about {gigabytes:.0f} GB for the whole image; crop=N scores a part"
+        )
+
+
+def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
     """Return the size of the file at `path` in bytes.
 
     Raises:
-        UnreadableError: the file is not regular (reading a pipe could block for ever), is too
-            large (some decoders read all of it at once), or its name is not UTF-8.
+        UnreadableError: the file is empty or not regular (reading a pipe could block for ever),
+            is too large (some decoders read all of it at once), or its name is not UTF-8.
         OSError: the file does not exist or may not be read.
     """
     try:
@@ -129,8 +188,11 @@ def check_file(path: str) -> int:
         raise
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("not a regular file")
-    if status.st_size > MAX_FILE_BYTES:
-        raise UnreadableError(f"{status.st_size} bytes: more than {MAX_FILE_BYTES} are not read")
+    if not status.st_size:
+        raise UnreadableError("an empty file")
+    limit = max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
+    if status.st_size > limit:
+        raise UnreadableError(f"{status.st_size} bytes: more than {limit} are not read")
     return status.st_size
 
 
@@ -140,8 +202,11 @@ def _check_scans(path: str) -> None:
     Raises:
         UnreadableError: the file has more than `MAX_JPEG_SCANS` scans.
     """
+    scans, last = 0, b""
     with open(path, "rb") as file:
-        scans = file.read().count(b"\xff\xda")  # these bytes do not occur in compressed data
+        while chunk := file.read(2**18):
+            scans += (last + chunk).count(b"\xff\xda")  # does not occur in compressed data
+            last = chunk[-1:]
     if scans > MAX_JPEG_SCANS:
         raise UnreadableError(
             f"{scans} scans of one JPEG: more than {MAX_JPEG_SCANS} are not decoded"
@@ -154,24 +219,28 @@ def _used_bits(file: Image.Image) -> int:
     return int(tags[258][0]) if 258 in tags else 16  # 258: BitsPerSample
 
 
-def resize(image: np.ndarray, size: int | tuple[int, int] | None) -> np.ndarray:
+def resize(
+    image: np.ndarray, size: int | tuple[int, int] | None, max_megapixels: int = MAX_MEGAPIXELS
+) -> np.ndarray:
     """Return `image` resized by torchvision's bilinear resize of PIL images.
 
     Args:
         image: `uint8`, H×W×3.
         size: length of the shorter side, or (height, width), in pixels; None keeps the size.
+        max_megapixels: of the result.
 
     Raises:
-        UnreadableError: the image is so long and thin that the result would have more than
-            `MAX_PIXELS` pixels.
+        UnreadableError: the image is so long and thin that the result would be larger.
     """
     height, width = image.shape[:2]
     shorter, longer = sorted((height, width))
     if size is None or size in (shorter, (height, width)):
         return image
-    if isinstance(size, int) and size * (size * longer // shorter) > MAX_PIXELS:
+    limit = max_megapixels * MEGAPIXEL
+    if isinstance(size, int) and size * (size * longer // shorter) > limit:
         raise UnreadableError(
-            f"{width} × {height} pixels, resized to {size}, are more than {MAX_PIXELS}"
+            f"{width} × {height} pixels, resized to {size}, are more than "
+            f"max_megapixels={max_megapixels}"
         )
     target = size if isinstance(size, int) else list(size)
     return np.array(functional.resize(Image.fromarray(image), target))

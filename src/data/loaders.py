@@ -1,27 +1,73 @@
-"""Loaders of batches, and the processes that read for them."""
+"""Loaders of batches, and the processes that read for them.
+
+Worker processes hand over batches in shared memory (/dev/shm), of which containers often have
+64 MB. PyTorch's own workers lose a batch for which there is no room, and the loader waits for it
+for ever. Here such a batch comes through a pipe, which takes longer.
+"""
 
 from __future__ import annotations
 
+import atexit
+import functools
+import logging
+import multiprocessing
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from genspot.common.errors import GenspotError
+from genspot.data import image_io
 from genspot.data.dataset import Sample, collate
 from genspot.data.samplers import ResumableShuffleSampler
+
+log = logging.getLogger(__name__)
 
 # Forked workers share the pages of the sample table and the compiled kernels. The other start
 # methods, Python 3.14's default among them, copy the table and load the kernels in each worker.
 START_METHOD = "fork" if sys.platform == "linux" else None
 MAX_DEFAULT_WORKERS = 16
+SHARED_MEMORY = "/dev/shm"
+RESERVED_BYTES = 2**22  # of it that batches leave free, for the semaphores of further workers
+SEMAPHORES = 8  # of a worker, at most: each takes a page of the shared memory
 
 
-class ResumableDataLoader(DataLoader[Sample]):
+class BatchLoader(DataLoader[Sample]):
+    """A loader of batches that says in one line what fails in its worker processes."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Yield the batches; see `genspot.data.dataset.collate`.
+
+        Raises:
+            GenspotError: the workers cannot be started, or the data set raised it in one of them.
+        """
+        try:
+            batches = super().__iter__()
+        except OSError as error:  # no room for semaphores, or too many processes
+            raise GenspotError(
+                f"{self.num_workers} processes that read images cannot be started "
+                f"({error.strerror}): choose fewer, or workers=0"
+            ) from error
+        try:
+            for batch in batches:
+                yield as_tensors(batch)
+        except GenspotError as error:
+            text = str(error)
+            if text.startswith("Caught "):  # PyTorch's: the message ends the worker's traceback
+                text = text.splitlines()[-1].partition(f"{GenspotError.__name__}: ")[2]
+            raise GenspotError(text) from error
+
+
+class ResumableDataLoader(BatchLoader):
     """A loader with a `ResumableShuffleSampler` that can continue in the middle of an epoch.
 
     Lightning stores `state_dict()` of such a loader in its checkpoints and restores it before the
@@ -55,24 +101,94 @@ class ResumableDataLoader(DataLoader[Sample]):
             self.sampler.set_position(self.epoch + 1, 0)
 
 
-def loader_options(workers: int | None) -> dict[str, Any]:
-    """Return the arguments of a `DataLoader` with this many workers; None: `default_workers`."""
-    workers = default_workers() if workers is None else workers
-    return {
+def loader_options(workers: int | None, prefetch: int = 2) -> dict[str, Any]:
+    """Return the arguments of a `BatchLoader`.
+
+    Args:
+        workers: processes that read; None: `default_workers`.
+        prefetch: batches that each of them reads ahead.
+    """
+    workers = usable_workers(default_workers() if workers is None else workers)
+    options: dict[str, Any] = {
         "num_workers": workers,
-        "multiprocessing_context": START_METHOD if workers else None,
-        "collate_fn": collate,
+        "collate_fn": collate_shared,
         "pin_memory": torch.cuda.is_available(),
-        "persistent_workers": workers > 0,
-        "worker_init_fn": init_worker,
     }
+    if workers:
+        lock = multiprocessing.get_context(START_METHOD).Lock()
+        options |= {
+            "multiprocessing_context": START_METHOD,
+            "persistent_workers": True,
+            "prefetch_factor": prefetch,
+            "worker_init_fn": partial(init_worker, lock),
+        }
+    return options
 
 
 def eval_loader(
-    dataset: Dataset[Sample], workers: int | None, **batching: Any
-) -> DataLoader[Sample]:
+    dataset: Dataset[Sample], workers: int | None, prefetch: int = 2, **batching: Any
+) -> BatchLoader:
     """Return a loader for evaluation; `batching` are DataLoader's arguments that select rows."""
-    return DataLoader(dataset, **batching, **loader_options(workers))
+    return BatchLoader(dataset, **batching, **loader_options(workers, prefetch))
+
+
+def usable_workers(workers: int) -> int:
+    """Return `workers`, or 0 with a warning where shared memory has no room for semaphores."""
+    context = multiprocessing.get_context(START_METHOD)
+    try:
+        _semaphores = [context.Lock() for _ in range(workers * SEMAPHORES)]
+    except OSError as error:
+        log.warning(
+            "no processes that read images can be started, for lack of shared memory (%s: %s): "
+            "the main process reads them",
+            SHARED_MEMORY,
+            error.strerror,
+        )
+        return 0
+    return workers
+
+
+def collate_shared(samples: list[Sample]) -> dict[str, Any]:
+    """Return a batch; in a worker process in shared memory, or as arrays if that has no room."""
+    batch = collate(samples)
+    if get_worker_info() is None:
+        return batch
+    tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    if _has_room(sum(tensor.nbytes for tensor in tensors.values())):
+        try:
+            for tensor in tensors.values():
+                if tensor.numel():
+                    tensor.share_memory_()  # type: ignore[no-untyped-call]
+            return batch
+        except RuntimeError:  # another process took the room
+            pass
+    return batch | {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _has_room(size: int) -> bool:
+    """Return whether shared memory has room for `size` bytes."""
+    try:
+        return shutil.disk_usage(SHARED_MEMORY).free >= size + RESERVED_BYTES
+    except OSError:  # macOS has no such folder
+        return True
+
+
+def as_tensors(batch: dict[str, Any]) -> dict[str, Any]:
+    """Return `batch` with its arrays, if it has some, as tensors."""
+    arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
+    if arrays:
+        _warn_of_pipes()
+    return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+@functools.cache
+def _warn_of_pipes() -> None:
+    """Say once that batches come through pipes."""
+    log.warning(
+        "too little shared memory in %s: batches come through pipes, which takes longer; "
+        "docker run --shm-size=2g gives a container more",
+        SHARED_MEMORY,
+    )
 
 
 def default_workers() -> int:
@@ -82,8 +198,21 @@ def default_workers() -> int:
     return min(MAX_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))
 
 
-def init_worker(_: int) -> None:
+@atexit.register
+def kill_workers() -> None:
+    """Kill the workers of loaders that still exist when the process ends.
+
+    Python would send them SIGTERM, which they ignore, and wait for their end.
+    """
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+def init_worker(lock: AbstractContextManager[object], _: int) -> None:
     """Keep a reading process to one core, and leave signals to its parent.
+
+    One process at a time decodes a large photo: the one that holds `lock`.
 
     Terminals and schedulers send a signal to the whole process group. The parent finishes its
     step then, and needs its workers for that. A worker ends when its parent ends.
@@ -91,5 +220,6 @@ def init_worker(_: int) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         if hasattr(signal, name):  # Windows lacks three of them
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    image_io.large_photo_lock = lock
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

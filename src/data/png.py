@@ -14,12 +14,14 @@ log = logging.getLogger(__name__)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # and the length and name of the first chunk
 RGB8 = b"\x08\x02\0\0\0"  # header fields: 8 bits, RGB, not interlaced
-MAX_PIXELS = 2**26  # larger images are left to PIL, with its check for decompression bombs
+MAX_PIXELS = 2**25  # larger images are left to PIL, which decodes them one at a time
 MAX_FILE_BYTES = 4 * MAX_PIXELS  # no PNG of MAX_PIXELS pixels without metadata is larger
 
 
-def decode(content: bytes) -> np.ndarray | None:
+def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray | None:
     """Return the pixels of a PNG file, `uint8` H×W×3; None if PIL must decode or refuse it.
+
+    Images of more than `max_pixels` or `MAX_PIXELS` are left to PIL.
 
     One kind of damage is not detected here and is by PIL: a wrong checksum of the compressed data
     inside a chunk whose own checksum is right.
@@ -28,7 +30,7 @@ def decode(content: bytes) -> np.ndarray | None:
     if not plain or not _matches_pil():
         return None
     width, height = struct.unpack(">II", content[16:24])
-    if not 0 < width * height <= MAX_PIXELS:
+    if not 0 < width * height <= min(max_pixels, MAX_PIXELS):
         return None
     try:
         return _decode(content, height, width)

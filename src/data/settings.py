@@ -8,6 +8,10 @@ from typing import Any, Literal
 from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
 
+MEGAPIXEL = 1_000_000
+MAX_MEGAPIXELS = 179  # PIL reads as much; larger photos are often decompression bombs
+MAX_WHOLE_MEGAPIXELS = 32  # a ResNet-50 takes 6.6 GB for it; the released images have up to 24
+
 Split = Literal["train", "val", "test", "predict"]
 Classes = list[str] | Literal["any"] | None
 
@@ -61,12 +65,16 @@ class Loading:
     eval_batch_size: int  # images of an evaluation step, per rank
     workers: int | None  # reading processes per rank; None: one per core, at most 16
     seed: int  # of the order of the images and of all augmentations
+    max_megapixels: int = MAX_MEGAPIXELS  # of a photo that is decoded
+    max_whole_megapixels: int = MAX_WHOLE_MEGAPIXELS  # of what the network sees without a crop
 
     def __post_init__(self) -> None:
         check_integer("schedule.batch_size", self.batch_size, minimum=1)
         check_integer("schedule.eval_batch_size", self.eval_batch_size, minimum=1)
         if self.workers is not None:
             check_integer("workers", self.workers, minimum=0)
+        for name in ("max_megapixels", "max_whole_megapixels"):
+            check_integer(name, getattr(self, name), minimum=1, maximum=4000)
 
 
 @dataclass(frozen=True)

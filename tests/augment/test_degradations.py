@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genspot.augment.degradations import parse_degradations
+from genspot.augment.degradations import Resize, parse_degradations
 from genspot.common.errors import GenspotError
 from helpers.arrays import compress_by_pil, make_noise, published_blur
 
@@ -47,3 +47,9 @@ def test_parse_none_gives_no_transform() -> None:
 def test_parse_invalid_degradation_raises_one_line(text: str, prefix: str) -> None:
     with pytest.raises(GenspotError, match=rf"degradations={text}: .+\Z"):
         parse_degradations(prefix + text)
+
+
+def test_resize_to_an_image_that_fills_the_memory_raises() -> None:
+    image = np.broadcast_to(np.zeros(3, np.uint8), (4000, 1100, 3))
+    with pytest.raises(ValueError, match="8800 × 32000 pixels"):
+        Resize(8)(image=image)

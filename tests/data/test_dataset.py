@@ -14,9 +14,19 @@ from torch.utils.data import DataLoader
 
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
-from genspot.data.dataset import MAX_JPEG_SIDE, MAX_SUBSTITUTES, ImageDataset, collate
+from genspot.data import image_io
+from genspot.data.dataset import (
+    DEGRADATIONS,
+    MAX_JPEG_SIDE,
+    MAX_SUBSTITUTES,
+    ImageDataset,
+    Sample,
+    collate,
+)
 from genspot.data.layout import sample_table
+from genspot.data.loaders import eval_loader
 from helpers.arrays import make_noise
+from helpers.errors import error_of
 from helpers.packed_sets import make_augmentation
 
 ROWS = 7
@@ -116,7 +126,7 @@ def test_evaluation_of_an_unreadable_file_gives_no_image_and_a_reason(table: pa.
     damage(table, 2)
     Path(table["path"][3].as_py()).unlink()
     dataset = ImageDataset(table, geometry=Geometry(crop=8))
-    for row, reason in ((2, "UnidentifiedImageError"), (3, "FileNotFoundError")):
+    for row, reason in ((2, "no image of a known format"), (3, "FileNotFoundError")):
         sample = dataset[0, row]
         assert sample["image"] is None and sample["row"] == row and not sample["padded"]
         [(unreadable, text)] = sample["unreadable"]
@@ -143,6 +153,83 @@ def test_training_without_a_readable_file_gives_no_image(table: pa.Table) -> Non
     assert [row for row, _ in sample["unreadable"]] == [3, 4, 5, 6, 0, 1, 2]
     many = pa.concat_tables([table] * 20)
     assert len(make_training_dataset(many)[0, 0]["unreadable"]) == MAX_SUBSTITUTES
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        (albumentations.ToFloat(p=1), "aug.train returns float32 of 24 × 20 × 3 for "),
+        (albumentations.RandomCrop(22, 22, p=1), "aug.train fails on "),
+    ],
+)
+def test_augmentation_that_gives_no_image_is_one_line(
+    table: pa.Table, transform: albumentations.BasicTransform, expected: str, workers: int
+) -> None:
+    augment = albumentations.Compose([transform])
+    dataset = ImageDataset(table, augment, Geometry(crop=8), train=True, setting="aug.train")
+    loader = eval_loader(dataset, workers, batch_size=2, sampler=INDICES)
+    message = error_of(lambda: next(iter(loader)))
+    assert message.startswith(expected)
+    assert f"{table['path'][0]} (20 × 24 pixels)" in message
+
+
+def test_degradation_that_fails_makes_that_image_unreadable(table: pa.Table) -> None:
+    augment = albumentations.Compose([albumentations.RandomCrop(22, 22, p=1)])
+    dataset = ImageDataset(table, augment, Geometry(crop=8), setting=DEGRADATIONS)
+    sample = dataset[0, 3]
+    assert sample["image"] is None
+    [(row, reason)] = sample["unreadable"]
+    assert row == 3 and reason.startswith("degradations fails on ")
+
+
+@pytest.mark.parametrize("where", ["read", "augmentation"])
+def test_missing_memory_makes_that_image_alone_unreadable(where: str, table: pa.Table) -> None:
+    def read(row: int) -> np.ndarray:
+        if where == "read" and row == 1:
+            raise MemoryError
+        return np.full((9, 9, 3), row, np.uint8)
+
+    def change(image: np.ndarray, **_: object) -> np.ndarray:
+        if where == "augmentation" and image[0, 0, 0] == 1:
+            raise MemoryError
+        return image
+
+    augment = albumentations.Compose([albumentations.Lambda(image=change, p=1)])
+    dataset = ImageDataset(table, augment, Geometry(crop=8), read=read, setting="aug.val")
+    assert [row for row in range(ROWS) if dataset[0, row]["image"] is None] == [1]
+    assert "not enough memory" in dataset[0, 1]["unreadable"][0][1]
+
+
+def test_crop_of_a_large_image_does_not_keep_the_image(table: pa.Table) -> None:
+    dataset = ImageDataset(table, geometry=Geometry(crop=8), read=lambda _: large.copy())
+    for side, own in ((8, False), (16, False), (17, True)):
+        large = make_noise(side, side, 0)
+        crop = pixels(dataset, 0, 0)
+        assert (crop.base is None) == own
+        np.testing.assert_array_equal(crop, image_io.centre_crop(large, 8))
+
+
+def test_limits_make_large_images_unreadable_with_a_reason(table: pa.Table) -> None:
+    def read(row: int) -> np.ndarray:
+        return np.broadcast_to(np.zeros(3, np.uint8), (1000, 1000 + row, 3))
+
+    limits = {"max_megapixels": 1, "max_whole_megapixels": 1, "read": read}
+    dataset = ImageDataset(table, geometry=Geometry(crop=8), **limits)  # type: ignore[arg-type]
+    assert [dataset[0, row]["image"] is None for row in (0, 1)] == [False, True]
+    assert "1001 × 1000 pixels are more than max_megapixels=1" in dataset[0, 1]["unreadable"][0][1]
+    limits["max_megapixels"] = 2
+    for geometry, refused in ((Geometry(crop=8), False), (Geometry(), True), (Geometry(9), False)):
+        dataset = ImageDataset(table, geometry=geometry, **limits)  # type: ignore[arg-type]
+        assert (dataset[0, 1]["image"] is None) == refused
+
+
+def test_collate_images_of_different_sizes_raises() -> None:
+    samples = [
+        Sample(row=0, label=0, image=make_noise(side, 8, 0), padded=False, unreadable=[])
+        for side in (8, 9)
+    ]
+    assert "(8 × 8, 8 × 9 pixels)" in error_of(collate, samples)
 
 
 def test_image_too_long_for_jpeg_is_scored_but_not_degraded() -> None:

@@ -6,6 +6,7 @@ import random
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torchvision.transforms import functional
 
 from genspot.data import image_io
 from genspot.data.image_io import centre_crop, random_crop, read, resize
-from helpers.image_bytes import make_gradients
+from helpers.image_bytes import encode, make_gradients
 from helpers.odd_images import AS_PIL, DEEP_GREY, HEIGHT, REFUSED, WIDTH
 
 # pytest replaces the warning filters of genspot.data.image_io.
@@ -77,19 +78,71 @@ def test_resize_equals_torchvision_on_pil(
 
 @pytest.mark.parametrize(
     ("height", "width", "size", "allowed"),
-    [(1, 99, 64, True), (1, 100, 64, False), (20_000, 1, 64, False), (1, 5_000, 8, True)],
+    [(1, 100, 100, True), (1, 101, 100, False), (20_000, 1, 64, False), (1, 5_000, 8, True)],
 )
-def test_resize_to_more_than_max_pixels_raises(
-    height: int, width: int, size: int, allowed: bool, monkeypatch: pytest.MonkeyPatch
+def test_resize_to_more_than_max_megapixels_raises(
+    height: int, width: int, size: int, allowed: bool
 ) -> None:
-    monkeypatch.setattr(image_io, "MAX_PIXELS", 64 * 64 * 99)
     image = make_gradients(height, width)
     if allowed:
-        assert min(resize(image, size).shape[:2]) == size
+        assert min(resize(image, size, max_megapixels=1).shape[:2]) == size
         return
-    message = f"{width} × {height} pixels, resized to 64"
+    message = f"{width} × {height} pixels, resized to {size}"
     with pytest.raises(image_io.UnreadableError, match=message):
-        resize(image, size)
+        resize(image, size, max_megapixels=1)
+
+
+@pytest.mark.parametrize("kind", [*AS_PIL, "16-bit PNG"])
+def test_read_in_strips_returns_the_same_pixels(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, content = (AS_PIL | DEEP_GREY)[kind][:2]
+    (tmp_path / name).write_bytes(content)
+    expected = image_io.read_with_pil(str(tmp_path / name))
+    monkeypatch.setattr(image_io, "STRIP_PIXELS", 5 * WIDTH)  # the last strip has fewer rows
+    np.testing.assert_array_equal(image_io.read_with_pil(str(tmp_path / name)), expected)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("PNG", "a.png"), ("JPEG", "a.jpg"), ("GIF", "a.gif")])
+def test_max_megapixels_is_a_limit_for_every_decoder(kind: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(encode(Image.new("RGB", (1001, 1000)), kind))
+    assert read(str(path), max_megapixels=2).shape == (1000, 1001, 3)
+    with pytest.raises(image_io.UnreadableError, match=r"1001 × 1000 .* max_megapixels=1$"):
+        read(str(path), max_megapixels=1)
+
+
+def test_max_megapixels_above_pils_own_limit_is_obeyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    Image.new("RGB", (1000, 1000)).save(tmp_path / "a.jpg")
+    assert read(str(tmp_path / "a.jpg"), max_megapixels=1).shape == (1000, 1000, 3)
+
+
+def test_large_photos_are_decoded_under_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = MagicMock()
+    monkeypatch.setattr(image_io, "large_photo_lock", lock)
+    monkeypatch.setattr(image_io, "LARGE_PIXELS", 1000)
+    for size, uses in (((40, 25), 0), ((40, 26), 1)):
+        Image.new("RGB", size).save(tmp_path / "a.jpg")
+        read(str(tmp_path / "a.jpg"))
+        assert lock.__enter__.call_count == lock.__exit__.call_count == uses
+
+
+def test_whole_image_above_the_limit_says_what_to_do() -> None:
+    image = np.broadcast_to(np.zeros(3, np.uint8), (4000, 8000, 3))
+    image_io.check_whole_image(image, 32)
+    with pytest.raises(image_io.UnreadableError, match=r"max_whole_megapixels=31: .* crop=N"):
+        image_io.check_whole_image(image, 31)
+
+
+def test_missing_memory_is_a_reason_of_its_own() -> None:
+    for error in (MemoryError(), np.linalg.LinAlgError("x")):
+        reason = image_io.describe_error(error)
+        assert ("not enough memory" in reason) == isinstance(error, MemoryError)
 
 
 @pytest.mark.parametrize("kind", AS_PIL)

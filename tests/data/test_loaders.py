@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from torch.utils.data import get_worker_info
 
 from genspot.common.geometry import Geometry
+from genspot.data import loaders
 from genspot.data.dataset import ImageDataset
 from genspot.data.layout import sample_table
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
+from helpers.errors import error_of
+from helpers.settings import ROOT, SEARCH_PATH
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 ROWS, BATCH_SIZE, EPOCHS = 22, 4, 3
@@ -158,6 +166,98 @@ def signal_worker(row: int) -> np.ndarray:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
         os.kill(os.getpid(), getattr(signal, name))
     return read_pixel(row)
+
+
+@pytest.fixture
+def little_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose shared memory has room for semaphores alone."""
+    monkeypatch.setattr(loaders, "RESERVED_BYTES", 2**60)
+    loaders._warn_of_pipes.cache_clear()
+
+
+def test_batches_without_shared_memory_are_the_same_with_one_warning(
+    little_shared_memory: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    loader = make_loader(workers=2)
+    for batch, expected in zip(loader, make_loader(workers=0), strict=True):
+        assert batch.keys() == expected.keys()
+        for name, value in expected.items():
+            if isinstance(value, torch.Tensor):
+                assert batch[name].equal(value) and batch[name].dtype == value.dtype
+                assert not batch[name].is_shared()
+    (record,) = caplog.records
+    assert "too little shared memory" in record.getMessage()
+
+
+def test_batches_with_shared_memory_are_shared(caplog: pytest.LogCaptureFixture) -> None:
+    batch = next(iter(make_loader(workers=1)))
+    assert batch["image"].is_shared() and batch["row"].is_shared() and not caplog.records
+
+
+def test_shared_memory_that_another_process_takes_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+    monkeypatch.setattr(torch.Tensor, "share_memory_", Mock(side_effect=error))
+    loader, expected = make_loader(workers=1), make_loader(workers=0)
+    for batch, other in zip(loader, expected, strict=True):
+        assert batch["image"].equal(other["image"])
+
+
+def test_workers_without_semaphores_are_0_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    monkeypatch.setattr(multiprocessing.context.BaseContext, "Lock", full)
+    assert loader_options(8)["num_workers"] == 0
+    (record,) = caplog.records
+    assert "No space left on device" in record.getMessage()
+
+
+def test_workers_that_cannot_be_started_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = make_loader(workers=2)
+    none_left = Mock(side_effect=OSError(11, "Resource temporarily unavailable"))
+    monkeypatch.setattr(os, "fork", none_left)
+    message = error_of(lambda: next(iter(loader)))
+    assert message.startswith("2 processes that read images cannot be started (Resource")
+
+
+def test_process_ends_though_its_loader_still_has_workers() -> None:
+    """The workers ignore the SIGTERM with which Python would end them."""
+    script = """
+import sys
+from test_loaders import make_loader
+sys.kept = make_loader(2), iter(make_loader(2))
+next(sys.kept[1])
+"""
+    paths = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "tests")])
+    env = os.environ | {"PYTHONPATH": paths}
+    assert subprocess.run([sys.executable, "-c", script], env=env, timeout=120).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["64m", "1m", "8k"])
+def test_prediction_in_little_shared_memory_ends(
+    size: str, trained: Path, sets: Path, tmp_path: Path
+) -> None:
+    """The shared memory of containers; mounting another one needs the rights of root."""
+    mount = f"mount -t tmpfs -o size={size} tmpfs /dev/shm"
+    if subprocess.run(["unshare", "-m", "bash", "-c", mount], capture_output=True).returncode:
+        pytest.skip("cannot mount")
+    image = Image.new("RGB", (400, 400))
+    (tmp_path / "many").mkdir()
+    for number in range(600):
+        image.save(tmp_path / "many" / f"{number}.bmp")
+    command = f"{sys.executable} {ROOT}/run.py task=predict checkpoint={trained}/best.ckpt"
+    command += f" inputs=many workers=8 crop=400 hydra.run.dir=run '{SEARCH_PATH}'"
+    subprocess.run(
+        ["unshare", "-m", "bash", "-c", f"{mount} && {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        timeout=300,
+    )
+    assert len((tmp_path / "run" / "predictions.csv").read_text().splitlines()) == 601
 
 
 def test_workers_leave_signals_to_the_parent() -> None:

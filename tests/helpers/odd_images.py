@@ -42,6 +42,16 @@ def jpeg_of_size(width: int, height: int) -> bytes:
     return bytes(content)
 
 
+def gif_of_size(width: int, height: int) -> bytes:
+    """Return a GIF whose screen and image have this size in their headers."""
+    content = bytearray(encode(GREY, "GIF"))
+    size = struct.pack("<HH", width, height)
+    content[6:10] = size
+    offset = content.index(b"\x2c\0\0\0\0") + 5
+    content[offset : offset + 4] = size
+    return bytes(content)
+
+
 def jpeg_of_scans(count: int) -> bytes:
     """Return a progressive JPEG that repeats its last scan."""
     content = encode(PHOTO, "JPEG", progressive=True)
@@ -80,6 +90,12 @@ AS_PIL: dict[str, tuple[str, bytes]] = {
     "animated PNG": ("a.png", two_frames("PNG")),
     "animated WebP": ("a.webp", two_frames("WEBP")),
     "two pages": ("a.tif", two_frames("TIFF")),
+    "GIF": ("a.gif", encode(PHOTO, "GIF")),
+    "animated GIF named PNG": ("a.png", two_frames("GIF")),
+    "JPEG named JFIF": ("a.jfif", encode(PHOTO, "JPEG")),
+    "AVIF": ("a.avif", encode(PHOTO, "AVIF")),
+    "PNG without extension": ("a", encode(PHOTO)),
+    "two pictures of a phone": ("a.JPE", two_frames("MPO")),
     "progressive JPEG": ("a.jpg", encode(PHOTO, "JPEG", progressive=True)),
     "JPEG of the most scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS)),
     "rotated JPEG": ("a.jpg", rotated("JPEG")),
@@ -100,14 +116,23 @@ DEEP_GREY: dict[str, tuple[str, bytes, np.ndarray]] = {
 
 # Refused, with a part of the reason.
 REFUSED: dict[str, tuple[str, bytes, str]] = {
-    "empty": ("a.png", b"", "cannot identify"),
+    "empty": ("a.png", b"", "an empty file"),
     "truncated PNG": ("a.png", encode(PHOTO)[:-60], "truncated"),
     "truncated JPEG": ("a.jpg", encode(PHOTO, "JPEG")[:-30], "truncated"),
-    "bomb": ("a.png", make_png(60_000, 60_000), "3600000000 pixels"),
-    "bomb that PIL only warns of": ("a.png", make_png(10_000, 9_000), "10000 × 9000 pixels"),
-    "JPEG bomb": ("a.jpg", jpeg_of_size(65_000, 65_000), "4225000000 pixels"),
+    "bomb": ("a.png", make_png(60_000, 60_000), "more pixels than max_megapixels=179"),
+    "bomb that PIL only warns of": (
+        "a.png",
+        make_png(17_901, 10_000),
+        "17901 × 10000 pixels are more than max_megapixels=179",
+    ),
+    "JPEG bomb": ("a.jpg", jpeg_of_size(65_000, 65_000), "more pixels than max_megapixels"),
     "JPEG of too many scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS + 1), "scans"),
-    "PostScript": ("a.png", encode(PHOTO, "EPS"), "cannot identify"),
+    "PostScript": ("a.png", encode(PHOTO, "EPS"), "no image of a known format"),
+    "text": ("a.txt", b"no photo", "no image of a known format"),
+    "HEIC": ("a.heic", b"\0\0\0\x18ftypheic" + bytes(40), "no image of a known format"),
+    "JPEG 2000": ("a.jp2", encode(PHOTO, "JPEG2000"), "no image of a known format"),
+    "GIF bomb": ("a.gif", gif_of_size(60_000, 60_000), "more pixels than max_megapixels"),
+    "truncated WebP": ("a.webp", encode(PHOTO, "WEBP")[:40], "Error"),
     "floating point": ("a.tif", encode(GREY.convert("F"), "TIFF"), "32-bit"),
 }
 

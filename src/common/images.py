@@ -1,0 +1,60 @@
+"""What all rooms take for an image, and an augmentation's part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from genspot.common.errors import GenspotError
+
+OPENCV_NO_MEMORY = -4  # cv2.Error.StsNoMem
+
+
+def describe_wrong_image(value: object) -> str | None:
+    """Return what `value` is, for a message; None if it is an image: `uint8`, H×W×3, not empty."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        return f"a {type(value).__name__}"
+    is_array = isinstance(value, np.ndarray)
+    if is_array and dtype == np.uint8 and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
+        return None
+    kind = "" if is_array else f"a {type(value).__name__} of "
+    return f"{kind}{dtype} of {' × '.join(map(str, shape))}"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether `error` is that of Python, NumPy, PIL or OpenCV for missing memory."""
+    return isinstance(error, MemoryError) or getattr(error, "code", None) == OPENCV_NO_MEMORY
+
+
+def augmented(
+    setting: str, augment: Callable[..., dict[str, Any]], path: str, image: np.ndarray
+) -> np.ndarray:
+    """Return `image`, augmented.
+
+    Args:
+        setting: where the augmentation stands, for messages.
+        augment: an albumentations transform.
+        path: of the image, for messages.
+        image: `uint8`, H×W×3.
+
+    Raises:
+        GenspotError: the augmentation raises, or returns something else than an image.
+        Exception: there is too little memory for this image.
+    """
+    size = f"{path} ({image.shape[1]} × {image.shape[0]} pixels)"
+    try:
+        result = augment(image=image)["image"]
+    except Exception as error:  # the user's own code may raise anything
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise GenspotError(f"{setting} fails on {size}: {reason}") from error
+    if wrong := describe_wrong_image(result):
+        raise GenspotError(
+            f"{setting} returns {wrong} for {size}; it must return uint8 of H × W × 3, which the "
+            "model itself normalises"
+        )
+    return result
