@@ -7,7 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from genspot.common.errors import GenspotError
 from genspot.evaluation.scores import (
+    check_scores,
     read_validation,
     score_table,
     unreadable_table,
@@ -48,3 +50,13 @@ def test_validation_is_read_for_the_same_crop_only(tmp_path: Path) -> None:
         assert read_validation(tmp_path, other) is None
     (tmp_path / "validation.parquet").write_bytes(b"truncated")
     assert read_validation(tmp_path, None) is None
+
+
+@pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf"), None])
+def test_no_figures_are_made_of_logits_that_are_not_finite(logit: float | None) -> None:
+    logits = pa.array([0.5, logit, 1.5, 2.5, -1.0], pa.float32())
+    table = SAMPLES.append_column("logit", logits)
+    with pytest.raises(GenspotError, match=r"^mine: 1 logits are not finite"):
+        check_scores(table, "mine")
+    check_scores(table.slice(2), "mine")
+    check_scores(table.slice(0, 0), "mine")

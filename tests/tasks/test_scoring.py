@@ -157,6 +157,7 @@ def test_killed_test_continues_to_the_same_scores(
     again = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
     assert again.returncode == 0, again.stderr
     assert "test: 8 of 15 images are scored already" in again.stdout
+    assert not set("\r\x1b│━") & set(again.stdout + again.stderr)  # neither bars nor boxes
     whole = run(
         *overrides[:-1], f"hydra.run.dir={tmp_path}/whole", cwd=tmp_path, PYTHONPATH=PYTHONPATH
     )
