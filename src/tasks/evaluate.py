@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig
 
+from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write, write_json, write_text
 from genspot.common.geometry import Geometry
-from genspot.common.run_files import METRICS, SCORES
+from genspot.common.run_files import METRICS, SCORES, UNREADABLE
 from genspot.common.tables import concat, write_csv, write_parquet
+from genspot.common.text import printable
 from genspot.data import shortcut_baseline
 from genspot.data.datamodule import ImageDataModule
+from genspot.data.settings import Split
 from genspot.data.spectra import write_spectra
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.evaluation import baselines, calibration, metrics, published
 from genspot.evaluation.results import CalibrationFit
-from genspot.evaluation.scores import unreadable_table, write_validation
+from genspot.evaluation.scores import write_validation
 from genspot.report.console import print_results
 from genspot.report.gallery import contact_sheets
 from genspot.report.page import render_report
 from genspot.report.runs import Run, training_set_name
 from genspot.runtime.provenance import commit, versions
 from genspot.tasks.config import RunSettings, TestSettings
+from genspot.tasks.error_messages import NO_SPACE
 from genspot.tasks.paths import CHECKOUT
-from genspot.tasks.scoring import collected_scores, prepare_scoring
+from genspot.tasks.scoring import (
+    Scorer,
+    finite,
+    refuse_not_finite,
+    refuse_nothing_readable,
+)
 
 
 def evaluate_checkpoint(
@@ -58,51 +68,93 @@ def evaluate_checkpoint(
 
     Returns:
         The results on rank 0, None on the others.
+
+    Raises:
+        GenspotError: no image could be scored; some logits are not finite, and the others are
+            written; or the report fails, and the figures are written.
     """
-    detector, trainer, collector = prepare_scoring(
-        cfg, run.folder, checkpoint, metadata.model.name, network
-    )
+    scorer = Scorer(cfg, run, checkpoint, metadata.model, network, datamodule)
+    not_read = [*unreadable_in_training, *_skipped(datamodule, "train", "val")]
     if "val" in datamodule.tables and validation is None:
-        loader = datamodule.calibration_dataloader()
-        trainer.predict(detector, loader, return_predictions=False)
-        validation = collected_scores(datamodule.tables["val"], collector)
-    trainer.test(detector, datamodule=datamodule, verbose=False)
-    if not trainer.is_global_zero:
+        validation, unreadable = scorer.score("val")
+        if not unreadable_in_training:  # a training has met them already
+            not_read.append(unreadable)
+    scores, unreadable = scorer.score("test")
+    if not scorer.is_first:
         return None
     samples = datamodule.tables["test"]
-    scores = collected_scores(samples, collector)
-    unreadable = unreadable_table(samples, collector.unreadable)
-    if validation is not None:
-        write_validation(validation, run.folder, tested.crop)
-    write_parquet(scores, run.folder / SCORES)
-    not_read = concat([unreadable, *unreadable_in_training])
-    write_csv(not_read, run.folder / "unreadable.csv")
+    (left_out,) = _skipped(datamodule, "test")
+    write_csv(concat([unreadable, left_out, *not_read]), run.folder / UNREADABLE)
+    scores, validation = _write_finite(scores, validation, run.folder, tested.crop)
+    refuse_nothing_readable(scores, concat([unreadable, left_out]), run.folder)
     if tested.spectra is not None:
         side = _spectra_side(tested.crop, metadata.model.train)
         write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)
     fit = None if validation is None else calibration.fit(validation)
-    results = _figures(tested, metadata, scores, unreadable, fit)
+    results = _figures(tested, metadata, scores, unreadable, left_out, fit)
     baseline = None
     if tested.shortcut_baseline and "train" in datamodule.tables:  # it learns from training images
         baseline = _shortcut_scores(datamodule, run.seed)
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
-    context |= {"unreadable_in_training": sum(map(len, unreadable_in_training)), "fit": fit}
+    context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
+    context["notes"] = datamodule.notes()
     finished = Run(run.folder, context | results, run.config_text, scores)
     write_json(finished.metrics, run.folder / METRICS)
-    write_report(finished, context["title"])
-    print_results(finished.metrics, run.folder)
+    scorer.remove_logs()
+    try:
+        write_report(finished, context["title"])
+    finally:  # the figures are there in any case
+        print_results(finished.metrics, run.folder, run.quiet)
     return finished
 
 
+def _skipped(datamodule: ImageDataModule, *splits: Split) -> list[pa.Table]:
+    """Return the tables of what was left out of each of `splits` when it was listed."""
+    return [datamodule.skipped[split] for split in splits if split in datamodule.skipped]
+
+
+def _write_finite(
+    scores: pa.Table, validation: pa.Table | None, folder: Path, crop: int | None
+) -> tuple[pa.Table, pa.Table | None]:
+    """Write the finite scores into `folder` and return them.
+
+    Raises:
+        GenspotError: there are others.
+    """
+    total = len(scores) + len(validation or ())
+    scores, not_finite = finite(scores)
+    others = [not_finite]
+    if validation is not None:
+        validation, not_finite = finite(validation)
+        others.append(not_finite)
+        write_validation(validation, folder, crop)
+    write_parquet(scores, folder / SCORES)
+    refuse_not_finite(others, total, folder)
+    return scores, validation
+
+
 def write_report(run: Run, title: str) -> None:
-    """Write the ranking's pictures and the report on `run` into its folder, the page last."""
-    (run.folder / "ranking").mkdir(exist_ok=True)
-    for generator, picture in contact_sheets(run).items():
-        with atomic_write(run.folder / "ranking" / f"{generator}.png") as partial:
-            partial.write_bytes(picture)
-    for name, text in render_report([run], title).items():
-        write_text(text, run.folder / name)
+    """Write the ranking's pictures and the report on `run` into its folder, the page last.
+
+    Raises:
+        GenspotError: something in the report fails; the figures are written already.
+    """
+    try:
+        (run.folder / "ranking").mkdir(exist_ok=True)
+        for generator, picture in contact_sheets(run).items():
+            with atomic_write(run.folder / "ranking" / f"{generator}.png") as partial:
+                partial.write_bytes(picture)
+        for name, text in render_report([run], title).items():
+            write_text(text, run.folder / name)
+    except Exception as error:  # names, paths and pictures come from anywhere
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise  # which has a line of its own
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise GenspotError(
+            f"the report could not be written ({reason}); the figures are in "
+            f"{run.folder / METRICS}, the scores in {run.folder / SCORES}"
+        ) from error
 
 
 def _spectra_side(crop: int | None, training: Geometry) -> int:
@@ -117,6 +169,7 @@ def _figures(
     metadata: Metadata,
     scores: pa.Table,
     unreadable: pa.Table,
+    left_out: pa.Table,
     fit: CalibrationFit | None,
 ) -> dict[str, Any]:
     """Return the figures of each generator and their means, beside those that were published."""
@@ -124,7 +177,9 @@ def _figures(
     results = dict(metrics.evaluate(scores, names, tested.bootstrap, real_sets, fit))
     crop, degradations = tested.crop, tested.degradations
     trained_on = metadata.as_dict()
-    published.annotate(results, tested.specs, scores, unreadable, trained_on, crop, degradations)
+    published.annotate(
+        results, tested.specs, scores, unreadable, left_out, trained_on, crop, degradations
+    )
     return results
 
 

@@ -12,6 +12,8 @@ from omegaconf import DictConfig, ListConfig
 from genspot.common.errors import GenspotError
 from genspot.common.files import write_text
 from genspot.common.run_files import METRICS
+from genspot.common.text import printable
+from genspot.report.console import print_path
 from genspot.report.page import render_report
 from genspot.report.runs import read_run
 
@@ -20,14 +22,20 @@ def report(cfg: DictConfig) -> None:
     """Write a report on the runs in or directly below the folders `runs` into this run's folder.
 
     Raises:
-        GenspotError: no finished run there, or one that cannot be read; in one line.
+        GenspotError: no finished run there, one that cannot be read, or a report that fails; in
+            one line.
     """
     folder = Path(cfg.paths.output)
     runs = find_runs(list(cfg.runs) if isinstance(cfg.runs, ListConfig) else [cfg.runs])
-    texts = render_report([read_run(run) for run in runs], cfg.report.title or folder.name)
+    found = [read_run(run) for run in runs]
+    try:
+        texts = render_report(found, cfg.report.title or folder.name)
+    except Exception as error:  # names, paths and pictures come from anywhere
+        reason = printable(f"{type(error).__name__}: {error}")
+        raise GenspotError(f"the report could not be made ({reason})") from error
     for name, text in texts.items():
         write_text(text, folder / name)
-        print(f"{name + ':':14}{folder / name}")
+        print_path(name, folder / name)
 
 
 def find_runs(folders: Sequence[object]) -> list[Path]:

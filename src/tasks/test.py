@@ -8,25 +8,32 @@ from typing import Any
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import Logger
+from yaml import YAMLError
 
 from genspot.common.ranks import is_rank_zero
-from genspot.common.run_files import BEST_CHECKPOINT
+from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
+from genspot.data.settings import Split
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
 from genspot.report.dashboard import dashboard
 from genspot.report.runs import Run
-from genspot.runtime.run_folder import load_if_complete, save_config
+from genspot.runtime.content import describe_file
+from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
     failing_with,
     make_datamodule,
     make_loggers,
-    make_network,
+    make_scoring_network,
     silence_warnings,
 )
+from genspot.tasks.config import RunSettings
+from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 
 log = logging.getLogger(__name__)
@@ -43,20 +50,29 @@ def test(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model
-    network = make_network(cfg, model, initial_weights=False)
+    network = make_scoring_network(cfg, checkpoint, model)
     tested = config.test_settings(cfg, model)
     record(cfg, metadata, tested.crop)
     validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
     datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
     run = config.run_settings(cfg)
-    if results := load_if_complete(run.folder, run.config_text, run.resume, checkpoint.path):
-        print_existing_results("test", results, run.folder)
+    saved = run.folder, run.config_text, run.resume
+    content = {"checkpoint": describe_file(checkpoint.path)}
+    if results := load_if_complete(*saved, content):
+        print_existing_results("test", results, run)
         return
-    save_config(run.folder, run.config_text, run.resume)
+    check_config(*saved)
     datamodule.prepare_data()
     for stage in ("test", *(["validate"] if score_validation else [])):
         datamodule.setup(stage)
+    datamodule.name_training_folders(_training_folders(checkpoint))
+    datamodule.warn_of_notes()
+    content |= describe_sets(datamodule)
+    if results := load_if_complete(*saved, content):  # with its images at another place
+        print_existing_results("test", results, run)
+        return
+    save_config(*saved, content=content)
     # The test's own seed only draws resamples; trackers find its run by that of the training.
     seed = "unknown" if metadata.seed is None else metadata.seed
     loggers = make_loggers(cfg, seed=seed)
@@ -65,6 +81,8 @@ def test(cfg: DictConfig) -> None:
             cfg, run, tested, checkpoint, metadata, network, datamodule, validation
         )
         log_results(finished, loggers)
+    if finished:
+        check_unreadable(run, count_unreadable(finished.metrics))
 
 
 def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | None:
@@ -72,6 +90,16 @@ def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | N
     if checkpoint.path.name != BEST_CHECKPOINT:
         return None
     return read_validation(checkpoint.path.parent, crop)
+
+
+def _training_folders(checkpoint: Checkpoint) -> dict[Split, str]:
+    """Return the folders of the training and validation images, where the training's run is."""
+    file = checkpoint.path.parent / CONFIG
+    try:
+        data = OmegaConf.load(file).data
+        return {split: str(data[split]) for split in ("train", "val") if data.get(split)}
+    except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
+        return {}  # no run, or damaged; neither hinders a test
 
 
 def _has_validation_images(cfg: DictConfig) -> bool:
@@ -98,8 +126,13 @@ def log_results(results: Run | None, loggers: list[Logger]) -> None:
         logger.finalize("success")
 
 
-def print_existing_results(what: str, results: dict[str, Any], folder: Path) -> None:
-    """Print the results of a run that is complete already, on the first process."""
+def print_existing_results(what: str, results: dict[str, Any], run: RunSettings) -> None:
+    """Print the results of a run that is complete already, on the first process.
+
+    Raises:
+        GenspotError: it has more unreadable images than `max_unreadable`.
+    """
     if is_rank_zero():
-        log.info("this %s is complete in %s; remove the folder to repeat it", what, folder)
-        print_results(results, folder)
+        log.info("this %s is complete in %s; remove the folder to repeat it", what, run.folder)
+        print_results(results, run.folder, run.quiet)
+        check_unreadable(run, count_unreadable(results))

@@ -17,16 +17,23 @@ from genspot.common.tables import write_csv
 from genspot.data.datamodule import ImageDataModule
 from genspot.detector.callbacks import SaveMetadata, StopOnNonFinite, UnreadableImages
 from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.dry_run import check_training_network, find_wrong_bfloat16_gradient
 from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.metadata import Metadata
 from genspot.detector.module import Detector
 from genspot.detector.precision import resolve_precision
-from genspot.detector.resume import AtomicCheckpointIO, find_checkpoint, training_position
+from genspot.detector.resume import (
+    AtomicCheckpointIO,
+    RestoreProgress,
+    find_checkpoint,
+    training_position,
+)
 from genspot.evaluation.scores import unreadable_table
 from genspot.runtime.metrics_csv import read_metrics_csv, restore_metrics_csv
-from genspot.runtime.run_folder import load_if_complete, save_config
+from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
+    check_augmentations,
     failing_with,
     make_datamodule,
     make_loggers,
@@ -35,9 +42,13 @@ from genspot.tasks.components import (
     silence_warnings,
 )
 from genspot.tasks.config import RunSettings
+from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.model_name import check_model_name
+from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
+from genspot.tasks.training_check import check_training
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +60,18 @@ def train(cfg: DictConfig) -> None:
         GenspotError: a setting, the data or the machine does not allow it; in one line.
     """
     run = config.run_settings(cfg)
-    if results := load_if_complete(run.folder, run.config_text, run.resume):
-        print_existing_results("training", results, run.folder)
+    saved = run.folder, run.config_text, run.resume
+    if results := load_if_complete(*saved):
+        print_existing_results("training", results, run)
         return
     silence_warnings()
+    checkpoint = find_checkpoint(run.folder, run.resume)
+    steps, epochs = training_position(checkpoint)
+    check_config(*saved, epochs)
+    check_model_name(cfg)
     model = config.model_settings(cfg)
+    check_training(cfg)
     tested = config.test_settings(cfg, model)
-    config.check_schedule(cfg)
     metadata = Metadata(
         data=cfg.data.name,
         num_classes=cfg.data.num_classes,
@@ -65,13 +81,25 @@ def train(cfg: DictConfig) -> None:
         model=model,
     )
     datamodule = make_datamodule(cfg, model)
-    make_network(cfg, model, initial_weights=False)  # checks the settings before data are built
-    save_config(run.folder, run.config_text, run.resume)
+    network = make_network(cfg, model)
+    check_training_network(network, model, model.test.with_crop(cfg.crop))
+    precision = resolve_precision(
+        cfg.trainer.precision,
+        cfg.trainer.accelerator,
+        find_wrong_bfloat16_gradient(network, model.train),
+    )
     datamodule.prepare_data()
     for stage in ("fit", "test"):  # a missing test set must not be found after the training
         datamodule.setup(stage)
+    datamodule.warn_of_notes()
+    check_augmentations(datamodule)
+    content = describe_sets(datamodule)
+    if results := load_if_complete(*saved, content):  # with its images at another place
+        print_existing_results("training", results, run)
+        return
+    save_config(*saved, epochs, content)
     unreadable = UnreadableImages()
-    loggers = fit(cfg, run, metadata, datamodule, unreadable)
+    loggers = fit(cfg, run, metadata, datamodule, unreadable, checkpoint, steps, precision)
     not_read = [
         unreadable_table(datamodule.tables["train"], unreadable.unreadable["train"]),
         unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
@@ -84,6 +112,8 @@ def train(cfg: DictConfig) -> None:
             cfg, run, tested, best, metadata, network, datamodule, None, not_read
         )
         log_results(finished, loggers)
+    if finished:
+        check_unreadable(run, count_unreadable(finished.metrics))
 
 
 def fit(
@@ -92,8 +122,11 @@ def fit(
     metadata: Metadata,
     datamodule: ImageDataModule,
     unreadable: UnreadableImages,
+    checkpoint: Path | None,
+    steps: int,
+    precision: str,
 ) -> list[Logger]:
-    """Train to the end, from the run's last checkpoint if there is one; return the loggers."""
+    """Train to the end, from `checkpoint` and its `steps` if there is one; return the loggers."""
     # Here, because whether a data set had to be built must not change the initial weights.
     pl.seed_everything(run.seed, verbose=False)
     network = make_network(cfg, metadata.model)
@@ -101,12 +134,9 @@ def fit(
         network.backbone.compile()
     optimizer = instantiate(cfg.schedule.optimizer, _convert_="all")
     scheduler = instantiate(cfg.schedule.lr_scheduler, _convert_="all")
-    checkpoint = find_checkpoint(run.folder, run.resume)
-    steps = training_position(checkpoint) if checkpoint else 0
     curves = read_metrics_csv(run.folder, steps)  # before a logger deletes the file
     loggers = make_loggers(cfg)
     restore_metrics_csv(curves, loggers)
-    precision = resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator)
     trainer = make_trainer(
         cfg,
         precision,
@@ -114,6 +144,7 @@ def fit(
         callbacks=[
             unreadable,
             SaveMetadata(metadata.as_dict()),
+            RestoreProgress(),
             StopOnNonFinite(run.folder, partial(_write_samples, datamodule.tables["train"])),
             GracefulStop(SHUTDOWN, run.folder, before_save=unreadable.synchronise),
             *instantiate(cfg.callbacks, _convert_="all").values(),

@@ -47,3 +47,12 @@ def test_report_writes_the_page_and_the_tables(trained: Path, tmp_path: Path) ->
     assert len(read_csv(folder / "results.csv")) == 2  # one generator and the mean
     for name in ("report.html", "results.md", "results.tex"):
         assert (folder / name).stat().st_size
+
+
+def test_report_that_fails_ends_with_one_line(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genspot.report.page.exports.render_csv", lambda *_: 1 / 0)
+    with pytest.raises(GenspotError, match=r"^the report could not be made \(ZeroDivisionError"):
+        run_task("task=report", f"runs=[{trained}]", folder=tmp_path / "run")
+    assert not (tmp_path / "run" / "report.html").exists()
