@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from genspot.detector.metadata import PUBLISHED, Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.safe_load import safe_load
 from genspot.detector.settings import safe_repr
+from genspot.detector.state_dicts import WRAPPERS, describe_content, find_fault, find_weights
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # converted on loading
 
@@ -37,16 +39,10 @@ class Checkpoint:
         """Load the weights into `network`, a model of that `name`.
 
         Raises:
-            GenspotError: it has other parameters (the first difference in the order of its layers
-                is named), or a weight is not a finite number.
+            GenspotError: it has other parameters; the first difference in the order of its layers
+                is named.
         """
         self.check_compatible(network, name)
-        for key, value in network.state_dict().items():
-            if not self.state[key].to(value.dtype).isfinite().all():
-                raise GenspotError(
-                    f"checkpoint {self.path} is of no use: {safe_repr(key)} holds NaN or "
-                    "infinity, as a training that diverged leaves; take an earlier one"
-                )
         network.load_state_dict(self.state)
 
     def check_compatible(self, network: DetectorNetwork, name: str) -> None:
@@ -80,70 +76,50 @@ class Checkpoint:
 def load_checkpoint(path: str | Path | None) -> Checkpoint:
     """Return the checkpoint at `path`, whichever kind it is; nothing in it is executed.
 
-    The keys of a published or bare state dict may all begin with DataParallel's "module.".
+    Weights of other programs may lie under one of the usual keys, and their own keys may begin
+    with what torch.compile, DataParallel or a wrapping class adds (`detector.state_dicts`).
 
     Raises:
-        GenspotError: there is none, it is no checkpoint of a detector, or it is damaged.
+        GenspotError: there is none, it is no checkpoint of a detector, it is damaged, or one of
+            its weights is not a finite number of float32.
     """
     if path is None:
         raise GenspotError("this task needs checkpoint=PATH; training leaves one as best.ckpt")
-    path = Path(str(path)).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         raise GenspotError(f"checkpoint={path} is a folder: name the file, such as best.ckpt")
     if not path.is_file():
         raise GenspotError(f"checkpoint={path}: no such file; training leaves one as best.ckpt")
     content = safe_load(path)
-    if not isinstance(content, dict):
-        content = {}
-    if "genspot" in content:
+    if isinstance(content, dict) and "genspot" in content:
         metadata = Metadata.from_dict(content["genspot"], path)
-        state = _select("network.", _check_weights(content.get("state_dict"), "state_dict", path))
-        return Checkpoint(path, "genspot", metadata, state)
-    if {"model", "optimizer", "total_steps"} <= content.keys():
-        weights = _check_weights(content["model"], "model", path)
-        return Checkpoint(path, "published", PUBLISHED, _as_backbone(weights))
-    state = _as_backbone(content)
-    if {"backbone.conv1.weight", "backbone.fc.weight"} <= state.keys():
-        _check_weights(content, "it", path)
-        return Checkpoint(path, "bare", PUBLISHED, state)
-    raise GenspotError(
-        f"checkpoint={path} holds no detector: neither genspot's entries, nor model, optimizer "
-        "and total_steps, nor the weights of a ResNet-50"
-    )
-
-
-def _check_weights(state: Any, key: str, path: Path) -> dict[str, torch.Tensor]:
-    """Return `state`, found under `key`, if it is a state dict."""
-    if not isinstance(state, dict) or not state:
-        raise GenspotError(f"checkpoint={path} holds no weights: {key} is missing or empty")
-    size = path.stat().st_size
-    for name, value in state.items():
-        if not isinstance(name, str) or not _is_plain_tensor(value, size):
+        weights = content.get("state_dict")
+        if not isinstance(weights, dict) or not weights:
             raise GenspotError(
-                f"checkpoint={path} holds no weights: {key} has {safe_repr(name)}, which is no "
-                "plain tensor with its values; give the state dict of a network"
+                f"checkpoint={path} holds no weights: state_dict is missing or empty"
             )
-    return state
+        _check_weights(weights, path)
+        state = _select("network.", weights)
+        return Checkpoint(path, "genspot", metadata, state)
+    weights = find_weights(content)
+    if not {"conv1.weight", "fc.weight"} <= weights.keys():
+        raise GenspotError(
+            f"checkpoint={path} holds no detector, but {describe_content(content)}; expected are "
+            "genspot's own entries, or the weights of a ResNet (conv1.weight to fc.bias), alone "
+            f"or under {', '.join(WRAPPERS[:5])}"
+        )
+    _check_weights(weights, path)
+    published = {"model", "optimizer", "total_steps"} <= content.keys()
+    state = {f"backbone.{key}": value for key, value in weights.items()}
+    return Checkpoint(path, "published" if published else "bare", PUBLISHED, state)
 
 
-def _is_plain_tensor(value: Any, size: int) -> bool:
-    """Return whether `value` is a tensor of at most `size` bytes: one number can stand for any
-    shape, which would fill the memory."""
-    return (
-        isinstance(value, torch.Tensor)
-        and value.layout is torch.strided
-        and value.device.type == "cpu"
-        and value.numel() * value.element_size() <= size
-    )
+def _check_weights(state: dict[Any, Any], path: Path) -> None:
+    if fault := find_fault(state, path.stat().st_size):
+        raise GenspotError(f"checkpoint={path} {fault}")
 
 
 def _select(prefix: str, state: dict[str, Any]) -> dict[str, Any]:
     """Return what `state` has under keys that begin with `prefix`, without it."""
     keys = [key for key in state if str(key).startswith(prefix)]
     return {key.removeprefix(prefix): state[key] for key in keys}
-
-
-def _as_backbone(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a bare network's state dict as that of a `DetectorNetwork`'s backbone."""
-    bare = _select("module.", state)
-    return {f"backbone.{key}": value for key, value in (bare or state).items()}

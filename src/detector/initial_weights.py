@@ -10,6 +10,7 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.safe_load import safe_load
+from genspot.detector.state_dicts import describe_content, find_fault, find_weights
 
 SETTING = "model.backbone.weights"
 HINT = f"{SETTING}=PATH takes a local file, {SETTING}=null trains from scratch"
@@ -18,16 +19,21 @@ HINT = f"{SETTING}=PATH takes a local file, {SETTING}=null trains from scratch"
 def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """Return the state dict in the file of initial weights at `path`.
 
+    What wraps it, and what stands before its keys, is taken off as for a checkpoint.
+
     Raises:
-        GenspotError: no such file, or no state dict.
+        GenspotError: no such file, no state dict, or a weight that is not a finite number.
     """
     if not path.is_file():
         raise GenspotError(f"{SETTING}={path}: no such file; {HINT}")
-    state = safe_load(path, SETTING)
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
-    ):
-        raise GenspotError(f"{SETTING}={path} is not a state dict; {HINT}")
+    content = safe_load(path, SETTING)
+    state = find_weights(content)
+    if not state:
+        raise GenspotError(
+            f"{SETTING}={path} is not a state dict, but {describe_content(content)}; {HINT}"
+        )
+    if fault := find_fault(state, path.stat().st_size):
+        raise GenspotError(f"{SETTING}={path} {fault}; {HINT}")
     return state
 
 

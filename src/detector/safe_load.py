@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from genspot.common.errors import GenspotError
+from genspot.detector.file_kinds import find_other_kind
 from genspot.detector.settings import safe_repr
 
 
@@ -24,6 +25,8 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
     Raises:
         GenspotError: it is damaged, something else, or would execute code.
     """
+    if kind := find_other_kind(path):
+        raise GenspotError(f"{setting}={path} {kind}")
     if fault := find_corruption(path):
         raise GenspotError(f"{setting}={path} {fault}; copy or download it again")
     try:
@@ -37,10 +40,11 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
                 "could execute anything; ask for the weights alone, as "
                 "torch.save(model.state_dict(), FILE) leaves them"
             ) from error
-        kind = "is a TorchScript program, and" if "TorchScript" in str(error) else "is"
+        script = "TorchScript" in str(error)
+        kind = "a TorchScript program" if script else "damaged or of another program"
         raise GenspotError(
-            f"{setting}={path} {kind} not a checkpoint that PyTorch can load safely "
-            f"({type(error).__name__}); give one of genspot's, or a published .pth"
+            f"{setting}={path} is {kind}: give a checkpoint of genspot, or the weights alone, as "
+            "torch.save(model.state_dict(), FILE) leaves them"
         ) from error
 
 

@@ -12,6 +12,8 @@ from genspot.common.geometry import Geometry
 
 TRAINABLE = ("all", "head")
 MAX_VALUES = 1000  # of all settings of a checkpoint together
+# Sizes of numbers: those beyond, or their products and quotients, overflow or vanish in float32.
+SMALLEST, LARGEST = 1e-18, 1e18
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class ModelSettings:
                 yield f"model.{key}={safe_repr(value)} has no name"
             elif fault := find_non_plain_value(value):
                 yield f"model.{key}: {fault}"
+            else:
+                yield from _faults_of_numbers(f"model.{key}", value)
         if not self.train.fixed_size:
             yield (
                 "model.train.crop=null: training needs a crop, or resize: [height, width], for "
@@ -140,6 +144,22 @@ def _fault_of_scalar(value: Any) -> str | None:
     if value is None or isinstance(value, int | float | dict | list | tuple):
         return None
     return f"a {type(value).__name__} is not a plain value"
+
+
+def _faults_of_numbers(setting: str, value: Any) -> Iterator[str]:
+    """Yield which numbers below `setting`, made of plain values, float32 cannot compute with."""
+    pending = [(setting, value)]
+    while pending:
+        setting, part = pending.pop()
+        if isinstance(part, dict):
+            pending += [(f"{setting}.{key}", below) for key, below in part.items()]
+        elif isinstance(part, list | tuple):
+            pending += [(setting, below) for below in part]
+        elif isinstance(part, float) and part != 0 and not SMALLEST <= abs(part) <= LARGEST:
+            yield (
+                f"{setting}: {part} is not finite, or too large or too small for float32; give 0 "
+                f"or a number of a size from {SMALLEST:g} to {LARGEST:g}"
+            )
 
 
 def safe_repr(value: Any) -> str:

@@ -30,11 +30,23 @@ def test_backbone_with_weights_from_a_file_has_a_new_head(
     assert loaded[head].any()
 
 
+def test_initial_weights_are_read_from_a_checkpoint_of_a_compiled_model(tmp_path: Path) -> None:
+    state = resnet("resnet18").state_dict()
+    wrapped = {f"_orig_mod.module.{key}": value for key, value in state.items()}
+    torch.save({"model_state_dict": wrapped, "epoch": 7}, tmp_path / "weights.pth")
+    loaded = resnet("resnet18", str(tmp_path / "weights.pth")).state_dict()
+    body = [key for key in state if not key.startswith("fc.")]
+    assert all(torch.equal(loaded[key], state[key]) for key in body)
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"conv1.weight": 1}, "is not a state dict"),
-        ([1, 2], "is not a state dict"),
+        ({"conv1.weight": 1}, "is not a state dict, but conv1.weight"),
+        ([1, 2], "is not a state dict, but a list"),
+        ({"x": torch.zeros(2), "conv1.weight": 1}, "has conv1.weight, which is no plain tensor"),
+        ({"x": torch.tensor([torch.nan])}, "is of no use: x holds NaN"),
+        ({"x": torch.zeros(2, device="meta")}, "has x, which is no plain tensor"),
         ({"conv1.weight": torch.zeros(2)}, "for resnet18 does not fit: conv1.weight differs"),
         (None, "no such file"),
     ],

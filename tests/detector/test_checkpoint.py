@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,33 @@ from helpers.detectors import make_metadata, make_model, save_checkpoint
 def save(content: object, folder: Path) -> Path:
     torch.save(content, folder / "file.pth")
     return folder / "file.pth"
+
+
+WRAPPED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "compiled": lambda state: {f"_orig_mod.{key}": value for key, value in state.items()},
+    "model": lambda state: {"model": state, "epoch": torch.tensor(3)},
+    "state_dict": lambda state: {"state_dict": state, "model": {"layers": 50}},
+    "all": lambda state: {
+        "epoch": 3,
+        "checkpoint": {
+            "model_state_dict": {
+                f"module._orig_mod.model.backbone.{key}": value for key, value in state.items()
+            },
+            "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrapped_resnet50_gives_a_network_with_its_weights(name: str, tmp_path: Path) -> None:
+    expected = dict(torchvision.models.resnet50(num_classes=1).state_dict())
+    checkpoint = load_checkpoint(save(WRAPPED[name](expected), tmp_path))
+    assert (checkpoint.kind, checkpoint.metadata) == ("bare", PUBLISHED)
+    assert list(checkpoint.state) == [f"backbone.{key}" for key in expected]
+    assert all(
+        torch.equal(checkpoint.state[f"backbone.{key}"], value) for key, value in expected.items()
+    )
 
 
 @pytest.mark.parametrize("prefixed", [False, True], ids=["", "DataParallel"])
@@ -70,8 +98,14 @@ def test_own_network_may_have_a_part_named_module(tmp_path: Path) -> None:
 ONES = torch.ones(3)
 NO_TENSOR = r"has fc\.weight, which is no plain tensor"
 FOREIGN = {
-    "list": ([1, 2], "holds no detector"),
-    "no names": ({1: 2}, "holds no detector"),
+    "list": ([1, 2], "holds no detector, but a list; expected are"),
+    "no names": ({1: 2}, "holds no detector, but 1; expected are"),
+    "another network": (
+        {"epoch": 1, "model": {f"features.{number}": ONES for number in range(6)}},
+        r"but epoch, model; model: features\.0, .*, features\.3 and 2 more; expected are .*conv1",
+    ),
+    "an unusual wrapper": ({"ema": {"conv1.weight": ONES}}, "but ema; expected are"),
+    "unprintable": ({"a\n\x1b[2J": ONES}, r"but 'a\\n\\x1b\[2J'; expected"),
     "no weights": ({"genspot": make_metadata().as_dict()}, "state_dict is missing or empty"),
     "a number": ({"conv1.weight": ONES, "fc.weight": 1}, NO_TENSOR),
     "one number repeated": (
@@ -96,6 +130,15 @@ def test_path_without_a_file_is_refused(tmp_path: Path) -> None:
             load_checkpoint(path)
 
 
+def test_own_weights_that_are_not_finite_name_the_first(tmp_path: Path) -> None:
+    """Before a network is built of them."""
+    nan = torch.tensor([torch.nan])
+    state = {"backbone.2.weight": torch.ones(1, 3), "backbone.2.bias": nan, "input.scale": nan}
+    path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(), state)
+    with pytest.raises(GenspotError, match=r"a\.ckpt is of no use: network\.backbone\.2\.bias "):
+        load_checkpoint(path)
+
+
 @pytest.fixture(scope="module")
 def resnet18() -> DetectorNetwork:
     return build_network(
@@ -112,9 +155,21 @@ def resnet18() -> DetectorNetwork:
         ("a\n\x1b[2Jb", torch.zeros(1), r"a\\n\\x1b\[2Jb' is only in"),
         ("fc.bias", torch.zeros(1).byte(), r"fc\.bias is torch\.uint8, not torch\.float32"),
         ("fc.bias", torch.tensor([torch.nan]), r"fc\.bias holds NaN"),
+        ("layer2.0.bn1.running_var", torch.tensor([torch.inf] * 128), "bn1.running_var holds NaN"),
+        ("more", torch.tensor([torch.nan]).half(), "more holds NaN"),
         ("fc.bias", torch.tensor([1e300], dtype=torch.float64), r"fc\.bias holds NaN or infinity"),
     ],
-    ids=["shape", "missing", "additional", "unprintable", "integers", "NaN", "infinite"],
+    ids=[
+        "shape",
+        "missing",
+        "additional",
+        "unprintable",
+        "integers",
+        "NaN",
+        "buffer",
+        "half",
+        "infinite",
+    ],
 )
 def test_weights_that_do_not_fit_name_the_first_difference(
     key: str, value: Any, expected: str, resnet18: DetectorNetwork, tmp_path: Path

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import pickle
 import struct
 import zipfile
 from collections.abc import Callable
@@ -47,6 +49,13 @@ def zip_bomb() -> bytes:
     return file.getvalue()
 
 
+def other_zip() -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("notes.txt", "many words " * 1000)
+    return file.getvalue()
+
+
 def weights(flipped: int = 0) -> bytes:
     file = BytesIO()
     torch.save({"fc.weight": torch.ones(1000)}, file)
@@ -65,15 +74,22 @@ def torchscript() -> bytes:
     ("make", "expected"),
     [
         (lambda: b"", "is empty; copy or download"),
-        (lambda: b"no checkpoint", "not a checkpoint"),
-        (lambda: b"\x80\x02garbage", "not a checkpoint"),
+        (lambda: b"no checkpoint", "is a text file .it begins with 'no checkpoint'"),
+        (lambda: "<html>é</html>\n".encode() * 99, "is a text file .it begins with '<html>"),
+        (lambda: b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (lambda: b"\x80\x02garbage", "is damaged or of another program: give"),
+        (lambda: pickle.dumps({"a": 1}), "is damaged or of another program: give"),
+        (lambda: bytes(range(256)), "is damaged or of another program: give"),
+        (lambda: gzip.compress(b"weights"), "is a gzip archive"),
+        (other_zip, r"is a zip archive that torch.save did not write .it holds notes\.txt"),
         (zip_bomb, "would unpack to more than it holds"),
         (lambda: weights()[:3000], "damaged or cannot be read"),
         (lambda: weights(flipped=1), r"damaged: \S*data/0 differs from its checksum"),
-        (lambda: safetensors.torch.save({"fc.weight": torch.ones(3)}), "not a checkpoint"),
+        (lambda: safetensors.torch.save({"fc.weight": torch.ones(3)}), "is a safetensors file; "),
         (torchscript, "TorchScript program"),
     ],
-    ids=["empty", "text", "pickle", "zip bomb", "cut short", "flipped", "safetensors", "script"],
+    ids=["empty", "text", "page", "git-lfs", "pickle", "own pickle", "bytes", "gzip", "zip"]
+    + ["zip bomb", "cut short", "flipped", "safetensors", "script"],
 )
 def test_safe_load_of_another_file_gives_one_line(
     make: Callable[[], bytes], expected: str, tmp_path: Path, recwarn: pytest.WarningsRecorder

@@ -52,5 +52,5 @@ def _are_three_numbers(values: object) -> bool:
     return (
         isinstance(values, list | tuple)
         and len(values) == 3
-        and all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
     )

@@ -1,0 +1,101 @@
+"""State dicts in files: what wraps them, what stands before their keys, and what is no weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from genspot.detector.settings import safe_repr
+
+# Keys under which programs save weights beside other things, in the order in which they count.
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model", "net", "network"),
+    *("weights", "backbone", "module", "params", "checkpoint"),
+)
+# What torch.compile, DataParallel, Lightning modules and wrapping classes put before each key.
+PREFIXES = ("_orig_mod.", "module.", "model.", "backbone.", "network.", "net.")
+MAX_DEPTH = 3  # of wrappers within wrappers
+MAX_KEYS = 4  # that a message names
+
+
+def find_weights(content: Any) -> dict[Any, Any]:
+    """Return the innermost dict with tensors below the wrappers of `content`, without prefixes.
+
+    Returns:
+        An empty dict if there is none. What it holds is not checked.
+    """
+    return _without_prefixes(_unwrap(content, MAX_DEPTH))
+
+
+def describe_content(content: Any) -> str:
+    """Return what a file holds: the keys of its dict, and those below its wrappers."""
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    parts = [_first_keys(content)]
+    parts += [
+        f"{key}: {_first_keys(content[key])}"
+        for key in WRAPPERS
+        if isinstance(content.get(key), dict)
+    ]
+    return "; ".join(parts[:3])
+
+
+def find_fault(state: dict[Any, Any], size: int) -> str | None:
+    """Return what is wrong with the first entry that is no weight or not finite, or None.
+
+    Args:
+        state: of a network, from anybody.
+        size: of the file in bytes. One number in it can stand for any shape, which would fill
+            the memory.
+    """
+    for key, value in state.items():
+        if not (
+            isinstance(key, str)
+            and isinstance(value, torch.Tensor)
+            and value.layout is torch.strided
+            and value.device.type == "cpu"
+            and value.numel() * value.element_size() <= size
+        ):
+            return (
+                f"has {safe_repr(key)}, which is no plain tensor with its values; give the state "
+                "dict of a network"
+            )
+        # Whatever their type, a network computes in float32 with them.
+        if value.is_floating_point() and not value.float().isfinite().all():
+            return (
+                f"is of no use: {safe_repr(key)} holds NaN or infinity, as a training that "
+                "diverged leaves; take an earlier one"
+            )
+    return None
+
+
+def _unwrap(content: Any, depth: int) -> dict[Any, Any]:
+    if not isinstance(content, dict):
+        return {}
+    for key in WRAPPERS if depth else ():
+        if found := _unwrap(content.get(key), depth - 1):
+            return found
+    return content if any(isinstance(value, torch.Tensor) for value in content.values()) else {}
+
+
+def _without_prefixes(state: dict[Any, Any]) -> dict[Any, Any]:
+    while state:
+        prefix = next(
+            (
+                prefix
+                for prefix in PREFIXES
+                if all(isinstance(key, str) and key.startswith(prefix) for key in state)
+            ),
+            None,
+        )
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _first_keys(values: dict[Any, Any]) -> str:
+    names = [safe_repr(key)[:60] for key in list(values)[:MAX_KEYS]]
+    more = f" and {len(values) - MAX_KEYS} more" if len(values) > MAX_KEYS else ""
+    return ", ".join(names) + more if names else "nothing"
