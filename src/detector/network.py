@@ -64,13 +64,16 @@ class DetectorNetwork(nn.Module):
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
-        logits: torch.Tensor = self.backbone(self.input(pixels))
-        if logits.ndim != 2 or logits.shape[1] != 1:
+        logits = self.backbone(self.input(pixels))
+        is_tensor = isinstance(logits, torch.Tensor)
+        if not is_tensor or logits.shape != (len(images), 1):
+            found = f"shape {tuple(logits.shape)}" if is_tensor else type(logits).__name__
             raise GenspotError(
-                f"the backbone returns shape {tuple(logits.shape)} for {len(images)} images: it "
-                "must return one logit per image, N×1"
+                f"model.backbone returns {found} for {len(images)} images: it must return one "
+                "logit per image, N×1"
             )
-        return logits.squeeze(1).float()
+        result: torch.Tensor = logits.squeeze(1).float()
+        return result
 
 
 def build_network(model: ModelSettings) -> DetectorNetwork:

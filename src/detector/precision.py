@@ -9,23 +9,52 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from genspot.common.errors import GenspotError
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+SHORT_NAMES = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}  # as Lightning has them
 
-def resolve_precision(choice: str, accelerator: str) -> str:
+
+def resolve_precision(choice: object, accelerator: str, wrong_gradient: str | None = None) -> str:
     """Return Lightning's name of the precision to train in; "auto" is bfloat16 where it is fast.
 
     Args:
-        choice: "auto", or a precision of Lightning, which is returned as it is.
+        choice: "auto", or one of `PRECISIONS`.
         accelerator: Lightning's accelerator, "auto" included.
+        wrong_gradient: see `genspot.detector.dry_run.find_wrong_bfloat16_gradient`.
+
+    Raises:
+        GenspotError: the weights would not stay in float32, or the machine cannot do it.
     """
-    if choice != "auto":
-        return choice
-    if torch.cuda.is_available() and accelerator != "cpu":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif torch.backends.mps.is_available() and accelerator != "cpu":
-        fast = False  # not measured
-    else:
-        cpu = torch.cpu.get_capabilities()
-        fast = bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
+    name = SHORT_NAMES.get(str(choice), str(choice))
+    if name not in ("auto", *PRECISIONS):
+        raise GenspotError(
+            f"trainer.precision={choice}: choose auto, {', '.join(PRECISIONS)} (GPUs alone)"
+        )
+    on_gpu = accelerator != "cpu" and (
+        torch.cuda.is_available() or torch.backends.mps.is_available()
+    )
+    if on_gpu:
+        return _fast_gpu_precision() if name == "auto" else name
+    if name == "16-mixed":
+        raise GenspotError(
+            "trainer.precision=16-mixed needs a GPU: on a CPU, choose auto, 32-true or bf16-mixed"
+        )
+    if name == "bf16-mixed" and wrong_gradient:
+        raise GenspotError(
+            f"trainer.precision=bf16-mixed: the images are so small that PyTorch computes a wrong "
+            f"gradient of {wrong_gradient} in bfloat16 on a CPU; choose 32-true, or a larger "
+            "model.train.crop"
+        )
+    if name != "auto":
+        return name
+    cpu = torch.cpu.get_capabilities()
+    fast = cpu.get("amx_bf16") or cpu.get("avx512_bf16")
+    return "bf16-mixed" if fast and not wrong_gradient else "32-true"
+
+
+def _fast_gpu_precision() -> str:
+    cuda = torch.cuda.is_available()
+    # Apple's GPUs were not measured.
+    fast = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
     return "bf16-mixed" if fast else "32-true"
 
 

@@ -81,12 +81,32 @@ def test_fuse_batchnorm_leaves_what_cannot_be_traced() -> None:
     assert fuse_batchnorm(network) is network
 
 
+class OneForAll(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean().view(1, 1)
+
+
+class Named(nn.Module):
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"logits": images.mean((1, 2, 3))[:, None]}
+
+
 @pytest.mark.parametrize(
-    "backbone", [nn.Identity(), nn.Sequential(nn.Flatten(), nn.Linear(48, 2))]
+    ("backbone", "expected"),
+    [
+        (nn.Identity(), r"shape \(3, 3, 4, 4\) for 3 images"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), r"shape \(3, 2\)"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(48, 1), nn.Flatten(0)), r"shape \(3,\)"),
+        (OneForAll(), r"shape \(1, 1\)"),
+        (Named(), "dict"),
+    ],
+    ids=["map", "two", "flat", "one for all", "dict"],
 )
-def test_backbone_without_one_logit_per_image_is_refused(backbone: nn.Module) -> None:
+def test_backbone_without_one_logit_per_image_is_refused(
+    backbone: nn.Module, expected: str
+) -> None:
     network = DetectorNetwork(Pixels(**IMAGENET), backbone)
-    with pytest.raises(GenspotError, match="one logit per image"):
+    with pytest.raises(GenspotError, match=rf"returns {expected}.*one logit per image"):
         network(noise(3, 4, 4))
 
 

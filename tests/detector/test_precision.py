@@ -1,11 +1,12 @@
-"""Numbers of processes that the machine does not have."""
+"""Precisions and numbers of processes that the machine does not have."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 from genspot.common.errors import GenspotError
-from genspot.detector.precision import check_processes
+from genspot.detector.precision import check_processes, resolve_precision
 from helpers.detectors import make_trainer
 
 
@@ -32,3 +33,42 @@ def test_synchronised_batch_norm_on_cpus_is_refused() -> None:
     check_processes(make_trainer(devices=1), sync_batchnorm=True)
     with pytest.raises(GenspotError, match=r"trainer\.sync_batchnorm=true: .* needs GPUs"):
         check_processes(make_trainer(devices=2, strategy="ddp"), sync_batchnorm=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [("32-true", "32-true"), (32, "32-true"), ("bf16", "bf16-mixed"), ("bf16-mixed",) * 2],
+)
+def test_precision_of_a_cpu_has_lightnings_name(choice: object, expected: str) -> None:
+    assert resolve_precision(choice, "cpu") == expected
+
+
+@pytest.mark.parametrize(
+    "choice", ["16-true", "bf16-true", "64-true", 64, "hello", None, "transformer-engine", True]
+)
+def test_precision_without_float32_weights_is_refused(choice: object) -> None:
+    for accelerator in ("cpu", "auto"):
+        with pytest.raises(GenspotError, match=f"precision={choice}: choose auto, 32-true, bf16"):
+            resolve_precision(choice, accelerator)
+
+
+def test_float16_on_a_cpu_is_refused() -> None:
+    """Lightning takes bfloat16 instead, with a warning."""
+    with pytest.raises(GenspotError, match=r"16-mixed needs a GPU"):
+        resolve_precision("16-mixed", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("fast", "wrong", "expected"),
+    [(True, None, "bf16-mixed"), (True, "conv1", "32-true"), (False, None, "32-true")],
+)
+def test_auto_is_bfloat16_where_it_is_fast_and_right(
+    fast: bool, wrong: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
+    assert resolve_precision("auto", "cpu", wrong) == expected
+
+
+def test_bfloat16_with_a_wrong_gradient_is_refused() -> None:
+    with pytest.raises(GenspotError, match=r"wrong gradient of layer4\.0\.conv1 in bfloat16"):
+        resolve_precision("bf16-mixed", "cpu", "layer4.0.conv1")
