@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from genspot.common.errors import GenspotError
+from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import PUBLISHED
-from genspot.tasks.training_config import record, with_training_config
+from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 from helpers.tasks import composed
 
 TRAINED = replace(PUBLISHED, aug="none", num_classes=2)
@@ -43,3 +44,14 @@ def test_with_training_config_of_a_folder_asks_for_a_test_set(tmp_path: Path) ->
         pytest.raises(GenspotError, match=r"test_set\.path=PATH"),
     ):
         with_training_config(cfg, replace(TRAINED, data="folder"))
+
+
+def test_resolve_metadata_with_another_architecture_names_it(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "bare.pth", "bare", PUBLISHED, {})
+    overrides = ["task=test", "model.backbone.arch=resnet18", "allow_mismatch=true"]
+    with composed(*overrides, folder=tmp_path) as cfg:
+        model = resolve_metadata(cfg, checkpoint).model
+    assert (model.name, model.backbone) == (
+        "resnet18",
+        {"name": "resnet", "arch": "resnet18", "weights": None},
+    )
