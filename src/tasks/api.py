@@ -13,7 +13,9 @@ from PIL import Image
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
+from genspot.data.settings import MAX_WHOLE_MEGAPIXELS
 from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.dry_run import check_trained_network
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
 from genspot.detector.precision import exact_float32
@@ -61,7 +63,8 @@ class LoadedDetector:
             images: one or several: paths, PIL images, or `uint8` RGB arrays H×W×3.
 
         Raises:
-            GenspotError: an image cannot be read, or an array has another type or shape.
+            GenspotError: an image cannot be read, or an array has another type or shape, or
+                a logit is not finite.
         """
         if isinstance(images, str | Path | Image.Image | np.ndarray):
             images = [images]
@@ -75,6 +78,11 @@ class LoadedDetector:
             logits += scores.tolist()
             padded += flags
         scores32 = np.asarray(logits, dtype=np.float32)
+        if others := np.flatnonzero(~np.isfinite(scores32)).tolist():
+            raise GenspotError(
+                f"the logits of {len(others)} of {len(scores32)} images are not finite numbers: "
+                f"images[{others[0]}] is the first; try another checkpoint, or leave these out"
+            )
         return Predictions(scores32, probabilities(scores32), np.asarray(padded, dtype=bool))
 
     def _batches(self, images: Sequence[ImageInput]) -> Iterator[list[tuple[np.ndarray, bool]]]:
@@ -86,6 +94,11 @@ class LoadedDetector:
     def _prepare(self, image: ImageInput) -> tuple[np.ndarray, bool]:
         pixels = image_io.resize(_as_array(image), self.geometry.resize)
         crop = self.geometry.crop
+        if not self.geometry.fixed_size:
+            try:
+                image_io.check_whole_image(pixels, MAX_WHOLE_MEGAPIXELS)
+            except image_io.UnreadableError as error:
+                raise GenspotError(str(error)) from error
         if crop is None:
             return np.ascontiguousarray(pixels), False
         padded = min(pixels.shape[:2]) < crop
@@ -114,7 +127,9 @@ def load_detector(
     model = loaded.metadata.model.without_initial_weights()
     network = build_network(model)
     loaded.load_into(network, model.name)
-    return LoadedDetector(network, loaded.metadata, model.test.with_crop(crop), device)
+    geometry = model.test.with_crop(crop)
+    check_trained_network(network, model, geometry)
+    return LoadedDetector(network, loaded.metadata, geometry, device)
 
 
 def _as_array(image: ImageInput) -> np.ndarray:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
+import albumentations
 import pytorch_lightning as pl
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -18,17 +21,21 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from genspot.augment.check import check_augmentation, check_composition
 from genspot.augment.degradations import parse_degradations
 from genspot.common.errors import GenspotError
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Simulation
 from genspot.detector.backbones import BACKBONES
+from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.dry_run import check_trained_network
 from genspot.detector.inputs import INPUTS
 from genspot.detector.network import (
     DetectorNetwork,
     custom_model_error,
 )
 from genspot.detector.precision import check_processes
+from genspot.detector.progress import ProgressLog
 from genspot.detector.settings import ModelSettings
 from genspot.tasks import config
 
@@ -71,11 +78,29 @@ def make_network(
             if "weights" in node and not initial_weights:
                 node["weights"] = None
             parts[name] = instantiate(node, _convert_="all")
+            if not isinstance(parts[name], nn.Module):
+                raise GenspotError(
+                    f"model.{name}._target_={node['_target_']} gives no torch.nn.Module"
+                )
         else:
             raise custom_model_error(model)
     return DetectorNetwork(
         **parts, trainable=model.trainable, channels_last=cfg.trainer.channels_last
     )
+
+
+def make_scoring_network(
+    cfg: DictConfig, checkpoint: Checkpoint, model: ModelSettings
+) -> DetectorNetwork:
+    """Return the network of `model` with the weights of `checkpoint`, tried on black images.
+
+    Raises:
+        GenspotError: it cannot be built, has other weights, or fails on images of the test's size.
+    """
+    network = make_network(cfg, model, initial_weights=False)
+    checkpoint.load_into(network, model.name)
+    check_trained_network(network, model, model.test.with_crop(cfg.crop))
+    return network
 
 
 def make_datamodule(
@@ -100,9 +125,8 @@ def make_datamodule(
     source = None if training == "none" else config.training_set(cfg)
     augment = {"test": parse_degradations(cfg.degradations)}
     if training == "all":
-        augment |= {
-            split: instantiate(cfg.aug[split], _convert_="all") for split in ("train", "val")
-        }
+        for split in ("train", "val"):
+            augment[split] = make_augmentation(cfg, split)
     elif source:
         source = replace(source, train=None)
     return ImageDataModule(
@@ -115,6 +139,44 @@ def make_datamodule(
         simulation=Simulation(**cfg.simulation),
         inputs=inputs,
     )
+
+
+def make_augmentation(cfg: DictConfig, split: str) -> albumentations.Compose | None:
+    """Return the augmentation of "train" or "val" images.
+
+    Raises:
+        GenspotError: it cannot be built.
+    """
+    setting = f"aug.{split}"
+    if split not in cfg.aug:
+        raise GenspotError(
+            f"{setting} is missing: give an albumentations.Compose, or null for none"
+        )
+    try:
+        with warnings.catch_warnings():  # an argument that albumentations only warns of
+            warnings.filterwarnings("error", ".*not valid for transform.*")
+            augment = instantiate(cfg.aug[split], _convert_="all")
+    except InstantiationException as error:
+        cause: BaseException = error
+        while isinstance(cause, InstantiationException) and cause.__cause__:
+            cause = cause.__cause__
+        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
+        raise GenspotError(
+            " ".join(f"{setting} cannot be built: {cause} {where}".split())
+        ) from error
+    check_composition(setting, augment)
+    return augment
+
+
+def check_augmentations(datamodule: ImageDataModule) -> None:
+    """Try the augmentations on a few images that the data module has read the tables of.
+
+    Raises:
+        GenspotError: one fails, or returns no image.
+    """
+    for split in ("train", "val"):
+        augment = datamodule.augment.get(split)
+        check_augmentation(f"aug.{split}", augment, datamodule.sample_images(split))
 
 
 def make_loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:
@@ -148,10 +210,13 @@ def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Traine
     for name, setting in OWN_ARGUMENTS.items():
         if name in cfg.trainer:
             raise GenspotError(f"trainer.{name} is set by genspot itself; see {setting}")
-    arguments["callbacks"] = [*arguments.get("callbacks", []), TQDMProgressBar()]
     settings = config.as_dict(cfg.trainer)
+    bar = settings.get("enable_progress_bar", True) and not cfg.quiet and sys.stdout.isatty()
+    progress = TQDMProgressBar() if bar else ProgressLog()
+    arguments["callbacks"] = [*arguments.get("callbacks", []), progress]
     for name in ("name", "channels_last", "compile"):  # concern the network
         del settings[name]
+    settings |= {"enable_progress_bar": bar}
     settings |= {"logger": False, "enable_checkpointing": False, "precision": precision}
     if SLURMEnvironment.detect():
         # Lightning's own requeueing saves in the middle of a step, and leaves a file that a later
@@ -184,5 +249,6 @@ def silence_warnings() -> None:
         ".*predict returned None.*",
         ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
         ".*smaller than the logging interval.*",
+        "Total length of .* across ranks is zero.*",  # all is scored already
     ):
         warnings.filterwarnings("ignore", message)

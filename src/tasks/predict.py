@@ -5,19 +5,25 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
-from genspot.common.run_files import PREDICTIONS
-from genspot.common.tables import write_csv
+from genspot.common.run_files import PREDICTIONS, UNREADABLE
+from genspot.common.tables import concat, write_csv
 from genspot.detector.checkpoint import load_checkpoint
-from genspot.evaluation.scores import unreadable_table
 from genspot.report.predictions import prediction_table, print_predictions
+from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
 from genspot.tasks.components import (
     make_datamodule,
-    make_network,
+    make_scoring_network,
     silence_warnings,
 )
-from genspot.tasks.scoring import collected_scores, prepare_scoring
+from genspot.tasks.scoring import (
+    Scorer,
+    check_unreadable,
+    finite,
+    refuse_not_finite,
+    refuse_nothing_readable,
+)
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 
 
@@ -25,7 +31,8 @@ def predict(cfg: DictConfig) -> None:
     """Write predictions.csv and unreadable.csv, and print the predictions, highest logit first.
 
     Raises:
-        GenspotError: no input, no usable checkpoint, or no readable image; in one line.
+        GenspotError: no input, no usable checkpoint, no readable image, a logit that is not
+            finite, or more unreadable images than `max_unreadable`; in one line.
     """
     silence_warnings()
     if not isinstance(cfg.inputs, str | int):
@@ -34,22 +41,26 @@ def predict(cfg: DictConfig) -> None:
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model
-    network = make_network(cfg, model, initial_weights=False)
+    network = make_scoring_network(cfg, checkpoint, model)
     crop = model.test.with_crop(cfg.crop).crop
     record(cfg, metadata, crop)
     datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))
     run = config.run_settings(cfg)
-    save_config(run.folder, run.config_text, run.resume)
+    content = {"checkpoint": describe_file(checkpoint.path)}
+    save_config(run.folder, run.config_text, run.resume, content=content)
     datamodule.setup("predict")
-    detector, trainer, collector = prepare_scoring(
-        cfg, run.folder, checkpoint, model.name, network
-    )
-    trainer.predict(detector, datamodule=datamodule, return_predictions=False)
-    if not trainer.is_global_zero:
+    scorer = Scorer(cfg, run, checkpoint, model, network, datamodule)
+    scores, unreadable = scorer.score("predict")
+    if not scorer.is_first:
         return
-    samples = datamodule.tables["predict"]
-    predictions = prediction_table(collected_scores(samples, collector))
-    unreadable = unreadable_table(samples, collector.unreadable).select(["path", "reason"])
+    skipped = datamodule.skipped.get("predict")
+    unreadable = concat([unreadable, *([skipped] if skipped else [])]).select(["path", "reason"])
+    write_csv(unreadable, run.folder / UNREADABLE)
+    scores, not_finite = finite(scores)
+    refuse_not_finite([not_finite], len(scores) + len(not_finite), run.folder)
+    refuse_nothing_readable(scores, unreadable, run.folder)
+    predictions = prediction_table(scores)
     write_csv(predictions, run.folder / PREDICTIONS)
-    write_csv(unreadable, run.folder / "unreadable.csv")
-    print_predictions(predictions, unreadable, run.folder, crop)
+    scorer.remove_logs()
+    print_predictions(predictions, unreadable, run.folder, crop, run.quiet)
+    check_unreadable(run, len(unreadable))

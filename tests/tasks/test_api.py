@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 import genspot
+from genspot.common.geometry import Geometry
+from genspot.detector.network import build_network
+from helpers.detectors import make_metadata, make_model, save_checkpoint
 from helpers.runs import read_csv, read_metrics
 from helpers.tasks import run_task
 
@@ -72,3 +75,17 @@ def test_predict_scores_16_bit_grey_as_its_file(
     detector = genspot.load_detector(published_checkpoint, crop=32)
     logits = detector.predict([image, tmp_path / "grey.png"]).logits
     assert logits[0] == logits[1]
+
+
+@pytest.mark.parametrize("crop", ["none", 100])
+def test_load_detector_refuses_a_size_that_the_network_does_not_take(
+    crop: str | int, tmp_path: Path
+) -> None:
+    size = Geometry(None, 160)
+    backbone = {"name": "timm", "arch": "test_vit", "weights": None}
+    model = make_model(name="timm_test_vit", backbone=backbone, train=size, test=size)
+    state = build_network(model).state_dict()
+    path = save_checkpoint(tmp_path / "vit.ckpt", make_metadata(model), state)
+    assert genspot.load_detector(path).geometry == size
+    with pytest.raises(genspot.GenspotError, match="model timm_test_vit fails on images of"):
+        genspot.load_detector(path, crop=crop)

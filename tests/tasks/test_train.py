@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import average_precision_score
 
+from genspot.common.errors import GenspotError
 from helpers.images import save_set
 from helpers.runs import assert_same_training, read_csv, read_logits, read_metrics
-from helpers.settings import tiny
+from helpers.settings import RESNET, tiny
 from helpers.tasks import composed, run_task
 
 
@@ -63,6 +64,32 @@ def test_train_in_a_complete_folder_trains_nothing(sets: Path, trained: Path) ->
     assert (trained / "best.ckpt").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["model=two_logits"], r"model\.backbone returns shape \(2, 2\) for 2 images"),
+        (["model=vision_transformer", "crop=none"], "whole images .crop=none. have any size"),
+        (["model=vision_transformer", "model.train.crop=48"], "fails on images of 48 × 48"),
+        (["trainer.precision=16-true"], "precision=16-true: choose auto, 32-true, bf16-mixed"),
+        (["trainer.precision=bf16-true"], "precision=bf16-true: choose auto"),
+        (
+            [*RESNET, "model.train.crop=16", "trainer.precision=bf16-mixed"],
+            r"gradient of layer4\.0\.conv1 in bfloat16 on a CPU",
+        ),
+        ([*RESNET, "model.backbone.weights=none.pth"], r"weights=none\.pth: no such file"),
+        ([*RESNET, "model.backbone.name=timm"], "makes another model of model=resnet18"),
+        (["model.input.std=[1e-46,1,1]"], r"model\.input\.std: 1e-46 is not finite"),
+    ],
+)
+def test_train_refuses_a_model_before_it_reads_data(
+    overrides: list[str], expected: str, tmp_path: Path
+) -> None:
+    settings = [*tiny(tmp_path / "none"), *overrides]
+    with pytest.raises(GenspotError, match=expected) as error:
+        run_task(*settings, folder=tmp_path / "run")
+    assert "\n" not in str(error.value)
+
+
 def test_train_on_a_random_class_says_so(sets: Path, tmp_path: Path) -> None:
     settings = [*tiny(sets), "data.num_classes=1", "schedule.max_epochs=1"]
     metrics = read_metrics(run_task(*settings, folder=tmp_path / "run"))
@@ -73,7 +100,7 @@ def test_train_on_a_random_class_says_so(sets: Path, tmp_path: Path) -> None:
 def test_train_runs_the_published_experiment(tmp_path: Path) -> None:
     """Small and short, but schedule and generators are the published ones."""
     settings = ["data=progan_20cls", "aug=blur_jpg_0.5"]
-    settings += ["model.backbone={arch: resnet18, weights: null}"]
+    settings += ["model.backbone={arch: resnet18, weights: null}", "model.name=resnet50"]
     settings += [f"paths.{split}={tmp_path}/{split}" for split in ("train", "val", "test")]
     settings += ["model.train={resize: 40, crop: 32}", "schedule.max_epochs=1"]
     settings += ["schedule.batch_size=20", "bootstrap.replicates=10", "trainer=cpu", "workers=0"]
