@@ -38,7 +38,6 @@ from genspot.tasks.scoring import (
     Scorer,
     finite,
     refuse_not_finite,
-    refuse_nothing_readable,
 )
 
 
@@ -86,7 +85,7 @@ def evaluate_checkpoint(
     (left_out,) = _skipped(datamodule, "test")
     write_csv(concat([unreadable, left_out, *not_read]), run.folder / UNREADABLE)
     scores, validation = _write_finite(scores, validation, run.folder, tested.crop)
-    refuse_nothing_readable(scores, concat([unreadable, left_out]), run.folder)
+    scorer.refuse_nothing_readable(scores, concat([unreadable, left_out]))
     if tested.spectra is not None:
         side = _spectra_side(tested.crop, metadata.model.train)
         write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)

@@ -110,6 +110,18 @@ class Scorer:
             scored.remove()
         (self.run.folder / NOT_FINITE).unlink(missing_ok=True)
 
+    def refuse_nothing_readable(self, scores: pa.Table, unreadable: pa.Table) -> None:
+        """Check that there is a score at all.
+
+        Raises:
+            GenspotError: there is none.
+        """
+        if len(scores):
+            return
+        self.remove_logs()  # there is nothing to continue from
+        reason = printable(unreadable["reason"][0].as_py()) if len(unreadable) else "none there"
+        raise GenspotError(f"no image could be read: {reason}; see {self.run.folder / UNREADABLE}")
+
     def _open_log(self, split: Split, samples: pa.Table) -> ScoreLog:
         """Return the log of `split` with what it holds already; say what is taken from it."""
         about = self.about | {"samples": table_fingerprint(samples)}
@@ -196,10 +208,3 @@ def check_unreadable(run: RunSettings, count: int) -> None:
             f"{count} images could not be read, more than max_unreadable={run.max_unreadable}: "
             f"{run.folder / UNREADABLE} lists them; all results are written"
         )
-
-
-def refuse_nothing_readable(scores: pa.Table, unreadable: pa.Table, folder: Path) -> None:
-    """Raise GenspotError if there is no score at all."""
-    if not len(scores):
-        reason = printable(unreadable["reason"][0].as_py()) if len(unreadable) else "none there"
-        raise GenspotError(f"no image could be read: {reason}; see {folder / UNREADABLE}")

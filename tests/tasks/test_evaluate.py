@@ -58,6 +58,7 @@ def test_run_without_any_readable_image_ends_with_one_line(
     assert len(read_csv(folder / "unreadable.csv")) == 2
     assert not (folder / "metrics.json").exists()
     assert not (folder / "predictions.csv").exists()
+    assert not list(folder.glob("*.jsonl"))  # nothing to continue from
 
 
 def test_report_that_fails_leaves_the_figures(
