@@ -22,7 +22,6 @@ from genspot.tasks.scoring import (
     check_unreadable,
     finite,
     refuse_not_finite,
-    refuse_nothing_readable,
 )
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 
@@ -58,7 +57,7 @@ def predict(cfg: DictConfig) -> None:
     write_csv(unreadable, run.folder / UNREADABLE)
     scores, not_finite = finite(scores)
     refuse_not_finite([not_finite], len(scores) + len(not_finite), run.folder)
-    refuse_nothing_readable(scores, unreadable, run.folder)
+    scorer.refuse_nothing_readable(scores, unreadable)
     predictions = prediction_table(scores)
     write_csv(predictions, run.folder / PREDICTIONS)
     scorer.remove_logs()
