@@ -1,10 +1,12 @@
-"""Scores of a batch whose images may need more memory than there is."""
+"""Scores of a batch with images that the memory or the network has no room for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
+
+from genspot.common.errors import GenspotError
 
 # What PyTorch's allocator, oneDNN and C++ say on a CPU; each of them raises a RuntimeError.
 REFUSALS = (
@@ -55,12 +57,17 @@ def _try(
     """Return the logits, or None and the reason; what was allocated is free again then."""
     try:
         return forward(images), ""
-    except (RuntimeError, MemoryError) as error:
+    except GenspotError:
+        raise
+    except Exception as error:  # the backbone's own code can raise anything
+        words = " ".join(f"{error or type(error).__name__}".split())[:200]
+        height, width = images.shape[1:3]
         if not is_out_of_memory(error):
-            raise
-        words = " ".join(str(error).split())[:200]
+            if len(images) > 1:
+                raise
+            # A whole image of a size that the network does not take, such as a tiny one.
+            return None, f"the network fails on {width} × {height} pixels ({words}); try crop=N"
     if images.device.type == "cuda":
         torch.cuda.empty_cache()
-    height, width = images.shape[1:3]
     reason = f"{width} × {height} pixels need more memory than there is ({words}); crop=N scores"
     return None, f"{reason} their centre"

@@ -53,6 +53,14 @@ def test_is_out_of_memory_knows_the_errors_of_allocators(error: Exception, expec
     assert is_out_of_memory(error) is expected
 
 
+def test_single_image_that_the_network_does_not_take_is_named() -> None:
+    pool = torch.nn.AvgPool2d(4)
+    logits, failed = score_within_memory(lambda images: pool(images), torch.ones(1, 3, 2, 3))
+    assert len(logits) == 0
+    assert "the network fails on 2 × 3 pixels" in failed[0]
+    assert "crop=N" in failed[0]
+
+
 def test_other_errors_of_the_network_are_not_hidden() -> None:
     def fail(images: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("Input type (unsigned char) and bias type (float) should be the same")
