@@ -54,6 +54,8 @@ def format_error(error: BaseException) -> str:
     cause = error
     while isinstance(cause, HydraException) and cause.__cause__ is not None:
         cause = cause.__cause__
+    if missing := re.search(r"interpolation: Missing mandatory value: (\S+)", str(cause)):
+        return f"{missing[1]} is missing: give {missing[1]}=VALUE"
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         settings = cause.parent_node
         if cause.full_key and cause.key not in settings:

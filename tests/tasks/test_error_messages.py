@@ -31,6 +31,7 @@ MISTAKES = {
     "path with an equals sign": (["test_set.path=my set=1"], ["my set=1", "'a value'"]),
     "generators without brackets": (["generator=sitd,san"], ["generator=[sitd,san]"]),
     "missing value": (["data=folder"], ["data.train"]),
+    "missing part of a name": (["model=timm"], ["model.arch is missing: give model.arch=VALUE"]),
     # Found by a constructor, the trainer, a task
     "augmentation": ([*TRAIN, "aug.train.transforms.0.sigma=-1"], ["sigma=-1"]),
     "precision": ([*TRAIN, "trainer.precision=fp16"], ["trainer.precision=fp16"]),
