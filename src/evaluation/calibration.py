@@ -12,20 +12,36 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from genspot.evaluation.results import CalibrationFit
+from genspot.evaluation.scores import check_finite
 
-TEMPERATURE_RANGE = (0.01, 100.0)  # in which a temperature is sought
+TEMPERATURE_RANGE = (0.01, 100.0)  # a temperature is sought between these
 
 
 def fit(validation: pa.Table) -> CalibrationFit | None:
-    """Return the fit on a table with `label` and `logit`; None without images of both classes."""
+    """Return the fit on a table with `label` and `logit`; None without images of both classes.
+
+    Raises:
+        GenspotError: a logit is not finite.
+    """
     labels = validation["label"].to_numpy().astype(np.int64)
     logits = validation["logit"].to_numpy()
+    check_finite(logits, "the validation scores")
     if not {0, 1} <= set(labels.tolist()):
         return None
+    threshold, temperature = fit_threshold(labels, logits), fit_temperature(labels, logits)
+    notes = []
+    if threshold is None:
+        notes.append(
+            "The threshold is not fitted: none does better on the validation images than "
+            "one decision for all."
+        )
+    if temperature is None:
+        notes.append(f"The temperature is not fitted: {_no_temperature(labels, logits)}.")
     return {
-        "threshold": fit_threshold(labels, logits),
-        "temperature": fit_temperature(labels, logits),
+        "threshold": threshold,
+        "temperature": temperature,
         "images": len(labels),
+        "notes": notes,
     }
 
 
@@ -34,14 +50,16 @@ def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(expit(logits.astype(np.float64) / temperature))
 
 
-def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float:
+def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float | None:
     """Return the threshold of the highest balanced accuracy, the mean of both classes' accuracies.
 
     It lies midway between neighbouring logits; among equally good thresholds it is the one
-    nearest to 0. Where one decision for all images is best, it is at the end of the logits.
+    nearest to 0. None where no threshold is better than one decision for all images.
     """
     thresholds, reals, fakes = _candidate_thresholds(labels, logits)
     correct = reals * fakes.max() + fakes * reals.max()  # whole numbers: ties are exact
+    if correct.max() == correct[0]:
+        return None
     best = thresholds[correct == correct.max()]
     return float(best[np.argmin(np.abs(best))])
 
@@ -81,24 +99,44 @@ def _candidate_thresholds(
     return thresholds, np.cumsum(np.append(0, reals)), missed_fakes[-1] - missed_fakes
 
 
-def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
+def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float | None:
     """Return the temperature T that minimises the negative log likelihood of sigmoid(logit / T).
 
-    Guo et al., ICML 2017, section 4.2, with T in [0.01, 100]. Logits that separate the classes
-    perfectly have no minimum and give 0.01; uninformative logits give 100. If every T is equally
-    good in float64, the result is 1.
+    Guo et al., ICML 2017, section 4.2, with T between 0.01 and 100. None if the minimum is not
+    between them: logits that separate the classes have none, and the best T of uninformative
+    logits is infinite.
     """
-    margins = np.where(labels == 1, 1.0, -1.0) * logits.astype(np.float64)
+    margins = _margins(labels, logits)
 
     def loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -margins / np.exp(log_temperature)).mean())
 
-    low, high = np.log(TEMPERATURE_RANGE)
-    # The loss is convex in 1 / T, so it has one minimum. The search approaches a bound without
-    # reaching it, hence the bounds are candidates of their own.
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-8})
-    best = min((0.0, low, high, float(found.x)), key=loss)
-    return float(np.clip(np.exp(best), *TEMPERATURE_RANGE))
+    def slope(temperature: float) -> float:  # of the loss, by 1 / T
+        return float(-(margins * expit(-margins / temperature)).mean())
+
+    # The loss is convex in 1 / T: its minimum is where the slope changes its sign.
+    lowest, highest = TEMPERATURE_RANGE
+    if not slope(highest) < 0 < slope(lowest):
+        return None
+    bounds = np.log(TEMPERATURE_RANGE)
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
+    return float(np.exp(min((0.0, float(found.x)), key=loss)))
+
+
+def _no_temperature(labels: np.ndarray, logits: np.ndarray) -> str:
+    """Return why `fit_temperature` is None."""
+    margins = _margins(labels, logits)
+    if margins.mean() <= 0:
+        return "the logits of the validation images do not tell the classes apart"
+    if margins.min() >= 0:
+        return "the validation images are separated without an error"
+    lowest, highest = TEMPERATURE_RANGE
+    return f"the best one for the validation images is not between {lowest:g} and {highest:g}"
+
+
+def _margins(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return the logits of fakes and the negative logits of reals: above 0 where correct."""
+    return np.where(labels == 1, 1.0, -1.0) * logits.astype(np.float64)
 
 
 def expected_calibration_error(

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.evaluation import calibration
-from genspot.evaluation.bootstrap import DEFAULT_BOOTSTRAP, Bootstrap, bootstrap_ap
+from genspot.evaluation.intervals import DEFAULT_CONFIDENCE, ap_intervals
 from genspot.evaluation.results import MEASURES, CalibrationFit, Evaluation
-from genspot.evaluation.scores import check_scores, read_scores
+from genspot.evaluation.scores import check_finite, check_scores, read_scores
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def evaluate(
     scores: pa.Table | str | Path,
     generators: list[str] | None = None,
-    bootstrap: Bootstrap = DEFAULT_BOOTSTRAP,
+    confidence: float = DEFAULT_CONFIDENCE,
     real_sets: Mapping[str, str] | None = None,
     fit: CalibrationFit | None = None,
 ) -> Evaluation:
@@ -36,8 +36,8 @@ def evaluate(
             scores.parquet or of the folder of a finished run.
         generators: names in the order of the result; one without images has the status "empty".
             Default: those of the table, in order of first appearance.
-        bootstrap: settings of the confidence intervals.
-        real_sets: generator → the set its real images come from; see `bootstrap.bootstrap_ap`.
+        confidence: of the intervals, in (0, 1).
+        real_sets: generator → the set its real images come from; see `intervals.ap_intervals`.
         fit: threshold and temperature, fitted on images other than these.
 
     Returns:
@@ -53,20 +53,24 @@ def evaluate(
     names = scores["generator"].cast(pa.string()).to_numpy()
     labels = scores["label"].to_numpy().astype(np.int64)
     logits = scores["logit"].to_numpy()
-    replicates = bootstrap_ap(scores, bootstrap, real_sets)
+    intervals = ap_intervals(scores, confidence, real_sets)
     results: dict[str, Any] = {}
     for name in dict.fromkeys(names) if generators is None else generators:
         result = generator_metrics(labels[names == name], logits[names == name], fit)
-        own = replicates.get(name)
-        results[name] = result | {"ap_interval": None if own is None else bootstrap.interval(own)}
+        found = intervals["generators"].get(name)
+        results[name] = result | {"ap_interval": found and _around(result["ap"], found)}
     complete = complete_generators(results)
     mean: Any = {"generators": len(complete)}
     mean |= {key: mean_or_none(result[key] for result in complete.values()) for key in MEASURES}
-    mean |= {"images": sum(result["images"] for result in complete.values()), "ap_interval": None}
-    if complete:
-        means = np.mean([replicates[name] for name in complete], axis=0)
-        mean["ap_interval"] = bootstrap.interval(means)
+    mean["images"] = sum(result["images"] for result in complete.values())
+    mean["ap_interval"] = _around(mean["ap"], intervals["mean"]) if complete else None
     return {"generators": results, "mean": mean}
+
+
+def _around(ap: float, found: Mapping[str, Any]) -> list[float]:
+    """Return the interval found, which also holds `ap`, the same in float32."""
+    low, high = found["interval"]
+    return [min(low, ap), max(high, ap)]
 
 
 def generator_metrics(
@@ -76,9 +80,13 @@ def generator_metrics(
 
     Args:
         labels: N of them.
-        logits: N of them, finite.
+        logits: N of them.
         fit: for `acc_val_threshold` and `ece_calibrated`, which are None without it.
+
+    Raises:
+        GenspotError: a logit is not finite.
     """
+    check_finite(logits, "the scores")
     fake = labels == 1
     correct = (logits > 0) == fake
     result: dict[str, Any] = {
@@ -91,7 +99,7 @@ def generator_metrics(
         "real": int((~fake).sum()),
         "fake": int(fake.sum()),
     }
-    if fit is not None:
+    if fit is not None and fit["threshold"] is not None:
         # In float32 the threshold could be rounded to one of the two logits that it separates.
         predicted = logits.astype(np.float64) > fit["threshold"]
         result["acc_val_threshold"] = mean_or_none(predicted == fake)
@@ -107,7 +115,7 @@ def generator_metrics(
     result["tpr_at_fpr_0.01"] = calibration.tpr_at_fpr(labels, logits, 0.01)
     result["tpr_at_fpr_0.05"] = calibration.tpr_at_fpr(labels, logits, 0.05)
     result["ece"] = ece(labels, calibration.probabilities(logits))
-    if fit is not None:
+    if fit is not None and fit["temperature"] is not None:
         calibrated = calibration.probabilities(logits, fit["temperature"])
         result["ece_calibrated"] = ece(labels, calibrated)
     return result

@@ -92,16 +92,12 @@ class Evaluation(TypedDict):
 class CalibrationFit(TypedDict):
     """Threshold and temperature, fitted on the scores of the validation images."""
 
-    threshold: Annotated[float, "logit of the highest balanced accuracy"]
-    temperature: Annotated[float, "divisor of the logits in [0.01, 100] of the highest likelihood"]
+    threshold: Annotated[Figure, "logit of the highest balanced accuracy; null: not fitted"]
+    temperature: Annotated[
+        Figure, "divisor of the logits of the highest likelihood, in (0.01, 100); null: not fitted"
+    ]
     images: Annotated[int, "number of validation images"]
-
-
-class BootstrapSettings(TypedDict):
-    """How the confidence intervals were computed."""
-
-    replicates: Annotated[int, "number of resamples"]
-    confidence: Annotated[float, "fraction of the resamples that an interval covers"]
+    notes: Annotated[list[str], "why one of them is not fitted, a sentence each"]
 
 
 class TrainedOn(TypedDict):
@@ -123,8 +119,8 @@ class Results(Evaluation):
     trained_on: Annotated[TrainedOn, "what the checkpoint was trained on"]
     crop: Annotated[int | None, "side in pixels of the central crop; null: whole images"]
     degradations: Annotated[list[str], "applied to the test images, in this order"]
-    seed: Annotated[int, "seed of this run and of the resamples"]
-    bootstrap: Annotated[BootstrapSettings, "settings of the confidence intervals"]
+    seed: Annotated[int, "seed of this run"]
+    confidence: Annotated[float, "of the intervals: how often they hold the AP of the population"]
     versions: Annotated[dict[str, str], "versions of Python and of the packages used"]
     commit: Annotated[str | None, "git commit; + marks local changes; null: unknown"]
     unreadable_in_training: Annotated[int, "number of unreadable training and validation images"]

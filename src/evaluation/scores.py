@@ -71,8 +71,17 @@ def check_scores(table: pa.Table, name: str) -> None:
     labels = pyarrow.compute.unique(table["label"]).to_pylist()
     if wrong := [label for label in labels if label not in (0, 1)]:
         raise GenspotError(f"{name} has the label {wrong[0]}; write 0 for real and 1 for fake")
-    finite = pyarrow.compute.is_finite(table["logit"].cast(pa.float64()))
-    if count := len(table) - (pyarrow.compute.sum(finite).as_py() or 0):
+    check_finite(table["logit"].to_numpy(), name)
+
+
+def check_finite(logits: np.ndarray, name: str) -> None:
+    """Raise GenspotError if a logit is not a finite number.
+
+    Args:
+        logits: of any number type.
+        name: of what has them, for the message.
+    """
+    if count := np.size(logits) - int(np.isfinite(logits.astype(np.float64)).sum()):
         raise GenspotError(
             f"{name}: {count} logits are not finite numbers; no figures are made of them, nor of "
             "the others: repeat the test with another checkpoint, or leave these images out"

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from genspot.evaluation.bootstrap import ap_over_seeds, paired_difference
+from genspot.evaluation.intervals import ap_over_seeds, paired_difference
 from genspot.evaluation.results import result_rows
 from genspot.report import figures
 from genspot.report.runs import Run, generator_names, number_if_equal, varying_choices
@@ -18,9 +18,8 @@ from genspot.report.tables import ABSENT, format_percent, format_signed
 
 MAX_SHADE = 65  # percent of the heat map's colour at AP 100, so that text on it stays legible
 SEEDS_CAPTION = (
-    "AP over the trainings that differ only in their seed, in percent, with intervals: each "
-    "bootstrap replicate resamples trainings and images. With few trainings the interval is too "
-    "narrow: k trainings show (k − 1)/k of the variance."
+    "AP over the trainings that differ only in their seed, in percent, with intervals "
+    "over trainings and images. With few trainings they are wide."
 )
 
 
@@ -60,8 +59,10 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs[1:]:
         intervals, paired = {}, run.image_paths == first.image_paths
         if paired:
-            # Both runs are evaluated on the same resamples: the variation of the images cancels.
-            pairs = paired_difference(run.scores, first.scores, first.bootstrap, first.real_sets)
+            # The variation of the images cancels out.
+            pairs = paired_difference(
+                run.scores, first.scores, first.metrics["confidence"], first.real_sets
+            )
             intervals = {name: result["interval"] for name, result in result_rows(pairs)}
         cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]
         found.append({"label": run.label, "paired": paired, "cells": cells})
@@ -75,11 +76,14 @@ def _difference_cell(
     other_generators = set(run.complete_generators) != set(first.complete_generators)
     if ap is None or first_ap is None or (name == "mean" and other_generators):
         return ABSENT, False
-    text = format_signed(ap - first_ap)
+    difference = ap - first_ap
     if interval is None:
-        return text, False
-    low, high = interval
-    return f"{text} [{format_signed(low)}, {format_signed(high)}]", low > 0 or high < 0
+        return format_signed(difference), False
+    ends = min(interval[0], difference), max(interval[1], difference)  # APs are float32
+    low, high = map(format_signed, ends)
+    # Zero must be excluded as the ends are shown.
+    excludes_zero = round(ends[0], 3) > 0 or round(ends[1], 3) < 0
+    return f"{format_signed(difference)} [{low}, {high}]", excludes_zero
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
     summaries = []
     for choice, group in zip(number_if_equal(choices), groups, strict=True):
         first = group[0]
-        pooled = ap_over_seeds([run.scores for run in group], first.bootstrap, first.real_sets)
+        confidence = first.metrics["confidence"]
+        pooled = ap_over_seeds([run.scores for run in group], confidence, first.real_sets)
         results = dict(result_rows(pooled))
         for result in results.values():
             result["ap_interval"] = result.pop("interval")

@@ -79,8 +79,9 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     """Return what a reader must know beside the figures, one line each."""
     crop, generators = metrics["crop"], metrics["generators"]
     area = f"the central {crop} × {crop} pixels of each image" if crop else "whole images"
-    confidence = 100 * metrics["bootstrap"]["confidence"]
-    found = [f"Tested on {area}; intervals are {confidence:g}% bootstrap intervals of the AP."]
+    confidence = 100 * metrics["confidence"]
+    found = [f"Tested on {area}; intervals are {confidence:g}% confidence intervals of the AP."]
+    found += (metrics.get("fit") or {}).get("notes", [])
     found += metrics.get("notes", [])
     for key, meaning in (
         ("padded", "smaller than the crop and padded with zeros"),

@@ -96,7 +96,7 @@ def reliability_panels(runs: Sequence[Run]) -> Panels:
         alt = f"Fraction of fakes against probability, {caption}. {ece}."
         draw, bins = figures.draw_reliability, list(lines.values())
         panels.append((caption, figures.svg(f"reliability{number}", alt, draw, bins)))
-    stages = ("before", "after") if any(run.metrics.get("fit") for run in runs) else ("before",)
+    stages = ("before", "after") if any(map(_temperature, runs)) else ("before",)
     legend = _legend([f"{stage} temperature scaling" for stage in stages])
     heading = ["generator" if len(runs) == 1 else "run", "temperature scaling", "probabilities"]
     return Panels(panels, legend, [*heading, "images", "mean probability", "fakes"], rows)
@@ -104,7 +104,7 @@ def reliability_panels(runs: Sequence[Run]) -> Panels:
 
 def _reliability(run: Run, generators: list[str]) -> dict[str, list[dict[str, float]]]:
     """Return the bins of the pooled images before and after temperature scaling."""
-    temperature = (run.metrics.get("fit") or {}).get("temperature")
+    temperature = _temperature(run)
     temperatures = {"before": 1.0} | ({"after": temperature} if temperature else {})
     labels = np.concatenate([run.images[name].labels for name in generators])
     logits = np.concatenate([run.images[name].logits for name in generators])
@@ -112,6 +112,12 @@ def _reliability(run: Run, generators: list[str]) -> dict[str, list[dict[str, fl
         stage: calibration.reliability(labels, calibration.probabilities(logits, scale), BINS)
         for stage, scale in temperatures.items()
     }
+
+
+def _temperature(run: Run) -> float | None:
+    """Return the temperature that was fitted on the validation images, if any."""
+    temperature: float | None = (run.metrics.get("fit") or {}).get("temperature")
+    return temperature
 
 
 def _bin_row(caption: str, stage: str, entry: dict[str, float]) -> list[str]:

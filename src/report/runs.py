@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
-from genspot.evaluation.bootstrap import Bootstrap
 from genspot.evaluation.results import result_rows
 from genspot.evaluation.scores import read_scores
 
 CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
 
-REQUIRED_METRICS = {"bootstrap", "checkpoint", "crop", "degradations"}
+REQUIRED_METRICS = {"checkpoint", "confidence", "crop", "degradations"}
 REQUIRED_METRICS |= {"generators", "mean", "seed", "trained_on"}
 
 
@@ -104,12 +103,6 @@ class Run:
     def checkpoint(self) -> Path:
         """The absolute path of the tested checkpoint."""
         return Path(self.metrics["checkpoint"]).absolute()
-
-    @property
-    def bootstrap(self) -> Bootstrap:
-        """The settings with which the intervals of this run were computed."""
-        settings = self.metrics["bootstrap"]
-        return Bootstrap(settings["replicates"], settings["confidence"], self.metrics["seed"])
 
     @property
     def real_sets(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ def headline(runs: Sequence[Run]) -> str:
         return "No generator has images of both classes, so there is no AP."
     ap = {name: run.metrics["generators"][name]["ap"] for name in run.complete_generators}
     best, worst = max(ap, key=ap.__getitem__), min(ap, key=ap.__getitem__)
-    mean, confidence = run.metrics["mean"], run.metrics["bootstrap"]["confidence"]
+    mean, confidence = run.metrics["mean"], run.metrics["confidence"]
     text = (
         f"Mean AP {format_percent(mean['ap'])}% "
         f"({100 * confidence:g}% interval {format_interval(mean)})"
@@ -90,25 +90,28 @@ def _gap(figures: Figures) -> float:
 
 def run_facts(run: Run) -> dict[str, str]:
     """Return what was run: term → value."""
-    metrics, choices, bootstrap = run.metrics, run.choices, run.bootstrap
+    metrics, choices = run.metrics, run.choices
     crop, fit, versions = metrics["crop"], metrics.get("fit"), metrics.get("versions") or {}
     area = "whole" if crop is None else f"their central {crop} × {crop} pixels"
-    resamples = f"{bootstrap.replicates} bootstrap resamples of the images within each class"
     facts = {
         "checkpoint": metrics["checkpoint"],
         "trained on": f"{choices['data']}, {choices['seed']}",
         "augmentation": choices["aug"],
         "model": choices["model"],
         "test images": f"{area}, {choices['degradations']}",
-        "intervals": f"{100 * bootstrap.confidence:g}% of {resamples}, seed {bootstrap.seed}",
+        "intervals": f"{100 * metrics['confidence']:g}%, over the images within each class",
     }
     if fit:
         facts["fitted on validation"] = (
-            f"logit threshold {fit['threshold']:.4g}, temperature {fit['temperature']:.4g} "
-            f"({fit['images']} images)"
+            f"logit threshold {_fitted(fit['threshold'])}, "
+            f"temperature {_fitted(fit['temperature'])} ({fit['images']} images)"
         )
     return facts | {
         "git commit": metrics.get("commit") or "unknown",
         "versions": ", ".join(map(" ".join, versions.items())) or "unknown",
         "folder": str(run.folder),
     }
+
+
+def _fitted(value: float | None) -> str:
+    return "not fitted" if value is None else f"{value:.4g}"

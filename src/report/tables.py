@@ -24,7 +24,7 @@ def format_percent(value: float | None) -> str:
 
 def format_signed(value: float | None) -> str:
     """Return a difference of fractions in percentage points, with its sign."""
-    return ABSENT if value is None else f"{100 * value:+.1f}".replace("-", "−")
+    return ABSENT if value is None else f"{round(100 * value, 1) + 0:+.1f}".replace("-", "−")
 
 
 def format_interval(figures: Figures) -> str:

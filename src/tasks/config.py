@@ -12,7 +12,6 @@ from omegaconf import DictConfig, OmegaConf
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Loading, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
-from genspot.evaluation.bootstrap import Bootstrap
 from genspot.tasks.generators import generator_specs
 from genspot.tasks.schema import check_values
 
@@ -40,7 +39,7 @@ class TestSettings:
     degradations: list[str]  # in the order in which they are applied
     spectra: int | None  # average the spectra of this many images of each kind; None: none
     shortcut_baseline: bool  # also measure what a classifier reaches without a detector
-    bootstrap: Bootstrap  # of the intervals
+    confidence: float  # of the intervals
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -109,7 +108,7 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         degradations=[] if cfg.degradations == "none" else str(cfg.degradations).split("+"),
         spectra=cfg.spectra,
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline")),
-        bootstrap=Bootstrap(seed=cfg.seed, **cfg.bootstrap),
+        confidence=cfg.confidence,
     )
 
 

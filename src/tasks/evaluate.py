@@ -173,7 +173,7 @@ def _figures(
 ) -> dict[str, Any]:
     """Return the figures of each generator and their means, beside those that were published."""
     names, real_sets = list(tested.specs), _real_sets(tested)
-    results = dict(metrics.evaluate(scores, names, tested.bootstrap, real_sets, fit))
+    results = dict(metrics.evaluate(scores, names, tested.confidence, real_sets, fit))
     crop, degradations = tested.crop, tested.degradations
     trained_on = metadata.as_dict()
     published.annotate(
@@ -211,10 +211,7 @@ def _context(
         "crop": tested.crop,
         "degradations": tested.degradations,
         "seed": run.seed,
-        "bootstrap": {
-            "replicates": tested.bootstrap.replicates,
-            "confidence": tested.bootstrap.confidence,
-        },
+        "confidence": tested.confidence,
         "versions": versions(),
         "commit": CHECKOUT and commit(CHECKOUT),
         "real_sets": _real_sets(tested),

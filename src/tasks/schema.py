@@ -136,7 +136,7 @@ GENERATOR: dict[str, Kind] = {
 # read is not repeated: degradations, aug.train, aug.val, model and the further trainer.*.
 SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(("task", "data", "aug", "model", "schedule", "trainer", "logger"), SECTION),
-    **dict.fromkeys(("test_set", "report", "simulation", "paths", "bootstrap"), SECTION),
+    **dict.fromkeys(("test_set", "report", "simulation", "paths"), SECTION),
     "seed": whole(0, MAX_SEED),
     "checkpoint": optional(PATH),
     "allow_mismatch": FLAG,
@@ -159,8 +159,7 @@ SETTINGS: dict[str, Kind] = {
     **{f"paths.{key}": PATH for key in ("root", "datasets", "train", "val", "test")},
     **{f"paths.{key}": PATH for key in ("simulated", "runs", "output")},
     **{f"simulation.{key}": whole(minimum) for key, minimum in MIN_SIMULATION.items()},
-    "bootstrap.replicates": whole(1, 10**7),
-    "bootstrap.confidence": PROBABILITY,
+    "confidence": PROBABILITY,
     "task.name": TEXT,
     "task.folder": TEXT,
     "task.run": TEXT,
@@ -195,7 +194,7 @@ SETTINGS: dict[str, Kind] = {
 }
 
 # Sections in which only the keys above are settings.
-CLOSED = ("data", "schedule", "simulation", "bootstrap", "test_set", "report")
+CLOSED = ("data", "schedule", "simulation", "test_set", "report")
 
 
 def check_values(cfg: DictConfig) -> None:

@@ -90,7 +90,6 @@ def test_test_scores_or_lists_every_odd_file(
 ) -> None:
     overrides = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder", SEARCH_PATH]
     overrides += [f"test_set.path={odd_set}", "test_set.name=mine", "workers=2"]
-    overrides += ["bootstrap.replicates=10"]
     folder = run_quietly(run, *overrides, cwd=tmp_path)
     rows = pyarrow.parquet.read_table(folder / "scores.parquet")
     scored = rows["path"].to_pylist()

@@ -35,8 +35,11 @@ def test_threshold_and_oracle_accuracy_equal_exhaustive_search(case: Case) -> No
     best = max(balanced.values())
     nearest = min(abs(threshold) for threshold in balanced if balanced[threshold] > best - 1e-9)
     found = calibration.fit_threshold(labels, logits)
-    assert balanced[found] == pytest.approx(best)
-    assert abs(found) == pytest.approx(nearest)
+    if best > 0.5 + 1e-9:
+        assert found is not None and balanced[found] == pytest.approx(best)
+        assert abs(found) == pytest.approx(nearest)
+    else:
+        assert found is None
     plain = max(np.mean((wide > threshold) == labels) for threshold in balanced)
     assert calibration.oracle_accuracy(labels, logits) == pytest.approx(plain)
 
@@ -62,13 +65,13 @@ def test_fit_threshold_separates_neighbouring_floats() -> None:
     for low, high in ((0, 1), (0, 2)):
         for logits in (steps[[low, high]], -steps[[high, low]]):
             found = calibration.fit_threshold(np.array([0, 1]), logits)
-            assert (logits > found).tolist() == [False, True]
+            assert found is not None and (logits > found).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("value", [-3.0, 0.0, 3e38])
-def test_equal_logits_have_a_finite_threshold(value: float) -> None:
+def test_equal_logits_have_no_threshold(value: float) -> None:
     logits = np.full(4, value, dtype=np.float32)
-    assert np.isfinite(calibration.fit_threshold(np.array([0, 1, 0, 1]), logits))
+    assert calibration.fit_threshold(np.array([0, 1, 0, 1]), logits) is None
     assert calibration.oracle_accuracy(np.array([0, 1, 1, 1]), logits) == 0.75
     assert calibration.tpr_at_fpr(np.array([0, 1, 1, 1]), logits, 0.05) == 0
 
@@ -88,23 +91,34 @@ def test_fit_temperature_equals_scipy_and_the_truth(scale: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logits", "expected"),
+    ("logits", "reason"),
     [
-        ([-2, 1, -0.5, 3], 0.01),  # the classes are separable
-        ([-40, 20, -10, 60], 0.01),
-        ([2, -1, 0.5, -3], 100),
-        ([5, 5, 5, 5], 100),
-        ([0, 0, 0, 0], 1),  # every T is equally good
-        ([-3e38, 3e38, -1e30, 1e30], 1),
-        ([3e38, -3e38, 1e30, -1e30], 100),
+        ([-2, 1, -0.5, 3], "separated without an error"),
+        ([-40, 20, -10, 60], "separated without an error"),
+        ([-3e38, 3e38, -1e30, 1e30], "separated without an error"),
+        ([0, 1e-30, 0, 1e-30], "separated without an error"),
+        ([2, -1, 0.5, -3], "do not tell the classes apart"),
+        ([5, 5, 5, 5], "do not tell the classes apart"),
+        ([0, 0, 0, 0], "do not tell the classes apart"),
+        ([3e38, -3e38, 1e30, -1e30], "do not tell the classes apart"),
+        ([-2e-3, 1e-3, 1e-3, 2e-3], "not between 0.01 and 100"),
+        ([-2e3, 1e3, 1e3, 2e3], "not between 0.01 and 100"),
     ],
 )
-def test_fit_temperature_without_a_minimum_and_without_overflow(
-    logits: list[float], expected: float
-) -> None:
+def test_fit_without_a_best_temperature_says_why(logits: list[float], reason: str) -> None:
+    values = np.array(logits, np.float32)
     with np.errstate(all="raise", under="ignore"):
-        found = calibration.fit_temperature(np.array([0, 1, 0, 1]), np.array(logits, np.float32))
-    assert found == pytest.approx(expected)
+        fit = calibration.fit(pa.table({"label": [0, 1, 0, 1], "logit": values}))
+    assert fit is not None and fit["temperature"] is None
+    assert reason in fit["notes"][-1]
+
+
+def test_fit_two_images_or_useless_logits_give_no_figures() -> None:
+    two = calibration.fit(pa.table({"label": [0, 1], "logit": [-1.0, 2.0]}))
+    assert two is not None and (two["threshold"], two["temperature"]) == (0.5, None)
+    wrong_way_round = calibration.fit(pa.table({"label": [1, 0], "logit": [-1.0, 2.0]}))
+    assert wrong_way_round is not None and len(wrong_way_round["notes"]) == 2
+    assert (wrong_way_round["threshold"], wrong_way_round["temperature"]) == (None, None)
 
 
 def test_probabilities_are_float64() -> None:
@@ -142,12 +156,13 @@ def test_expected_calibration_error_equals_a_plain_loop() -> None:
 
 def test_fit_needs_both_classes() -> None:
     labels = np.arange(40) % 2
-    logits = (np.random.default_rng(0).normal(size=40) + 3 * labels).astype(np.float32)
+    logits = (np.random.default_rng(0).normal(size=40) + 2 * labels - 1).astype(np.float32)
     validation = pa.table({"label": pa.array(labels, pa.int8()), "logit": logits})
     assert calibration.fit(validation) == {
         "threshold": calibration.fit_threshold(labels, logits),
         "temperature": calibration.fit_temperature(labels, logits),
         "images": 40,
+        "notes": [],
     }
     assert calibration.fit(validation.filter(pa.array(labels == 1))) is None
     assert calibration.fit(validation.slice(0, 0)) is None

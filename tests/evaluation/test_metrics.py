@@ -14,12 +14,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from genspot.common.errors import GenspotError
 from genspot.evaluation import calibration
-from genspot.evaluation.bootstrap import Bootstrap, bootstrap_ap
+from genspot.evaluation.intervals import ap_intervals
 from genspot.evaluation.metrics import average_precision, evaluate, generator_metrics
 from genspot.evaluation.results import MEASURES, CalibrationFit
 from helpers.scores import labels_and_logits, make_scores
-
-QUICK = Bootstrap(replicates=30)
 
 
 def table(rows: list[tuple[str, int, float]]) -> pa.Table:
@@ -76,7 +74,7 @@ def test_generator_metrics_huge_logits() -> None:
     ],
 )
 def test_generator_metrics_undefined_figures_are_none(labels: Any, defined: set[str]) -> None:
-    fit: CalibrationFit = {"threshold": 0.0, "temperature": 1.0, "images": 2}
+    fit: CalibrationFit = {"threshold": 0.0, "temperature": 1.0, "images": 2, "notes": []}
     logits = np.array([-1, 2][: len(labels)], np.float32)
     result = generator_metrics(np.array(labels, np.int64), logits, fit)
     assert {key for key in MEASURES if result[key] is not None} == defined
@@ -109,33 +107,65 @@ def test_generator_metrics_threshold_separates_neighbouring_float32_logits() -> 
 
 def test_evaluate_incomplete_generators_have_a_status_and_no_part_in_the_mean() -> None:
     scores = table([("a", 0, -1.0), ("a", 1, 1.0), ("b", 1, 0.5), ("b", 1, 2.0)])
-    result = evaluate(scores, ["a", "b", "c"], QUICK)
+    result = evaluate(scores, ["a", "b", "c"])
     status = {name: figures["status"] for name, figures in result["generators"].items()}
     assert status == {"a": "ok", "b": "one class only", "c": "empty"}
     assert (result["mean"]["generators"], result["mean"]["ap"]) == (1, 1.0)
     for rows in (scores.slice(2), scores.slice(0, 0)):
-        mean = evaluate(rows, ["b"], QUICK)["mean"]
+        mean = evaluate(rows, ["b"])["mean"]
         assert (mean["generators"], mean["ap"], mean["ap_interval"]) == (0, None, None)
 
 
-def test_evaluate_intervals_are_those_of_the_bootstrap() -> None:
-    scores, real_sets, bootstrap = noisy_table(0), {"a": "s", "b": "s"}, Bootstrap(40, 0.9, 3)
-    result = evaluate(scores, ["b", "a"], bootstrap, real_sets)
-    aps = bootstrap_ap(scores, bootstrap, real_sets)
+def test_evaluate_intervals_are_those_of_the_images_and_hold_the_ap() -> None:
+    scores, real_sets = noisy_table(0), {"a": "s", "b": "s"}
+    result = evaluate(scores, ["b", "a"], 0.9, real_sets)
+    found = ap_intervals(scores, 0.9, real_sets)
     for name in "ab":
-        assert result["generators"][name]["ap_interval"] == bootstrap.interval(aps[name])
-    assert result["mean"]["ap_interval"] == bootstrap.interval((aps["a"] + aps["b"]) / 2)
+        expected = found["generators"][name]["interval"]
+        assert result["generators"][name]["ap_interval"] == expected
+    assert result["mean"]["ap_interval"] == found["mean"]["interval"]
     points = [figures["ap"] for figures in result["generators"].values()]
     assert result["mean"]["ap"] == pytest.approx(sum(points) / 2)
     assert list(result["generators"]) == ["b", "a"]
 
 
+def test_evaluate_interval_holds_the_float32_ap() -> None:
+    labels = [0, 0, 1, 1, 1, 0, 1]  # the AP 0.75595… is not a float32
+    rows = [("a", label, float(k)) for k, label in enumerate(labels)]
+    for scores in (table(rows), table([(name, label, -logit) for name, label, logit in rows])):
+        figures = evaluate(scores, confidence=1e-12)["generators"]["a"]
+        assert figures["ap_interval"] is not None and figures["ap"] is not None
+        assert figures["ap_interval"][0] <= figures["ap"] <= figures["ap_interval"][1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_logits_that_are_not_finite_make_no_figures(value: float) -> None:
+    scores = table([("a", 0, -1.0), ("a", 1, value), ("b", 0, value), ("b", 1, 1.0)])
+    labels, logits = scores["label"].to_numpy(), scores["logit"].to_numpy()
+    with pytest.raises(GenspotError, match="2 logits are not finite"):
+        evaluate(scores)
+    with pytest.raises(GenspotError, match="2 logits are not finite"):
+        generator_metrics(labels, logits)
+    with pytest.raises(GenspotError, match="2 logits are not finite"):
+        calibration.fit(scores)
+
+
+def test_generator_metrics_what_is_not_fitted_has_no_figures() -> None:
+    labels, logits = np.array([0, 1, 0, 1]), np.array([-1.0, 2.0, 0.5, 0.1])
+    fit: CalibrationFit = {"threshold": None, "temperature": None, "images": 4, "notes": []}
+    assert generator_metrics(labels, logits, fit) == generator_metrics(labels, logits)
+    separated = calibration.fit(pa.table({"label": [0, 1], "logit": [-1.0, 1.0]}))
+    assert separated is not None and separated["temperature"] is None
+    found = generator_metrics(labels, logits, separated)
+    assert (found["acc_val_threshold"], found["ece_calibrated"]) == (0.75, None)
+
+
 def test_evaluate_reads_a_file_or_a_run_folder(tmp_path: Path) -> None:
     scores = noisy_table(4, "ba")
     pyarrow.parquet.write_table(scores, tmp_path / "scores.parquet")
-    expected = evaluate(scores, ["b", "a"], QUICK)
+    expected = evaluate(scores, ["b", "a"])
     for source in (scores, tmp_path / "scores.parquet", str(tmp_path)):
-        result = evaluate(source, bootstrap=QUICK)
+        result = evaluate(source)
         assert result == expected and list(result["generators"]) == ["b", "a"]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from genspot.evaluation.bootstrap import Bootstrap
 from genspot.evaluation.metrics import evaluate
 from genspot.evaluation.published import annotate, published_reference
 from helpers.scores import make_scores
@@ -69,7 +68,7 @@ def test_annotate_adds_counts_and_references(
 ) -> None:
     rows = [(name, "", f"{k}.png", k % 2, float(k)) for name in "ab" for k in range(4)]
     scores = make_scores(rows).append_column("padded", [[True, True, *[False] * 5, True]])
-    metrics: dict[str, Any] = dict(evaluate(scores, ["a", "b"], Bootstrap(replicates=5)))
+    metrics: dict[str, Any] = dict(evaluate(scores, ["a", "b"]))
     specs = {"a": SPEC, "b": SPEC | {"published": {"blur_jpg_0.5": {"acc": 80.0, "ap": 90.0}}}}
     trained_on = TRAINED_ON | {"aug": aug}
     annotate(

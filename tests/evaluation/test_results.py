@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from genspot.evaluation import baselines, published, results
-from genspot.evaluation.bootstrap import Bootstrap
 from genspot.evaluation.metrics import evaluate
 from helpers.scores import make_scores
 
@@ -13,7 +12,7 @@ from helpers.scores import make_scores
 def test_schema_has_exactly_the_keys_that_are_computed() -> None:
     scores = make_scores([("a", "", "1.png", 0, -1.0), ("a", "", "2.png", 1, 1.0)])
     scores = scores.append_column("padded", [[False, True]])
-    metrics = dict(evaluate(scores, bootstrap=Bootstrap(replicates=5)))
+    metrics = dict(evaluate(scores))
     spec = {"title": "A", "images": 2, "published": {}}
     trained_on = {"data": "progan_20cls", "aug": "none", "model": {"name": "resnet50"}}
     published.annotate(

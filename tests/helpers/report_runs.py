@@ -57,7 +57,7 @@ def make_run(
         "crop": 32,
         "degradations": [],
         "seed": 1,
-        "bootstrap": {"replicates": 40, "confidence": 0.95},
+        "confidence": 0.95,
         "unreadable_in_training": 0,
         **_figures(scores, generators, rng),
     }

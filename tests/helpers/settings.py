@@ -16,7 +16,6 @@ TINY = (
     "schedule.batch_size=8",
     "trainer=cpu",
     "trainer.log_every_n_steps=2",
-    "bootstrap.replicates=100",
     "workers=0",
 )
 

@@ -31,7 +31,7 @@ def make_report(runs: list[Run], title: str) -> Report:
 @pytest.fixture(scope="session")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """A run with spectra and a calibration."""
-    fit = {"threshold": -1.25, "temperature": 2.5, "images": 60}
+    fit = {"threshold": -1.25, "temperature": 2.5, "images": 60, "notes": []}
     folder = tmp_path_factory.mktemp("single") / "run_<1>"
     run = make_run(folder, fit=fit, commit="0123abc", versions={"torch": "2.14.0"})
     (folder / "spectra").mkdir(parents=True)

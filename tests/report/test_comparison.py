@@ -28,7 +28,7 @@ def test_differences_hold_the_ap_difference_and_a_paired_interval(ablation) -> N
         expected = 100 * (second.results[name]["ap"] - first.results[name]["ap"])
         assert shown == pytest.approx(expected, abs=0.051)
         assert low <= shown <= high
-        assert excludes_zero <= (low >= 0 or high <= 0)
+        assert excludes_zero == (low > 0 or high < 0)
 
 
 def test_differences_of_means_need_the_same_generators(tmp_path) -> None:

@@ -57,6 +57,12 @@ def test_print_results_shows_the_table_without_empty_columns(single, capsys) -> 
     assert "published accuracy" not in " ".join(printed.split())
 
 
+def test_notes_say_what_is_not_fitted(tmp_path) -> None:
+    fit = {"threshold": None, "temperature": None, "images": 2, "notes": ["Not fitted."]}
+    assert "Not fitted." in notes(make_run(tmp_path / "run", fit=fit).metrics)
+    assert "Not fitted." not in notes(make_run(tmp_path / "run", fit=None).metrics)
+
+
 def test_notes_count_padded_unreadable_and_missing_images(tmp_path) -> None:
     run = make_run(tmp_path / "run", generators=("first", "second"), unreadable_in_training=4)
     run.metrics["generators"]["first"] |= {"padded": 2, "unreadable": 3, "expected": 100}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genspot.evaluation.bootstrap import ap_over_seeds
+from genspot.evaluation.intervals import ap_over_seeds
 from genspot.report.gallery import pick_ranks
 from genspot.report.page import render_report
 from genspot.report.tables import EXPORTED_MEASURES
@@ -50,7 +50,7 @@ def test_page_of_several_seeds_shows_their_ap_and_interval(trainings) -> None:
     cells = result_cells(trainings.page)
     second, zeroth, first = trainings.runs[:3]
     scores = [zeroth.scores, first.scores, second.scores]  # in the order of the seeds
-    expected = ap_over_seeds(scores, zeroth.bootstrap, zeroth.real_sets)
+    expected = ap_over_seeds(scores, zeroth.metrics["confidence"], zeroth.real_sets)
     for name, one in {**expected["generators"], "mean": expected["mean"]}.items():
         low, high = map(percent, one["interval"])
         assert cells["none over 3 seeds", name, ""] == f"{percent(one['ap'])} [{low} – {high}]"
@@ -120,6 +120,19 @@ def test_render_report_of_equal_runs_gives_equal_bytes_with_the_page_last(ablati
     files = render_report(runs, "Again")
     assert files == render_report(runs, "Again")
     assert list(files) == ["results.csv", "results.md", "results.tex", "report.html"]
+
+
+def test_page_says_that_a_temperature_is_not_fitted_and_shows_none(tmp_path: Path) -> None:
+    note = "The temperature is not fitted: the validation images are separated without an error."
+    fit = {"threshold": -1.25, "temperature": None, "images": 60, "notes": [note]}
+    run = make_run(tmp_path / "run", fit=fit)
+    for figures in run.results.values():
+        figures["ece_calibrated"] = None
+    files = render_report([run], "A run")
+    page = files["report.html"]
+    assert page.count(note) == 1
+    assert "logit threshold -1.25, temperature not fitted (60 images)" in page
+    assert not re.search("after temperature scaling|>after<", page + files["results.md"])
 
 
 def test_page_of_runs_without_any_ap_says_so(tmp_path: Path) -> None:

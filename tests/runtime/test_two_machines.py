@@ -98,7 +98,6 @@ TINY = [
     "schedule.max_epochs=2",
     "schedule.batch_size=8",
     "schedule.eval_batch_size=2",
-    "bootstrap.replicates=100",
     "workers=0",
 ]
 MACHINES = ["trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2"]
@@ -122,7 +121,7 @@ def test_two_machines_leave_one_set_of_results(
     # A test of the checkpoint by one process gives the same rows and numbers.
     test = ["task=test", f"checkpoint={both}/best.ckpt", "trainer=cpu"]
     test += [one for one in overrides if one.startswith(("generator", "simulation", "paths"))]
-    test += [f"hydra.run.dir={single}", "bootstrap.replicates=100"]
+    test += [f"hydra.run.dir={single}"]
     result = run(*test, "workers=0", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     expected, scores = (pq.read_table(folder / "scores.parquet") for folder in (single, both))

@@ -15,7 +15,7 @@ from helpers.tasks import run_task
 
 def settings_of(task: str, trained: Path, images: Path, *more: str) -> list[str]:
     settings = [f"task={task}", f"checkpoint={trained}/best.ckpt", SEARCH_PATH, *more]
-    settings += ["workers=0", "trainer=cpu", "bootstrap.replicates=100"]
+    settings += ["workers=0", "trainer=cpu"]
     if task == "predict":
         return [*settings, f"inputs={images}"]
     return [*settings, "generator=folder", f"test_set={{path: {images}, name: mine}}"]

@@ -176,7 +176,7 @@ def test_test_of_a_moved_checkpoint_is_complete_and_of_another_refused(
     def test_of(checkpoint: Path, images: Path) -> None:
         settings = ["task=test", f"checkpoint={checkpoint}", "generator=folder", "model=small"]
         settings += [item for item in tiny(images) if "searchpath" in item or "test_set" in item]
-        run_task(*settings, "workers=0", "bootstrap.replicates=100", folder=tmp_path / "test")
+        run_task(*settings, "workers=0", folder=tmp_path / "test")
 
     test_of(trained / "best.ckpt", sets)
     metrics = tmp_path / "test" / "metrics.json"

@@ -145,7 +145,7 @@ def test_killed_test_continues_to_the_same_scores(
 ) -> None:
     overrides = [*signal_in_test("test", name, tmp_path, row=9), f"checkpoint={trained}/best.ckpt"]
     overrides += ["generator=folder", f"test_set={{path: {sets}/test, name: mine}}", SEARCH_PATH]
-    overrides += ["bootstrap.replicates=100", "workers=0", "trainer=cpu", BATCHES_OF_4]
+    overrides += ["workers=0", "trainer=cpu", BATCHES_OF_4]
     folder = tmp_path / "run"
     overrides.append(f"hydra.run.dir={folder}")
     first = run(*overrides, cwd=tmp_path, PYTHONPATH=PYTHONPATH)
@@ -253,7 +253,7 @@ def test_test_with_a_logit_that_is_not_finite_keeps_the_scores_of_the_others(
     shutil.copy(trained / "best.ckpt", copy)
     settings = ["task=test", f"checkpoint={copy}", "generator=folder", SEARCH_PATH, "workers=0"]
     settings += [f"test_set={{path: {tmp_path}/test, name: mine}}", "data=folder"]
-    settings += [f"data.val={tmp_path}/val", "trainer=cpu", "bootstrap.replicates=100"]
+    settings += [f"data.val={tmp_path}/val", "trainer=cpu"]
     folder = tmp_path / "run"
     with pytest.raises(GenspotError, match=r"1 of 25 .* not finite.*not_finite_logits\.csv"):
         run_task(*settings, folder=folder)

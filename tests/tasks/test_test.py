@@ -24,7 +24,7 @@ from helpers.tasks import run_task
 
 def settings_of(checkpoint: Path, images: Path, *more: str) -> list[str]:
     settings = ["task=test", f"checkpoint={checkpoint}", "generator=folder", "workers=0"]
-    settings += [f"test_set.path={images}", "test_set.name=mine", "bootstrap.replicates=100"]
+    settings += [f"test_set.path={images}", "test_set.name=mine"]
     return [*settings, SEARCH_PATH, *more]
 
 

@@ -103,7 +103,7 @@ def test_train_runs_the_published_experiment(tmp_path: Path) -> None:
     settings += ["model.backbone={arch: resnet18, weights: null}", "model.name=resnet50"]
     settings += [f"paths.{split}={tmp_path}/{split}" for split in ("train", "val", "test")]
     settings += ["model.train={resize: 40, crop: 32}", "schedule.max_epochs=1"]
-    settings += ["schedule.batch_size=20", "bootstrap.replicates=10", "trainer=cpu", "workers=0"]
+    settings += ["schedule.batch_size=20", "trainer=cpu", "workers=0"]
     with composed(*settings, folder=tmp_path) as cfg:
         for number, name in enumerate(cfg.data.classes):
             for split in ("train", "val"):

@@ -1,0 +1,96 @@
+"""The images that several tables of scores have in common, and those that generators share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.common.errors import GenspotError
+from genspot.evaluation.jackknife import Contributions, contributions
+from genspot.evaluation.scores import check_finite
+
+REAL = "/0_real/"  # of real images in the released layout
+
+
+class GeneratorImages(NamedTuple):
+    """The images of one generator that all of T tables have scored, and what they contribute."""
+
+    pool: str  # the real set, or the generator if it has its own
+    reals: np.ndarray  # R numbers of its real images, equal for the same image of a pool
+    tables: list[Contributions]  # T of them
+
+
+def shared_images(
+    tables: list[pa.Table], real_sets: Mapping[str, str] | None
+) -> dict[str, GeneratorImages]:
+    """Return the images in all tables, by generator with both classes, sorted by name.
+
+    Args:
+        tables: tables of scores.
+        real_sets: generator → the set its real images come from; others have their own. Real
+            images of a set are the same if class and path below 0_real are equal.
+
+    Raises:
+        GenspotError: An image has two scores in one table, or a logit is not finite.
+    """
+    indexes = [_row_index(table) for table in tables]
+    labels = tables[0]["label"].to_numpy().astype(np.int64)
+    classes = tables[0]["class"].cast(pa.string()).to_pylist()
+    logits = [table["logit"].to_numpy() for table in tables]
+    for one in logits:
+        check_finite(one, "the scores")
+    numbers: dict[tuple[str, ...], int] = {}  # of the real images
+    result = {}
+    keys = sorted(set(indexes[0]).intersection(*indexes[1:]))
+    for name, group in groupby(keys, key=lambda key: key[0]):
+        members = list(group)
+        rows = [[index[key] for key in members] for index in indexes]
+        own = labels[rows[0]]
+        if len(set(own.tolist())) < 2:
+            continue
+        pool = f"the set {real_sets[name]}" if name in (real_sets or {}) else name
+        images = [
+            (classes[row], path.replace("\\", "/"))
+            for row, (_, path) in zip(rows[0], members, strict=True)
+            if labels[row] == 0
+        ]
+        reals = [numbers.setdefault((pool, *real), len(numbers)) for real in _real_names(images)]
+        parts = [contributions(own, table[row]) for table, row in zip(logits, rows, strict=True)]
+        result[name] = GeneratorImages(pool, np.array(reals), parts)
+    return result
+
+
+def _real_names(images: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (class, path within the folder 0_real of the class) of images (class, path).
+
+    Folders below may be named 0_real as well, so the one that counts is common to all images of
+    the class.
+    """
+    paths: dict[str, list[str]] = {}
+    for class_name, path in images:
+        paths.setdefault(class_name, []).append(path)
+    folders = {}
+    for name, of_class in paths.items():
+        common = os.path.commonprefix(of_class)  # noqa: RUF071 (up to REAL, these are folders)
+        folders[name] = "".join(common.rpartition(REAL)[:2])
+    return [
+        (name, path[len(folders[name]) :] if folders[name] else path.rpartition(REAL)[2])
+        for name, path in images
+    ]
+
+
+def _row_index(table: pa.Table) -> dict[tuple[str, str], int]:
+    """Return (generator, path) → row."""
+    names = table["generator"].cast(pa.string()).to_pylist()
+    index: dict[tuple[str, str], int] = {}
+    for row, key in enumerate(zip(names, table["path"].to_pylist(), strict=True)):
+        if index.setdefault(key, row) != row:
+            raise GenspotError(
+                f"{key[1]} has two scores for generator {key[0]}; give a table of one test"
+            )
+    return index
