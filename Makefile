@@ -3,13 +3,13 @@
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
 # make ray    install what sweeps on Ray need
-# make bench  measure the input pipeline and the CPU steps (bench-scale, bench-gpu: the others)
+# make bench  measure the input pipeline and the CPU steps (bench-intervals, bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run studies setup test lint mypy docs test-slow test-browser test-gpu bench bench-scale bench-gpu soak ray lock clean
+.PHONY: run studies setup test lint mypy docs test-slow test-browser test-gpu bench bench-intervals bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -65,6 +65,9 @@ test-gpu: setup
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.step
+
+bench-intervals: setup
+	$(BIN)/python -m benchmarks.intervals
 
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scaling

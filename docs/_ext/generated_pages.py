@@ -54,7 +54,6 @@ SCHEMAS = (
     "MeanMetrics",
     "PublishedReference",
     "CalibrationFit",
-    "BootstrapSettings",
     "TrainedOn",
 )
 

@@ -21,8 +21,10 @@ def shortcut_baseline_rows(count: int, seed: int) -> np.ndarray:
 
 def shortcut_baseline_scores(
     train_features: np.ndarray, train_labels: np.ndarray, test_features: np.ndarray, seed: int
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Return P(fake) of each of M test images by a random forest of 200 trees.
+
+    None if the training images have one class.
 
     Args:
         train_features: N × F, of the training images of `shortcut_baseline_rows` in that order.
@@ -30,6 +32,8 @@ def shortcut_baseline_scores(
         test_features: M × F.
         seed: of the forest.
     """
+    if len(set(train_labels.tolist())) < 2:
+        return None
     from sklearn.ensemble import RandomForestClassifier  # a second to import
 
     forest = RandomForestClassifier(n_estimators=200, min_samples_leaf=5, random_state=seed)

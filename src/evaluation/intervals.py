@@ -28,7 +28,7 @@ class Term(NamedTuple):
     """One term of a mean over generators."""
 
     pool: str  # terms of one pool share their real images
-    reals: np.ndarray  # R numbers of its real images, equal for the same image of a pool
+    real_images: np.ndarray  # R numbers of its real images, equal for the same image of a pool
     contributions: Contributions
 
 
@@ -115,12 +115,13 @@ def _summarise(
 
     def summary(chosen: list[GeneratorImages]) -> dict[str, Any]:
         terms = [
-            Term(each.pool, each.reals, weighted_sum(each.tables, weights)) for each in chosen
+            Term(each.pool, each.real_images, weighted_sum(each.tables, weights))
+            for each in chosen
         ]
         aps = np.mean([[table.estimate for table in each.tables] for each in chosen], axis=0)
         spread = []
         if over_tables and len(aps) > 1:
-            spread = [Variance(np.var(aps, ddof=1) / len(aps), len(aps) - 1)]
+            spread = [Variance(float(np.var(aps, ddof=1)) / len(aps), len(aps) - 1)]
         return {
             key: float(np.dot(weights, aps)),
             "interval": mean_interval(terms, confidence, bounds, spread),
@@ -146,7 +147,7 @@ def mean_interval(
         terms: one for each generator.
         confidence: see `ap_intervals`.
         bounds: the lowest and highest value there can be. They are returned where a class has one
-            image or one training counts, which say nothing about the others.
+            image, which says nothing about the others.
         more: variances besides those of the images.
     """
     low, high = bounds
@@ -175,7 +176,7 @@ def mean_interval(
 
 def _variance_of_reals(pool: Sequence[Term], count: int) -> Variance:
     """Return the variance of a mean of `count` terms by the real images that `pool` shares."""
-    images = np.concatenate([term.reals for term in pool])
+    images = np.concatenate([term.real_images for term in pool])
     sums = np.bincount(images, np.concatenate([term.contributions.reals for term in pool]))
     return Variance(math.fsum(sums**2) / count**2, len(np.unique(images)) - 1)
 

@@ -9,7 +9,7 @@ class weigh a little more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -39,8 +39,13 @@ class Contributions:
 
 def weighted_sum(parts: Sequence[Contributions], weights: Sequence[float]) -> Contributions:
     """Return Σ weight × contributions of the same images in several tables."""
-    columns = zip(*(astuple(part) for part in parts), strict=True)
-    return Contributions(*(np.tensordot(weights, np.stack(column), 1) for column in columns))
+    sums = {
+        field.name: sum(
+            weight * getattr(part, field.name) for part, weight in zip(parts, weights, strict=True)
+        )
+        for field in fields(Contributions)
+    }
+    return Contributions(**sums)
 
 
 def contributions(labels: np.ndarray, logits: np.ndarray) -> Contributions:

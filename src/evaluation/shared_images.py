@@ -21,7 +21,7 @@ class GeneratorImages(NamedTuple):
     """The images of one generator that all of T tables have scored, and what they contribute."""
 
     pool: str  # the real set, or the generator if it has its own
-    reals: np.ndarray  # R numbers of its real images, equal for the same image of a pool
+    real_images: np.ndarray  # R numbers of its real images, equal for the same image of a pool
     tables: list[Contributions]  # T of them
 
 
@@ -38,6 +38,7 @@ def shared_images(
     Raises:
         GenspotError: An image has two scores in one table, or a logit is not finite.
     """
+    real_sets = real_sets or {}
     indexes = [_row_index(table) for table in tables]
     labels = tables[0]["label"].to_numpy().astype(np.int64)
     classes = tables[0]["class"].cast(pa.string()).to_pylist()
@@ -53,7 +54,7 @@ def shared_images(
         own = labels[rows[0]]
         if len(set(own.tolist())) < 2:
             continue
-        pool = f"the set {real_sets[name]}" if name in (real_sets or {}) else name
+        pool = f"the set {real_sets[name]}" if name in real_sets else name
         images = [
             (classes[row], path.replace("\\", "/"))
             for row, (_, path) in zip(rows[0], members, strict=True)

@@ -187,7 +187,7 @@ def _real_sets(tested: TestSettings) -> dict[str, str]:
     return {name: spec["real_set"] for name, spec in tested.specs.items() if spec.get("real_set")}
 
 
-def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray:
+def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray | None:
     """Return the scores of the test images by the shortcut baseline."""
     train, test = datamodule.tables["train"], datamodule.tables["test"]
     train = train.take(baselines.shortcut_baseline_rows(train.num_rows, seed))

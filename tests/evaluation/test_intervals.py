@@ -121,7 +121,7 @@ def test_ap_intervals_equal_the_documented_formula(
     found = ap_intervals(shuffle(scores), confidence, real_sets)
     images = shared_images([scores], real_sets)
     parts = {name: each.tables[0] for name, each in images.items()}
-    names = {name: [(each.pool, n) for n in each.reals] for name, each in images.items()}
+    names = {name: [(each.pool, n) for n in each.real_images] for name, each in images.items()}
     assert list(found["generators"]) == ["a", "b", "c"]
     for name, result in found["generators"].items():
         expected = interval_by_hand([parts[name]], [names[name]], confidence)
