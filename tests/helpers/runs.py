@@ -26,9 +26,7 @@ def read_logits(folder: Path) -> dict[str, float]:
 def read_csv(file: Path) -> list[dict[str, str]]:
     """Return the rows, with the texts that cells of `genspot.common.tables.csv_cell` stand for."""
     with file.open(encoding="utf-8", newline="") as lines:
-        return [
-            {key: _text(cell) for key, cell in row.items()} for row in csv.DictReader(lines)
-        ]
+        return [{key: _text(cell) for key, cell in row.items()} for row in csv.DictReader(lines)]
 
 
 def _text(cell: str) -> str:
