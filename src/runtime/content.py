@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
+if TYPE_CHECKING:  # the command line imports this module, also for --help
+    import pyarrow as pa
 
 SIZES = 16  # images, evenly spread, of which the size of the file is compared too
 
@@ -29,8 +29,8 @@ def describe_images(samples: pa.Table, folder: str) -> Content:
     start = len(os.fsencode(os.path.abspath(folder)).decode("utf-8", "backslashreplace")) + 1
     paths = samples["path"].to_pylist()
     digest = hashlib.sha256("\0".join(path[start:] for path in paths).encode())
-    digest.update(samples["label"].to_numpy().astype(np.int8).tobytes())
-    picked = set(np.linspace(0, len(paths) - 1, SIZES).astype(int)) if paths else set()
+    digest.update(samples["label"].to_numpy().astype("int8").tobytes())
+    picked = {step * (len(paths) - 1) // (SIZES - 1) for step in range(SIZES if paths else 0)}
     sizes = [_size(paths[row]) for row in sorted(picked)]
     return {"images": len(paths), "names": digest.hexdigest(), "sizes": sizes}
 
