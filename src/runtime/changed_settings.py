@@ -137,11 +137,11 @@ def _fault_of_epochs(change: Change, new: Mapping[str, Any], epochs: int) -> str
 def _is_more_patience(change: Change, new: Mapping[str, Any]) -> bool:
     group, _, rest = change.setting.partition(".")
     callback, _, key = rest.partition(".")
-    if (group, key) != ("callbacks", "patience"):
+    numbers = type(change.old) is type(change.new) is int  # set before and now
+    if (group, key) != ("callbacks", "patience") or not numbers:
         return False
     target = str(new[group][callback].get("_target_", ""))
-    numbers = type(change.old) is type(change.new) is int
-    return target.endswith(".EarlyStopping") and numbers and change.new > change.old
+    return target.endswith(".EarlyStopping") and bool(change.new > change.old)
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:

@@ -168,3 +168,13 @@ def test_learning_rate_over_all_epochs_forbids_other_numbers_of_them() -> None:
 )
 def test_less_patience_and_that_of_other_rules_do_not_prolong(name: str, value: int) -> None:
     assert prolong(config(), 6, **{name: value})[0] == [name.replace("__", ".")]
+
+
+@pytest.mark.parametrize("name", ["stop", "plateau"])
+def test_callback_that_is_gone_or_new_is_a_changed_setting(name: str) -> None:
+    old, new = config(), config()
+    del new["callbacks"][name]
+    for before, now in ((old, new), (new, old)):
+        others, fault = split_prolonging(changed_settings(before, now), now, 2)
+        assert f"callbacks.{name}.patience" in [change.setting for change in others]
+        assert fault == ""
