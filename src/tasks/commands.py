@@ -17,6 +17,8 @@ from genspot.runtime.run_folder import is_batch_job
 def how_to_continue(setting: str, folder: Path) -> str:
     """Return the command that continues what is in `folder`, as the user typed it.
 
+    Without `resume=never`, which would begin it again.
+
     Args:
         setting: "hydra.run.dir", or "hydra.sweep.dir" for a sweep.
         folder: of the run or the sweep.
@@ -25,9 +27,18 @@ def how_to_continue(setting: str, folder: Path) -> str:
     if is_batch_job():  # srun or torchrun started this process, with a command of their own
         return f"the same command in the same job, or with {shlex.quote(override)}"
     program, arguments = _typed_command()
-    pattern = rf"\+*{re.escape(setting)}="
+    pattern = rf"\+*({re.escape(setting)}=|resume=['\"]?never)"
     others = [argument for argument in arguments if not re.match(pattern, argument)]
-    return shlex.join([*program, *others, override])
+    # Beside the other overrides: Hydra takes none after an option that stands behind them.
+    places = [place for place in range(len(others)) if _is_override(others, place)]
+    others.insert(places[-1] + 1 if places else 0, override)
+    return shlex.join([*program, *others])
+
+
+def _is_override(arguments: list[str], place: int) -> bool:
+    argument, before = arguments[place], arguments[place - 1] if place else ""
+    of_option = before.startswith(("-c", "--config")) and "=" not in before  # --config-dir a=b
+    return not of_option and ("=" in argument or argument.startswith("~")) and argument[0] != "-"
 
 
 def quoted(path: Path | str) -> str:

@@ -60,6 +60,30 @@ def test_command_is_as_typed_with_the_folder(
     assert command == f"{expected} hydra.run.dir=/runs/one"
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("a=1,2 -m", "a=1,2 FOLDER -m"),
+        ("a=1 ~logger --multirun", "a=1 '~logger' FOLDER --multirun"),
+        ("-m a=1,2", "-m a=1,2 FOLDER"),
+        ("--multirun", "FOLDER --multirun"),
+        ("a=1 --config-dir own", "a=1 FOLDER --config-dir own"),
+        ("-m a=1 --config-dir x=y", "-m a=1 FOLDER --config-dir x=y"),
+        ("--config-dir=x a=1 -m", "--config-dir=x a=1 FOLDER -m"),
+        ("a=1 resume=never", "a=1 FOLDER"),
+        ("++resume='never' a=1", "a=1 FOLDER"),
+    ],
+)
+def test_folder_stands_among_the_overrides_and_nothing_begins_again(
+    typed: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = typed.split()
+    monkeypatch.setattr(sys, "orig_argv", ["python", "run.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    command = how_to_continue("hydra.run.dir", Path("/r"))
+    assert command == "python run.py " + expected.replace("FOLDER", "hydra.run.dir=/r")
+
+
 def test_command_of_a_script_that_is_not_on_the_path_has_its_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
