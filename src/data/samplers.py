@@ -61,8 +61,8 @@ class SequentialDistributedSampler(Sampler[SampleIndex]):
         rows: length of the table.
         rank: index of this process among `world_size` processes.
         scored: rows to leave out.
-        unreadable: rows to try again, after all others: they must not shift the others to other
-            batches.
+        last: rows to read after all others, because they could not be read or have changed since:
+            they must not shift the others to other batches.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class SequentialDistributedSampler(Sampler[SampleIndex]):
         rank: int = 0,
         world_size: int = 1,
         scored: Collection[int] = (),
-        unreadable: Collection[int] = (),
+        last: Collection[int] = (),
     ) -> None:
         share = range(rank, rows, world_size)
         self.own: Sequence[int] = share
-        if scored or unreadable:
+        if scored or last:
             left = [row for row in share if row not in scored]
-            self.own = sorted(left, key=lambda row: row in unreadable)
+            self.own = sorted(left, key=lambda row: row in last)
 
     def __len__(self) -> int:
         return len(self.own)

@@ -1,7 +1,7 @@
 """The scores of a run, appended to files as they come: a run that was stopped goes on from them.
 
-A run has one file per process, of JSON lines. The first line says what is scored. Each further
-line holds a whole batch, so a line that was cut short costs that batch alone, and a resumed run
+A run has one file per process, of JSON lines with checksums. The first line says what is scored.
+Each further line holds a whole batch, so a damaged line costs that batch alone, and a resumed run
 forms the batches that an uninterrupted one forms: in float32 the last bit of an image's logit can
 depend on the others of its batch.
 """
@@ -12,7 +12,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,19 +27,26 @@ class ScoreLog:
         folder: of the run.
         name: of the table, with which the names of the files begin.
         about: plain values, on which the scores depend. Files about something else are ignored.
+        paths: of the images, by row.
 
     Attributes:
         scores: row → (logit, whether the image was padded).
         unreadable: row → the reason.
+        changed: rows whose scores were left out, because another file lies there now.
+        damaged: how many lines were left out.
         started: when the oldest file was begun, in nanoseconds of the system's clock.
         differing: keys of `about` that have other values in a file that was ignored.
     """
 
-    def __init__(self, folder: Path, name: str, about: dict[str, Any]) -> None:
-        self.folder, self.name = folder, name
+    def __init__(
+        self, folder: Path, name: str, about: dict[str, Any], paths: Sequence[str] = ()
+    ) -> None:
+        self.folder, self.name, self.paths = folder, name, paths
         self.about = json.loads(json.dumps(about))  # tuples become lists, as in the files
         self.scores: dict[int, tuple[float, bool]] = {}
         self.unreadable: dict[int, str] = {}
+        self.changed: set[int] = set()
+        self.damaged = 0
         self.started = time.time_ns()
         self.differing: list[str] = []
         self._path: Path | None = None  # of the file of this process, while batches go there
@@ -47,28 +55,36 @@ class ScoreLog:
     def read(self) -> None:
         """Take up what the files of all processes hold.
 
-        A batch with a logit that is not finite is left out, to be scored again as a whole.
+        A batch with a logit that is not finite is left out, to be scored again as a whole. So is
+        an image whose file was changed or replaced since.
         """
         for path in self.folder.glob(f"{self.name}.*{SCORE_LOG_SUFFIX}"):
-            (header, *batches), _ = _read_lines(path)
+            (header, *batches), _, damaged = _read_lines(path)
+            self.damaged += damaged
             self.differing += self._differences(header)
             if not header or self._differences(header):
                 continue
             self.started = min(self.started, header["started"])
             for batch in batches:
-                scores = {row: (logit, padded) for row, logit, padded in batch["scores"]}
-                if all(math.isfinite(logit) for logit, _ in scores.values()):
-                    self.append(scores, dict(batch["unreadable"]))
+                if all(math.isfinite(logit) for _, logit, _, _ in batch["scores"]):
+                    self._take(batch, header["started"])
+        self.changed -= self.scores.keys()
 
-    def forget(self, rows: Iterable[int]) -> None:
-        """Let the images of `rows` be scored again."""
-        for row in rows:
-            self.scores.pop(row, None)
+    def _take(self, batch: dict[str, Any], started: int) -> None:
+        scores = {}
+        for row, logit, padded, stamp in batch["scores"]:
+            now = self._stamp(row)
+            # One that changed after the start may have done so between its reading and its stamp.
+            if now != stamp or (now and now[1] > started):
+                self.changed.add(row)
+            else:
+                scores[row] = logit, padded
+        self.append(scores, dict(batch["unreadable"]))
 
     def open(self, rank: int) -> None:
         """Go on with the file of this process, after its whole lines; a batch begins a new one."""
         self._path = self.folder / f"{self.name}.{rank}{SCORE_LOG_SUFFIX}"
-        (header, *_), size = _read_lines(self._path)
+        (header, *_), size, _ = _read_lines(self._path)
         if header and not self._differences(header):
             self._file = self._path.open("ab")
             self._file.truncate(size)
@@ -87,7 +103,7 @@ class ScoreLog:
             self._file = self._path.open("wb")
             self._write({"about": self.about, "started": self.started})
         if self._file:
-            rows = [[row, *score] for row, score in scores.items()]
+            rows = [[row, *score, self._stamp(row)] for row, score in scores.items()]
             self._write({"scores": rows, "unreadable": list(unreadable.items())})
 
     def close(self) -> None:
@@ -105,39 +121,43 @@ class ScoreLog:
         about = header.get("about", self.about)
         return [key for key in self.about if about.get(key) != self.about[key]]
 
+    def _stamp(self, row: int) -> list[int] | None:
+        """Return the inode and the time of the last change in nanoseconds of an image's file."""
+        try:
+            status = os.stat(self.paths[row])
+        except (IndexError, OSError, UnicodeEncodeError):  # the locale may lack the name
+            return None  # a packed image, whose file may be gone
+        return [status.st_ino, status.st_ctime_ns]
+
     def _write(self, content: dict[str, Any]) -> None:
         assert self._file is not None, "the log is closed"
-        self._file.write(json.dumps(content).encode() + b"\n")
+        self._file.write(json.dumps(content | {"crc": _checksum(content)}).encode() + b"\n")
         self._file.flush()  # to the system: a kill of this process loses nothing of it
 
 
-def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the header ({} without one) and the batches in `path`, and their size in bytes.
+def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int, int]:
+    """Return the header ({} without one) and the batches in `path`.
 
-    What follows a line that is damaged or cut short is left out.
+    Besides, the size in bytes of the lines, and how many of them are damaged and left out. A last
+    line that was cut short is none.
     """
-    lines: list[dict[str, Any]] = []
-    size = 0
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        try:
-            content = json.loads(line)
-            keys = {"scores", "unreadable"} if lines else {"about", "started"}
-            if not line.endswith(b"\n") or content.keys() != keys:
-                break
-        except (ValueError, AttributeError):
-            break
-        lines.append(content)
-        size += len(line)
-    return lines or [{}], size
+    *whole, _ = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    lines = [_read_line(line, header=not number) for number, line in enumerate(whole)]
+    batches = [line for line in lines[1:] if line]
+    damaged = sum(not line for line in lines)
+    return [lines[0] if lines else {}, *batches], sum(len(line) + 1 for line in whole), damaged
 
 
-def changed_since(paths: Iterable[tuple[int, str]], time_ns: int) -> list[int]:
-    """Return the rows of (row, path) pairs whose file was changed or replaced after `time_ns`."""
-    return [row for row, path in paths if _change_time(path) > time_ns]
-
-
-def _change_time(path: str) -> int:
+def _read_line(line: bytes, header: bool) -> dict[str, Any]:
+    """Return the content of a line, {} if it is damaged."""
+    keys = {"about", "started"} if header else {"scores", "unreadable"}
     try:
-        return os.stat(path).st_ctime_ns
-    except OSError:  # a packed image, whose file may be gone
-        return 0
+        content = dict(json.loads(line))
+        crc = content.pop("crc")
+    except (ValueError, TypeError, KeyError):
+        return {}
+    return content if content.keys() == keys and crc == _checksum(content) else {}
+
+
+def _checksum(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content).encode())

@@ -26,7 +26,7 @@ from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
-from genspot.detector.score_log import ScoreLog, changed_since
+from genspot.detector.score_log import ScoreLog
 from genspot.detector.settings import ModelSettings
 from genspot.evaluation.scores import score_table, unreadable_table
 from genspot.tasks.components import make_trainer
@@ -68,6 +68,8 @@ class Scorer:
         self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
         self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}
         self.about["geometry"] = datamodule.test_geometry.as_dict()
+        limits = ("max_megapixels", "max_whole_megapixels")
+        self.about |= {name: getattr(datamodule.loading, name) for name in limits}
         self.detector = Detector(fuse_batchnorm(network))
         self.collector = ScoreCollector(ScoreLog(run.folder, "", {}))
         callbacks = [self.collector, GracefulStop(SHUTDOWN, run.folder)]
@@ -89,7 +91,8 @@ class Scorer:
         """
         samples = self.datamodule.tables[split]
         scored = self._open_log(split, samples)
-        self.datamodule.known[split] = (scored.scores, scored.unreadable)
+        last = scored.unreadable.keys() | scored.changed
+        self.datamodule.known[split] = (scored.scores, last)
         self.collector.score_log = scored
         if split == "test":
             self.trainer.test(self.detector, datamodule=self.datamodule, verbose=False)
@@ -126,23 +129,33 @@ class Scorer:
         """Return the log of `split` with what it holds already; say what is taken from it."""
         about = self.about | {"samples": table_fingerprint(samples)}
         about["degradations"] = self.degradations if split == "test" else "none"
-        found = ScoreLog(self.run.folder, NAMES[split], about)
+        found = ScoreLog(self.run.folder, NAMES[split], about, samples["path"].to_pylist())
         if self.run.resume == "never":
             if self.is_first:
                 found.remove()
             return found
         found.read()
-        paths = samples["path"]
-        changed = changed_since(((row, paths[row].as_py()) for row in found.scores), found.started)
-        found.forget(changed)
-        if self.is_first and found.scores:
-            again = f", {len(changed)} have changed since and are scored again" if changed else ""
-            total = f"{len(found.scores)} of {samples.num_rows}"
-            log.info("%s: %s images are scored already%s", NAMES[split], total, again)
-        elif self.is_first and found.differing:
-            names = ", ".join(dict.fromkeys(found.differing))
-            log.warning("%s: scored from the start, since %s changed", NAMES[split], names)
+        if self.is_first:
+            _log_continuation(found, samples.num_rows)
         return found
+
+
+def _log_continuation(found: ScoreLog, total: int) -> None:
+    """Say what is taken from a log that was read."""
+    name, changed = found.name, len(found.changed)
+    if found.scores or changed:
+        again = f", {changed} have changed since and are scored again" if changed else ""
+        log.info("%s: %d of %d images are scored already%s", name, len(found.scores), total, again)
+    elif found.differing:
+        names = ", ".join(dict.fromkeys(found.differing))
+        log.warning("%s: scored from the start, since %s changed", name, names)
+    if found.damaged:
+        log.warning(
+            "%s: %d lines of the scores kept in %s are damaged: their images are scored again",
+            name,
+            found.damaged,
+            found.folder,
+        )
 
 
 def fingerprint(state: dict[str, torch.Tensor]) -> str:

@@ -79,3 +79,8 @@ def test_sequential_rows_are_each_on_one_rank_in_order(rows: int, world_size: in
     assert all(own == sorted(own) for own in per_rank)
     assert sorted(row for own in per_rank for row in own) == [(0, row) for row in range(rows)]
     assert max(map(len, per_rank)) - min(map(len, per_rank)) <= 1
+
+
+def test_sequential_rows_to_be_read_last_do_not_shift_the_others() -> None:
+    sampler = SequentialDistributedSampler(10, scored={0, 1, 4, 5}, last={7, 2})
+    assert [row for _, row in sampler] == [3, 6, 8, 9, 2, 7]

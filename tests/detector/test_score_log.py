@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from genspot.detector.score_log import ScoreLog, changed_since
+from genspot.detector.score_log import ScoreLog
 
 ABOUT = {"weights": "abc", "geometry": {"resize": (3, 4)}}
 THIRD = 0.1 + 0.2  # its shortest decimal form has 17 digits
@@ -54,14 +55,52 @@ def test_log_that_is_cut_short_loses_its_last_batch_alone(bytes_left: int, tmp_p
     assert path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("junk", [b"\0\0\0\0\n", b"[]\n", b'{"scores": []}\n', b"\xff\n"])
-def test_log_with_damage_is_read_up_to_it(junk: bytes, tmp_path: Path) -> None:
+def truncated(line: bytes) -> bytes:
+    return line[:-9] + b"\n"
+
+
+def with_another_digit(line: bytes) -> bytes:
+    return line.replace(b"7.25", b"7.26").replace(b"abc", b"abd")
+
+
+def with_another_row(line: bytes) -> bytes:
+    return line.replace(b"[4,", b"[400,").replace(b'"abc"', b"[]")
+
+
+def with_more_values(line: bytes) -> bytes:
+    return line.replace(b"true", b"true, 1").replace(b"{", b'{"more": 1, ', 1)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncated,
+        with_another_digit,
+        with_another_row,
+        with_more_values,
+        lambda line: b"\0\0\0\0\n",
+        lambda line: b"[]\n",
+        lambda line: b"7\n",
+        lambda line: b'{"scores": [], "unreadable": []}\n',
+        lambda line: b"\xff\n",
+        lambda line: line[:9] + b"\r" + line[9:].replace(b"7", b"8"),
+    ],
+)
+def test_damaged_line_costs_its_batch_alone(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     path = write(tmp_path)
     header, first, second = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(header + first + junk + second)
-    assert read(tmp_path).scores == BATCHES[0][0]
-    path.write_bytes(junk + first)
-    assert read(tmp_path).scores == {}
+    path.write_bytes(header + damage(first) + second)
+    log = read(tmp_path)
+    assert (log.scores, log.unreadable, log.damaged) == (BATCHES[1][0], {}, 1)
+    log.open(0)
+    log.append({0: (1.0, False)}, {})
+    log.close()
+    assert read(tmp_path).scores == BATCHES[1][0] | {0: (1.0, False)}
+    path.write_bytes(damage(header) + first)
+    log = read(tmp_path)
+    assert (log.scores, log.damaged) == ({}, 1)
 
 
 @pytest.mark.parametrize("key", ABOUT)
@@ -109,15 +148,85 @@ def test_image_that_became_readable_is_no_longer_unreadable(tmp_path: Path) -> N
         assert (log.scores, log.unreadable) == ({1: (2.0, False)}, {})
 
 
-def test_changed_since_names_replaced_files(tmp_path: Path) -> None:
-    log = json.loads(write(tmp_path).read_text().splitlines()[0])
-    old, new = tmp_path / "old.png", tmp_path / "new.png"
-    for file in (old, new):
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    """Three files, older than any log."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    files = [folder / f"{number}.png" for number in range(3)]
+    for file in files:
         file.write_bytes(b"1")
-    after = old.stat().st_ctime_ns
-    assert after >= log["started"] - 10**9
-    while new.stat().st_ctime_ns <= after:  # a copy that keeps the date of its content
-        new.write_bytes(b"2")
-        os.utime(new, (1, 1))
-    pairs = [(0, str(old)), (7, str(new)), (8, str(tmp_path / "gone"))]
-    assert changed_since(pairs, after) == [7]
+    tick = tmp_path / "tick"
+    tick.touch()
+    while tick.stat().st_ctime_ns <= files[-1].stat().st_ctime_ns:
+        tick.touch()
+    return files
+
+
+def score(folder: Path, photos: list[Path]) -> None:
+    log = ScoreLog(folder, "test", ABOUT, [str(photo) for photo in photos])
+    log.open(0)
+    log.append({row: (float(row), False) for row in range(len(photos))}, {})
+    log.close()
+
+
+def read_of(folder: Path, photos: list[Path]) -> ScoreLog:
+    log = ScoreLog(folder, "test", ABOUT, [str(photo) for photo in photos])
+    log.read()
+    return log
+
+
+def rewrite(photo: Path) -> None:
+    """Write again, as a copy that keeps the size and the date of its content."""
+    photo.write_bytes(b"2")
+    os.utime(photo, (1, 1))
+
+
+def test_image_that_was_changed_or_removed_since_is_scored_again(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    score(tmp_path, photos)
+    assert (len(read_of(tmp_path, photos).scores), read_of(tmp_path, photos).changed) == (3, set())
+    rewrite(photos[1])
+    photos[2].unlink()
+    log = read_of(tmp_path, photos)
+    assert (log.scores, log.changed) == ({0: (0.0, False)}, {1, 2})
+    log.open(0)
+    log.append({1: (5.0, False), 2: (6.0, False)}, {})
+    log.close()
+    assert read_of(tmp_path, photos).scores[2] == (6.0, False)  # of a packed copy
+
+
+def test_images_of_a_folder_that_was_swapped_are_scored_again(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    """Renaming the folder, or a link to it, changes no date of its files."""
+    folder, other, link = (tmp_path / name for name in ("photos", "other", "link"))
+    shutil.copytree(folder, other)
+    link.symlink_to(folder)
+    by_link = [link / photo.name for photo in photos]
+    log_folder = tmp_path / "log"
+    log_folder.mkdir()
+    tick = tmp_path / "tick"
+    while tick.stat().st_ctime_ns <= (other / "2.png").stat().st_ctime_ns:
+        tick.touch()
+    score(log_folder, by_link)
+    assert len(read_of(log_folder, by_link).scores) == 3
+    link.unlink()
+    link.symlink_to(other)
+    assert read_of(log_folder, by_link).changed == {0, 1, 2}
+    score(tmp_path, photos)
+    folder.rename(tmp_path / "old")
+    other.rename(folder)
+    assert read_of(tmp_path, photos).changed == {0, 1, 2}
+
+
+def test_image_that_changes_while_it_is_scored_is_scored_again(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    log = ScoreLog(tmp_path, "test", ABOUT, [str(photo) for photo in photos])
+    log.started = photos[0].stat().st_ctime_ns - 1  # its stamp is that of the changed file
+    log.open(0)
+    log.append({0: (1.0, False)}, {})
+    log.close()
+    assert read_of(tmp_path, photos).changed == {0}

@@ -100,7 +100,10 @@ def test_stopped_prediction_continues_to_the_same_bits(
     check_same_predictions(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change", ["photo", "list", "crop", "weights", "never"])
+OTHER_SETTING = {"crop": "crop=24", "limit": "max_megapixels=9", "never": "resume=never"}
+
+
+@pytest.mark.parametrize("change", ["photo", "list", "crop", "weights", "limit", "never"])
 def test_stopped_prediction_takes_up_scores_of_the_same_images_alone(
     change: str,
     reads: Reads,
@@ -124,12 +127,13 @@ def test_stopped_prediction_takes_up_scores_of_the_same_images_alone(
         next(iter(content["state_dict"].values())).add_(0.1)
         torch.save(content, checkpoint / "best.ckpt")
     else:
-        settings.append({"crop": "crop=24", "never": "resume=never"}[change])
+        settings.append(OTHER_SETTING[change])
     rows = reads.of(*settings, folder=tmp_path / "run")
-    expected = [1, *range(8, 15), 3] if change == "photo" else [*range(15 + (change == "list"))]
+    expected = [*range(8, 15), 1, 3] if change == "photo" else [*range(15 + (change == "list"))]
     assert rows == expected
     line = {"photo": "1 have changed since", "list": "since samples changed", "never": ""}
     line |= {"crop": "since geometry changed", "weights": "since weights changed"}
+    line["limit"] = "since max_megapixels changed"
     assert line[change] in caplog.text
     run_task(*settings, folder=tmp_path / "whole")
     found, other = (
