@@ -100,9 +100,9 @@ def evaluate_checkpoint(
     context["notes"] = datamodule.notes()
     finished = Run(run.folder, context | results, run.config_text, scores)
     write_json(finished.metrics, run.folder / METRICS)
-    scorer.remove_logs()
     try:
         write_report(finished, context["title"])
+        scorer.remove_logs()  # until now, a stopped run goes on without scoring again
     finally:  # the figures are there in any case
         print_results(finished.metrics, run.folder, run.quiet)
     return finished
