@@ -18,10 +18,10 @@ from types import FrameType
 
 from genspot.common.ranks import is_rank_zero
 from genspot.runtime.run_folder import lock_run_folder
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS
 
 NOTES = ".jobs"
 HYDRA_CONFIG = "multirun.yaml"  # which Hydra writes
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SAVE_LIMIT_S = 600  # a stopped training ends its step and saves, perhaps to a slow disk
 POLL_S = 1.0
 
@@ -53,7 +53,7 @@ class Sweep:
         self.lock.enter_context(lock_run_folder(notes))
         for stale in (stop_file(self.folder), *notes.glob("*.failed")):
             stale.unlink(missing_ok=True)
-        for number in STOP_SIGNALS:
+        for number in SHUTDOWN_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
                 signal.signal(number, self._request_stop)
 
@@ -95,7 +95,7 @@ def run_job(command: Sequence[str], number: int, job_folder: Path, sweep_folder:
     if multiprocessing.current_process().name != "MainProcess":
         # A terminal's Ctrl-C reaches joblib's processes too, and if one dies joblib kills all.
         # They need a handler: the jobs would inherit an ignored signal.
-        for ending in STOP_SIGNALS:
+        for ending in SHUTDOWN_SIGNALS:
             signal.signal(ending, lambda *_: None)
     code = _wait(command, stop)
     terminated = code in (128 + signal.SIGTERM, -signal.SIGTERM)

@@ -16,7 +16,8 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
 from genspot.runtime.forced_end import end_at_second_signal, end_within_limit
 from genspot.runtime.run_folder import load_if_complete
-from genspot.runtime.sweeps import STOP_SIGNALS, Sweep, run_job
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS
+from genspot.runtime.sweeps import Sweep, run_job
 from genspot.tasks.commands import how_to_continue, quoted
 from genspot.tasks.overrides import parse_overrides
 
@@ -44,7 +45,7 @@ class SweepCallback(Callback):
                 "folder: hydra.sweep.dir=PATH"
             )
         if not sweep.jobs_outlive_sweep:
-            end_at_second_signal(STOP_SIGNALS)
+            end_at_second_signal(SHUTDOWN_SIGNALS)
         current_sweep = sweep
 
 

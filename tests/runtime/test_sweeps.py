@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from genspot.common.errors import GenspotError
-from genspot.runtime.sweeps import STOP_SIGNALS, Sweep, run_job, stop_file
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS
+from genspot.runtime.sweeps import Sweep, run_job, stop_file
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Sweep]:
     """A sweep that has started; the handlers before it are restored."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in SHUTDOWN_SIGNALS}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background processes
     sweep = Sweep(tmp_path, jobs_outlive_sweep=False)
     sweep.start()
@@ -79,7 +80,7 @@ def send_later(number: signal.Signals, *delays: float) -> None:
         threading.Timer(delay, os.kill, (os.getpid(), number)).start()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_stopped_sweep_lets_its_job_save_and_starts_no_other(
     name: str, sweep: Sweep, tmp_path: Path
 ) -> None:
