@@ -151,10 +151,10 @@ def _log_continuation(found: ScoreLog, total: int) -> None:
         log.warning("%s: scored from the start, since %s changed", name, names)
     if found.damaged:
         log.warning(
-            "%s: %d lines of the scores kept in %s are damaged: their images are scored again",
+            "%s: damaged lines in the scores kept in %s: %d; their images are scored again",
             name,
-            found.damaged,
             found.folder,
+            found.damaged,
         )
 
 
