@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import errno
+import io
 import logging
+import os
 import re
 import sys
 import unicodedata
+from typing import Any
 
 # For streams that lack them, such as an ASCII terminal.
 ASCII_SIGNS = {"×": "x", "–": "-", "−": "-", "…": "...", "≤": "<="}
@@ -41,12 +45,57 @@ class PrintableRecord(logging.LogRecord):
         return escape(super().getMessage(), kept="\n\t")
 
 
+class LastingOutput(io.FileIO):
+    """A standard stream that lasts without its reader or terminal: what it writes is lost."""
+
+    def write(self, data: Any) -> int:
+        """Write to the reader, or to nowhere once it is gone."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe, a closed terminal
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def open_closed_streams() -> None:
+    """Let standard streams that are closed read and write nothing."""
+    for name in ("stdin", "stdout", "stderr"):  # in this order: each takes the lowest number free
+        stream = getattr(sys, name)
+        if stream is None or getattr(stream, "closed", False):
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w"))
+
+
 def prepare_streams() -> None:
-    """Let standard output and error show any text, also where they are not in UTF-8."""
+    """Let standard output and error show any text, and last without a reader.
+
+    They may not be in UTF-8, and may be closed.
+    """
     codecs.register_error("genspot", _replace)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not where another program has replaced it
-            stream.reconfigure(errors="genspot")
+    open_closed_streams()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not hasattr(stream, "reconfigure"):  # another program has replaced it
+            continue
+        stream.reconfigure(errors="genspot")
+        if stream is getattr(sys, f"__{name}__"):
+            setattr(sys, name, _lasting(stream))
+
+
+def _lasting(stream: io.TextIOWrapper) -> io.TextIOWrapper:
+    """Return a stream like `stream` that lasts without a reader."""
+    stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(LastingOutput(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:

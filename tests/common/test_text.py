@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import pty
 import sys
 
 import pytest
@@ -57,3 +59,20 @@ def test_streams_of_any_encoding_take_any_text(
             "utf-8": "224 × 224 – 写真 \\udce9\n",
         }[encoding]
     )
+
+
+def test_streams_last_without_their_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, end = pty.openpty()
+    for name in ("stdout", "stderr"):
+        stream = os.fdopen(os.dup(end), "w", encoding="utf-8")
+        monkeypatch.setattr(sys, name, stream)
+        monkeypatch.setattr(sys, f"__{name}__", stream)
+    prepare_streams()
+    print("here", flush=True)
+    assert os.read(terminal, 99) == b"here\r\n"
+    os.close(terminal)
+    with pytest.raises(OSError, match=r"\[Errno 5\]"):
+        os.write(end, b"gone")
+    for stream in (sys.stdout, sys.stderr):
+        print("gone", file=stream, flush=True)
+    os.close(end)
