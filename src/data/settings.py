@@ -19,6 +19,9 @@ Classes = list[str] | Literal["any"] | None
 # fewer images than photographs would leave a photograph out (`data/simulated/build.py`).
 MIN_SIMULATION = {"size": 16, "seed": 0, "train": 7, "val": 1, "test": 3}
 
+# How a simulated generator doubles height and width; each stands for a family of real generators.
+UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -31,6 +34,7 @@ class TrainingSet:
     num_classes: int | None = None  # train on this many classes, drawn with the seed; None: all
     simulator: dict[str, Any] | None = None  # name, upsampling and stages, if it is built here
     format: str = "files"  # "files", or "packed" to read what task=pack wrote
+    own: bool = False  # of the user's own: nobody can download it
 
     def __post_init__(self) -> None:
         if self.format not in ("files", "packed"):
@@ -50,6 +54,7 @@ class TestSet:
     classes: Classes  # see `TrainingSet.classes`
     simulator: dict[str, Any] | None = None  # upsampling and stages, if the set is built here
     setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
+    own: bool = False  # of the user's own: nobody can download it
 
     @property
     def choice(self) -> str:

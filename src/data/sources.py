@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,6 @@ SPLIT_NAMES: dict[Split, str] = {
     "test": "test",
     "predict": "input",
 }
-CUSTOM = "folder"  # data=folder, generator=folder: images of the user's own
 
 
 def load_training_set(
@@ -54,7 +53,8 @@ def load_training_set(
     if source.format == "packed":
         listing, reader = open_packed(folder, source.name, classes)
     else:
-        require_folders({source.name: folder}, TRAIN_FILES, split)
+        own = {source.name} if source.own else set()
+        require_folders({source.name: folder}, TRAIN_FILES, split, own)
         listing = load_samples(folder, source.name, classes)
     if len(listing.table["label"].unique()) < 2:
         raise GenspotError(f"{source.name}: {folder} lacks real or fake images")
@@ -93,12 +93,10 @@ def load_test_sets(test_sets: list[TestSet]) -> Listing:
     folders = {}
     for test_set in test_sets:
         if not test_set.path:
-            raise GenspotError(
-                f"generator={test_set.choice} needs test_set.path=PATH (and test_set.name=NAME "
-                "for the table)"
-            )
+            raise GenspotError(f"generator={test_set.choice} has no path to its images")
         folders[test_set.choice] = test_set.path
-    require_folders(folders, TEST_FILES, "test")
+    own = {test_set.choice for test_set in test_sets if test_set.own}
+    require_folders(folders, TEST_FILES, "test", own)
     return join_listings(
         [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
     )
@@ -140,13 +138,14 @@ def describe_shared_folders(folders: Mapping[Split, frozenset[str]]) -> list[str
     ]
 
 
-def require_folders(folders: dict[str, str], files: str, path: str) -> None:
+def require_folders(folders: dict[str, str], files: str, path: str, own: Set[str]) -> None:
     """Raise if folders are missing: all of them at once, and before any training.
 
     Args:
         folders: folder of each data set.
         files: what to download.
         path: the setting below `paths` that says where the data sets are.
+        own: the data sets of the user's own, which nobody can download.
 
     Raises:
         GenspotError: with what to do about it.
@@ -154,9 +153,10 @@ def require_folders(folders: dict[str, str], files: str, path: str) -> None:
     missing = {name: folder for name, folder in folders.items() if not Path(folder).is_dir()}
     if not missing:
         return
-    first = next(iter(missing.values()))
+    own = own & missing.keys()
+    first = missing[min(own)] if own else next(iter(missing.values()))
     hint = DOWNLOAD.format(files=files, folder=Path(first).parent, path=path)
-    if CUSTOM in missing:
+    if own:
         hint = "give the folder that holds 0_real/ and 1_fake/"
     elif len(missing) < len(folders):
         present = ",".join(name for name in folders if name not in missing)

@@ -8,23 +8,21 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from genspot.common.errors import GenspotError
-
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-SHORT_NAMES = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}  # as Lightning has them
+from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS
 
 
 def resolve_precision(choice: object, accelerator: str, wrong_gradient: str | None = None) -> str:
     """Return Lightning's name of the precision to train in; "auto" is bfloat16 where it is fast.
 
     Args:
-        choice: "auto", or one of `PRECISIONS`.
+        choice: "auto", or one of `genspot.detector.settings.PRECISIONS`.
         accelerator: Lightning's accelerator, "auto" included.
         wrong_gradient: see `genspot.detector.dry_run.find_wrong_bfloat16_gradient`.
 
     Raises:
         GenspotError: the weights would not stay in float32, or the machine cannot do it.
     """
-    name = SHORT_NAMES.get(str(choice), str(choice))
+    name = SHORT_PRECISIONS.get(str(choice), str(choice))
     if name not in ("auto", *PRECISIONS):
         raise GenspotError(
             f"trainer.precision={choice}: choose auto, {', '.join(PRECISIONS)} (GPUs alone)"

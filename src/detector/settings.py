@@ -11,6 +11,8 @@ from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 
 TRAINABLE = ("all", "head")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of a training
+SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}  # as in Lightning
 MAX_VALUES = 1000  # of all settings of a checkpoint together
 # Sizes of numbers: those beyond, or their products and quotients, overflow or vanish in float32.
 SMALLEST, LARGEST = 1e-18, 1e18

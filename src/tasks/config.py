@@ -13,6 +13,7 @@ from genspot.common.errors import GenspotError
 from genspot.data.settings import Loading, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
 from genspot.tasks.generators import generator_specs
+from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.schema import check_values
 
 
@@ -50,6 +51,9 @@ def check_settings(cfg: DictConfig) -> None:
     """
     check_values(cfg)
     generator_specs(cfg)
+    for override in parse_overrides(command_line_overrides()):
+        if override.key_or_group == "experiments" and isinstance(override.value(), list):
+            raise GenspotError(f"{override.input_line}: give one study, experiments=NAME")
 
 
 def run_settings(cfg: DictConfig) -> RunSettings:
@@ -99,9 +103,8 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         raise GenspotError("test_set.path is the set of generator=folder: choose that generator")
     for key, spec in specs.items():
         if spec["path"] is None:
-            raise GenspotError(
-                f"generator={key} needs test_set.path=PATH (and test_set.name=NAME for the table)"
-            )
+            setting = "test_set" if key == "folder" else f"generator.{key}"
+            raise GenspotError(f"generator={key} needs {setting}.path=PATH, a folder of images")
     return TestSettings(
         specs={spec["name"]: spec for spec in specs.values()},
         crop=model.test.with_crop(cfg.crop).crop,
@@ -125,7 +128,8 @@ def training_set(cfg: DictConfig) -> TrainingSet:
     values.pop("shortcut_baseline", None)  # concerns the evaluation
     return TrainingSet(
         **{key: value for key, value in values.items() if value is not None}
-        | {key: values[key] for key in ("train", "val", "classes")}
+        | {key: values[key] for key in ("train", "val", "classes")},
+        own=not all(_is_below(values[split], cfg.paths[split]) for split in ("train", "val")),
     )
 
 
@@ -138,9 +142,14 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             classes=spec["classes"],
             simulator=spec["simulator"],
             setting=key,
+            own=key == "folder" or not _is_below(spec["path"], cfg.paths.test),
         )
         for key, spec in generator_specs(cfg).items()
     ]
+
+
+def _is_below(path: str | None, folder: str) -> bool:
+    return path is not None and Path(path).is_relative_to(folder)
 
 
 def loading(cfg: DictConfig) -> Loading:

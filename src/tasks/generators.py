@@ -83,15 +83,16 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
 
 
 def _check_files(count: int) -> None:
-    """Raise if the command line chooses more files than there are sets: some share a key."""
+    """Raise if there are fewer sets than the command line chooses files."""
     if not HydraConfig.initialized():
         return
     for override in parse_overrides(list(HydraConfig.get().overrides.task)):
         files = override.value()
-        if override.key_or_group != "generator" or not isinstance(files, list):
+        if override.key_or_group != "generator":
             continue
+        files = files if isinstance(files, list) else [files]
         if len(files) > count:
             raise GenspotError(
-                f"generator=[{','.join(map(str, files))}]: two of these files define one set; "
-                "name each once, and let each file begin with a key of its own"
+                f"generator=[{','.join(map(str, files))}]: a file is empty, or two define one "
+                "set; name each once, and let each file begin with a key of its own"
             )

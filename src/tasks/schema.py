@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NAME_RULE, is_safe_name, shown
-from genspot.data.settings import MIN_SIMULATION
-from genspot.detector.settings import is_name
+from genspot.data.settings import MIN_SIMULATION, UPSAMPLERS
+from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS, is_name
 
 MAX_SEED = 2**32 - 1
 
@@ -61,7 +61,7 @@ def one_of(*choices: str) -> Kind:
 def mapping(keys: Mapping[str, Kind]) -> Kind:
     """Return the mappings that have the `keys` and no others, with values of their kinds."""
     return Kind(
-        "{" + ", ".join(f"{key}: …" for key in keys) + "}",
+        "{" + ", ".join(f"{key}: {kind.words}" for key, kind in keys.items()) + "}",
         lambda value: (
             isinstance(value, dict)
             and value.keys() == keys.keys()
@@ -106,7 +106,7 @@ CLASSES = Kind("a list of class folders, each once; any; or null", _is_classes)
 SECTION = Kind("its settings as {key: value, …}", lambda value: isinstance(value, dict))
 PROBABILITY = number("a number between 0 and 1", lambda value: 0 < value < 1)
 PERCENT = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
-STAGES = whole(1, 8)
+SIMULATOR = {"upsampling": one_of(*UPSAMPLERS), "stages": whole(1, 8)}
 
 # Figures of one row of a generator's `published`, in percent.
 FIGURES: dict[str, Kind] = {
@@ -123,7 +123,7 @@ GENERATOR: dict[str, Kind] = {
     "images": optional(whole(0)),
     "published": optional(SECTION),  # of FIGURES
     "real_set": optional(TEXT),
-    "simulator": optional(mapping({"upsampling": TEXT, "stages": STAGES})),
+    "simulator": optional(mapping(SIMULATOR)),
     "kind": optional(TEXT),
     "real": optional(TEXT),
     "upsampling": optional(TEXT),
@@ -165,7 +165,7 @@ SETTINGS: dict[str, Kind] = {
     "task.run": TEXT,
     "task.title": optional(TEXT),
     "data.name": COMPONENT,
-    "data.simulator": optional(mapping({"name": COMPONENT, "upsampling": TEXT, "stages": STAGES})),
+    "data.simulator": optional(mapping({"name": COMPONENT, **SIMULATOR})),
     "data.train": optional(PATH),
     "data.val": optional(PATH),
     "data.classes": CLASSES,
@@ -185,6 +185,10 @@ SETTINGS: dict[str, Kind] = {
     "logger.logger": SECTION,
     "trainer.name": COMPONENT,
     "trainer.max_epochs": whole(1),
+    "trainer.precision": Kind(
+        f"auto, {', '.join(PRECISIONS)} (GPUs alone)",
+        lambda value: str(value) in ("auto", *PRECISIONS, *SHORT_PRECISIONS),
+    ),
     "trainer.num_sanity_val_steps": whole(-1),
     "trainer.log_every_n_steps": whole(0),
     "trainer.accumulate_grad_batches": optional(whole(1)),

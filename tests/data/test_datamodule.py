@@ -133,11 +133,11 @@ def test_missing_folders_are_named_with_what_to_do(source: TrainingSet, tmp_path
     message = error_of(make_module(None, here, *gone).setup, "test")
     assert message.startswith(f"no data for a, b: no folder {tmp_path}/test/a. ")
     assert "generator=[here]" in message and "paths.test=PATH" in message
-    custom = TestSet("mine", str(tmp_path / "gone"), "any", setting="folder")
+    custom = TestSet("mine", str(tmp_path / "gone"), "any", setting="folder", own=True)
     message = error_of(make_module(None, custom).setup, "test")
     assert message.endswith("give the folder that holds 0_real/ and 1_fake/")
     message = error_of(make_module(None, replace(custom, path=None)).setup, "test")
-    assert message.startswith("generator=folder needs test_set.path=PATH")
+    assert message.startswith("generator=folder has no path")
     message = error_of(make_module(replace(source, train=str(tmp_path / "no"))).setup, "fit")
     assert f"no folder {tmp_path}/no" in message and "paths.train=PATH" in message
     message = error_of(make_module(replace(source, val=None)).setup, "fit")

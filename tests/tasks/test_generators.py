@@ -77,7 +77,11 @@ def test_generator_specs_keep_what_a_file_says() -> None:
             "no setting generator.mine.published",
         ),
         ({"path": "here", "real_set": 3}, "generator.mine.real_set=3: give a text"),
-        ({"path": "here", "simulator": {"stages": 2}}, "give {upsampling: …, stages: …}"),
+        ({"path": "here", "simulator": {"stages": 2}}, "give {upsampling: nearest or bilinear"),
+        (
+            {"path": "here", "simulator": {"upsampling": "foo", "stages": 2}},
+            "'upsampling': 'foo'",
+        ),
         ({"path": "here", "name": "../../x"}, "generator.mine.name=../../x: give a text with a"),
         ({"path": "here", "name": "mean"}, "generator.mine.name=mean: the row of the means"),
         ({"path": "here", "name": "Mean"}, "generator.mine.name=Mean: the row of the means"),
@@ -114,14 +118,32 @@ def test_generator_specs_have_one_name_per_set(paths: dict[str, str]) -> None:
         assert refusal(**files)
 
 
-@pytest.mark.parametrize("chosen", ["[san,san]", "[one,two]"])
-def test_generator_specs_refuse_files_that_define_one_set(chosen: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", ["[san,san]", "[one,two]", "[san,empty]", "[empty]", "empty"])
+def test_generator_specs_refuse_files_that_define_no_set_of_their_own(
+    chosen: str, tmp_path: Path
+) -> None:
     (tmp_path / "generator").mkdir()
     for name in ("one", "two"):
         (tmp_path / "generator" / f"{name}.yaml").write_text("copied: {path: here}")
+    (tmp_path / "generator" / "empty.yaml").touch()
     settings = [f"generator={chosen}", f"hydra.searchpath=['file://{tmp_path}']"]
     with composed(*settings, folder=tmp_path) as cfg:
-        assert "two of these files define one set" in error_of(generator_specs, cfg)
+        assert "a file is empty, or two define one set" in error_of(generator_specs, cfg)
+
+
+@pytest.mark.parametrize("path", ["null", "PATH/gone"])
+def test_test_names_the_path_of_a_set_of_ones_own(
+    path: str, published_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "generator").mkdir()
+    file = tmp_path / "generator" / "own.yaml"
+    file.write_text(f"own: {{path: {path.replace('PATH', str(tmp_path))}}}")
+    settings = ["task=test", f"checkpoint={published_checkpoint}", "generator=[own]"]
+    settings.append(f"hydra.searchpath=['file://{tmp_path}']")
+    message = error_of(lambda: run_task(*settings, folder=tmp_path / "run"))
+    expected = "generator=own needs generator.own.path=PATH"
+    assert (expected if path == "null" else f"no folder {tmp_path}/gone. give the") in message
+    assert "Download" not in message and "test_set" not in message
 
 
 def test_run_refuses_a_name_that_is_a_path_and_writes_nothing(

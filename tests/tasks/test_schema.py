@@ -40,7 +40,7 @@ WRONG = {
     "data.train": ["3", "[a]"],
     "data.val": ["true"],
     "data.classes": ["foo", "[]", "[1,2]", "[a,a]", "['../a']", "['/etc']", "{a: 1}", "3"],
-    "data.simulator": ["foo", "{name: foo}", "3"],
+    "data.simulator": ["foo", "{name: foo}", "3", "{name: a, upsampling: foo, stages: 2}"],
     "data.shortcut_baseline": ["foo", "3"],
     "data.num_classes": ["0", "foo"],
     "data.format": ["foo"],
@@ -58,6 +58,7 @@ WRONG = {
     "trainer.channels_last": ["1"],
     "trainer.log_every_n_steps": ["-1", "foo"],
     "trainer.max_epochs": ["0", "foo"],
+    "trainer.precision": ["banana", "bf16-true", "64", "null", "true"],
     "logger.logger": ["foo", "null"],
     "task.run": ["null", "3"],
 }

@@ -18,11 +18,9 @@ from torch import nn
 from torch.nn import functional
 
 from genspot.common.errors import GenspotError
+from genspot.data.settings import UPSAMPLERS
 
 WEIGHTS = Path(__file__).with_name("simulators.safetensors")
-
-# How the decoder doubles height and width; each stands for a family of real generators.
-UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
 
 
 def _upsampler(kind: str, inputs: int, outputs: int) -> nn.Module:
