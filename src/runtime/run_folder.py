@@ -157,6 +157,7 @@ def save_config(
         run_files.METRICS,
         run_files.SCORES,
         run_files.VALIDATION_SCORES,
+        run_files.NOT_FINITE,
         *EXPORTS,
     ]
     if resume == "never":
@@ -236,11 +237,11 @@ def _configs(folder: Path, config_text: str) -> tuple[dict[str, Any], dict[str, 
     Raises:
         GenspotError: that in `folder` is damaged.
     """
-    old_text = (folder / run_files.CONFIG).read_text(encoding="utf-8")
     new = yaml.safe_load(config_text) or {}
-    if old_text == config_text:
-        return new, new
     try:
+        old_text = (folder / run_files.CONFIG).read_text(encoding="utf-8")
+        if old_text == config_text:
+            return new, new
         old = yaml.safe_load(old_text) or {}
         if not isinstance(old, dict):
             raise ValueError("no settings")

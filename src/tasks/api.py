@@ -116,13 +116,20 @@ def load_detector(
         device: of PyTorch, such as "cpu" or "cuda".
 
     Raises:
-        GenspotError: it is no checkpoint of a detector, or needs a config of its author's.
+        GenspotError: it is no checkpoint of a detector, or needs a config of its author's; or
+            PyTorch has no such device here.
 
     Example:
         >>> detector = load_detector("runs/quickstart/best.ckpt")  # doctest: +SKIP
         >>> detector.predict(["photo.jpg"]).probabilities  # doctest: +SKIP
         array([0.034])
     """
+    try:
+        torch.ones(1, device=torch.device(device)).item()
+    except (RuntimeError, TypeError, AssertionError) as error:  # of PyTorch, in several lines
+        raise GenspotError(
+            f"device={device!r} cannot be used here: give cpu, or cuda where there is one"
+        ) from error
     loaded = load_checkpoint(checkpoint)
     model = loaded.metadata.model.without_initial_weights()
     network = build_network(model)

@@ -20,7 +20,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.names import shown
 from genspot.runtime.run_folder import run_id
 from genspot.tasks.commands import quoted
-from genspot.tasks.home import expand_home, quote_home
+from genspot.tasks.home import CONFIG_DIR, expand_home, quote_home
 from genspot.tasks.paths import CONF, EXPERIMENTS
 
 MAX_FOLDER_NAME = 200  # bytes, beside what stands before and after it
@@ -41,9 +41,24 @@ def folder_name(text: object) -> str:
     return name
 
 
+def working_folder() -> str:
+    """Return the path of the working directory.
+
+    Raises:
+        GenspotError: settings cannot hold it.
+    """
+    folder = os.getcwd()
+    if "${" in folder:
+        raise GenspotError(
+            f"the working directory {shown(folder)} has ${{ in its name, which settings take for "
+            "a reference to another one: work in another folder"
+        )
+    return folder
+
+
 # The values are kept in the configuration: all jobs of a sweep have the folder of its start.
 OmegaConf.register_new_resolver("run_id", run_id, use_cache=True, replace=True)
-OmegaConf.register_new_resolver("cwd", os.getcwd, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("cwd", working_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
 
 
@@ -55,6 +70,20 @@ def register_studies() -> None:
         )
 
 
+def prepare_arguments(arguments: Sequence[str]) -> list[str]:
+    """Return a command line's arguments as Hydra takes them: see `quote_home`.
+
+    Options come first: its parser refuses overrides on both sides of one. experiments=null, the
+    default, is left out: it takes null for no group's choice.
+    """
+    options, overrides = [], []
+    for number, argument in enumerate(arguments):
+        is_value = number > 0 and arguments[number - 1] in CONFIG_DIR
+        is_override = not argument.startswith("-") and ("=" in argument or argument[:1] == "~")
+        (overrides if is_override and not is_value else options).append(argument)
+    return quote_home([*options, *(one for one in overrides if one != "experiments=null")])
+
+
 def find_task(cfg: DictConfig) -> Callable[[DictConfig], object]:
     """Import and return the function `task.run`, with PyTorch and all else that it needs.
 
@@ -63,7 +92,8 @@ def find_task(cfg: DictConfig) -> Callable[[DictConfig], object]:
     """
     name = cfg.task.run
     try:
-        function = pkgutil.resolve_name(name)
+        # With a colon, it does not hide why an import fails.
+        function = pkgutil.resolve_name(":".join(str(name).rsplit(".", 1)))
     except ModuleNotFoundError as error:
         if error.name is None or not str(name).startswith(error.name):
             raise  # of another package, which the task needs
@@ -96,7 +126,7 @@ def composed(*overrides: str, config_dir: str | Path | None = None) -> Iterator[
         config_dir: a folder of the user's own with further choices, as `--config-dir`.
     """
     register_studies()
-    arguments = quote_home(overrides)
+    arguments = prepare_arguments(overrides)
     if config_dir is not None:
         folder = os.path.abspath(os.path.expanduser(config_dir))
         if not os.path.isdir(folder):

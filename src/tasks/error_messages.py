@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import errno
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,11 +17,11 @@ from hydra.errors import (
     OverrideParseException,
 )
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 from yaml import YAMLError
 
 from genspot.common.errors import GenspotError
-from genspot.tasks.paths import CONF
+from genspot.tasks.paths import CONF, EXPERIMENTS
 
 USER_ERRORS = (GenspotError, HydraException, OmegaConfBaseException, YAMLError)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -40,7 +42,8 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         # Hydra gives no options where a list of choices is wrong.
-        options = error.options or [file.stem for file in (CONF / group).glob("*.yaml")]
+        folder = EXPERIMENTS if group == "experiments" else CONF / group
+        options = error.options or [file.stem for file in folder.glob("*.yaml")]
         return f"no {name!r} in {group or 'conf'}/{suggest_choice(name, options)}"
     if isinstance(error, OverrideParseException):
         quoted = "\"key='a value'\""
@@ -56,6 +59,13 @@ def format_error(error: BaseException) -> str:
         cause = cause.__cause__
     if missing := re.search(r"interpolation: Missing mandatory value: (\S+)", str(cause)):
         return f"{missing[1]} is missing: give {missing[1]}=VALUE"
+    if missing := re.search(r"Interpolation key '([^']+)' not found", str(cause)):
+        return f"{missing[1]} is missing: add it to its file, or give +{missing[1]}=VALUE"
+    appended = r"An item is already at '([^']+)'"
+    if isinstance(cause, InterpolationResolutionError):  # of its old value
+        appended = r"Error merging override \+([^+=]+)="
+    if found := re.search(appended, str(error)):
+        return f"{found[1]} is a setting already: leave out the + before it"
     if isinstance(cause, OmegaConfBaseException) and isinstance(cause.parent_node, DictConfig):
         settings = cause.parent_node
         if cause.full_key and cause.key not in settings:
@@ -94,6 +104,10 @@ def describe_os_error(error: OSError, folder: Path | None = None) -> OSError:
     """
     path = error.filename or folder
     if error.errno in NO_SPACE:
+        try:  # what it could not write is still there to be written
+            sys.stdout.flush()
+        except OSError:
+            return OSError("no space left where standard output goes; make room")
         return OSError(f"no space left on the disk of {path}; make room")
     if error.errno in REFUSED and path:
         return OSError(f"{(error.strerror or 'refused').lower()}: {path}; {OTHER_FOLDERS}")
@@ -106,12 +120,14 @@ def describe_start_error(error: Exception) -> Exception:
     Raises:
         Exception: `error` itself, if it is another one.
     """
-    # logging raises a ValueError for a log file that cannot be opened.
+    if isinstance(error, UnicodeDecodeError) and (file := _config_file(error)):
+        return GenspotError(f"{file} is not UTF-8: save it as UTF-8")
     if str(error).startswith("Config group override must be"):
         return GenspotError(
             "a group (task, data, aug, model, schedule, trainer, logger, callbacks) is null, or a "
             "number: name one of its choices, as in model=resnet18"
         )
+    # logging raises a ValueError for a log file that cannot be opened.
     cause = error if isinstance(error, OSError) else error.__cause__
     if not isinstance(cause, OSError):
         raise error
@@ -119,6 +135,12 @@ def describe_start_error(error: Exception) -> Exception:
     if cause.errno in (errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG):
         return OSError(f"no folder can be made of {cause.filename}; {OTHER_FOLDERS}")
     return describe_os_error(cause)
+
+
+def _config_file(error: Exception) -> str:
+    """Return the file that Hydra was reading, which its error does not name; "" for none."""
+    frames = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((str(names["full_path"]) for names in frames if "full_path" in names), "")
 
 
 def describe_peer_loss(error: RuntimeError) -> GenspotError:

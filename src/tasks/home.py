@@ -12,28 +12,35 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genspot.tasks.commands import quoted
 
+CONFIG_DIR = ("--config-dir", "-cd")
 # A value, or an element of one, that begins with ~ and has no quotes: checkpoint=~/a,
 # runs=[~/a,~/b], "a={path: ~/b}". It may contain ${interpolations}.
-VALUE = re.compile(r"""([=,\[]|:\s)(\s*)(~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
+VALUE = re.compile(r"""([=,\[]|:\s)(\s*)((?:file://)?~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
 
 
 def quote_home(arguments: Sequence[str]) -> list[str]:
     """Return a command line's arguments with quotes around values that begin with ~.
 
     Hydra's grammar knows ~ only in front of a setting, where it deletes. The option
-    `--config-dir`, which is no setting, is expanded.
+    `--config-dir`, which is no setting, and hydra.searchpath, which Hydra reads before all other
+    settings, are expanded.
     """
     quoted = []
     for number, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")
-        if option in ("--config-dir", "-cd") and equals:
+        if option in CONFIG_DIR and equals:
             quoted.append(f"{option}={os.path.expanduser(value)}")
-        elif number and arguments[number - 1] in ("--config-dir", "-cd"):
+        elif number and arguments[number - 1] in CONFIG_DIR:
             quoted.append(os.path.expanduser(argument))
         elif '"' in argument or "'" in argument:
             quoted.append(argument)
         else:
             quoted.append(VALUE.sub(r'\1\2"\3"', argument))
+        if option.lstrip("+") == "hydra.searchpath":
+            home = r"""(?<=["'])(file://)?(~[^/"']*)"""
+            quoted[-1] = re.sub(
+                home, lambda at: (at[1] or "") + os.path.expanduser(at[2]), quoted[-1]
+            )
     return quoted
 
 

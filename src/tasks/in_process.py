@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.seed import isolate_rng
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import open_closed_streams
 from genspot.runtime.run_folder import lock_run_folder, remove_if_worthless
 from genspot.runtime.shutdown import ShutdownRequested
 from genspot.tasks import error_messages
@@ -26,13 +28,16 @@ from genspot.tasks.stopping import SHUTDOWN
 
 LOG_FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
 
+_running = threading.Lock()  # Hydra's state, loggers and random states are those of the process
+
 
 def run(*overrides: str, config_dir: str | Path | None = None) -> Path:
     """Run a task as the command line does, and return the folder of the run.
 
-    Several runs in one process, as in a notebook, have folders and logs of their own. A run
-    computes in this process, on one device. Afterwards logging, warnings, signal handlers, random
-    states, environment variables, Hydra and PyTorch's precision are as they were before.
+    Several runs in one process, one after the other as in a notebook, have folders and logs of
+    their own. A run computes in this process, on one device. Afterwards logging, warnings, signal
+    handlers, random states, environment variables, Hydra and PyTorch's precision are as they were
+    before.
 
     Args:
         overrides: as on the command line: "experiments=quickstart", "seed=1",
@@ -40,7 +45,8 @@ def run(*overrides: str, config_dir: str | Path | None = None) -> Path:
         config_dir: a folder of your own with further choices, as `--config-dir`.
 
     Raises:
-        GenspotError: a setting, the data or the machine does not allow it; in one line.
+        GenspotError: a setting, the data or the machine does not allow it, or another run is at
+            work in this process; in one line.
         OSError: the system refused to read or write; with what to do.
         ShutdownRequested: a signal ended the run, as Ctrl-C does.
 
@@ -48,13 +54,18 @@ def run(*overrides: str, config_dir: str | Path | None = None) -> Path:
         >>> folder = genspot.run("experiments=quickstart", "seed=1")  # doctest: +SKIP
         >>> genspot.evaluate(folder)["mean"]["ap"]  # doctest: +SKIP
     """
+    if not all(isinstance(override, str) for override in overrides):
+        raise GenspotError('run: give the overrides as texts, run("seed=1", "data=simulated")')
     folder = None
     try:
-        with _command_line(overrides), composed(*overrides, config_dir=config_dir) as cfg:
+        with (
+            _alone(),
+            _command_line(overrides),
+            composed(*overrides, config_dir=config_dir) as cfg,
+        ):
             _check_mode(cfg)
             check_settings(cfg)
-            folder = Path(cfg.paths.output)
-            folder.mkdir(parents=True, exist_ok=True)
+            folder = _make_folder(cfg.paths.output)
             with (
                 lock_run_folder(folder),
                 _preserved_state(),
@@ -89,6 +100,29 @@ def _check_mode(cfg: DictConfig) -> None:
             "processes: start it on the command line, or give trainer.devices=1 and "
             "trainer.num_nodes=1"
         )
+
+
+def _make_folder(path: str) -> Path:
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise error_messages.describe_start_error(error) from error
+    return folder
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Raise GenspotError if another block is entered already, in any thread."""
+    if not _running.acquire(blocking=False):
+        raise GenspotError(
+            "another run is at work in this process: wait for it, or start this one in a process "
+            "of its own"
+        )
+    try:
+        yield
+    finally:
+        _running.release()
 
 
 @contextmanager
@@ -127,6 +161,8 @@ def _log_to(folder: Path) -> Iterator[None]:
 def _preserved_state() -> Iterator[None]:
     """Restore after the block what a run changes for the whole process."""
     environment = dict(os.environ)
+    streams = sys.stdin, sys.stdout, sys.stderr
+    open_closed_streams()
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning")]
     levels = [logger.level for logger in loggers]
     raise_exceptions = logging.raiseExceptions
@@ -139,6 +175,7 @@ def _preserved_state() -> Iterator[None]:
             yield
     finally:
         random_states.close()
+        sys.stdin, sys.stdout, sys.stderr = streams
         torch.set_float32_matmul_precision(precision)
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = tf32, benchmark
         logging.raiseExceptions = raise_exceptions

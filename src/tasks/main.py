@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from genspot.common.ranks import is_rank_zero
+from genspot.common.run_files import NOT_FINITE
 from genspot.common.text import PrintableRecord, prepare_streams, printable
 from genspot.runtime.forced_end import end_at_second_signal, end_readers, end_within_limit
 from genspot.runtime.run_folder import (
@@ -31,8 +32,8 @@ from genspot.runtime.run_folder import (
 from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, ShutdownRequested
 from genspot.tasks import error_messages, sweep_jobs
 from genspot.tasks.commands import how_to_continue
-from genspot.tasks.composition import find_task, register_studies
-from genspot.tasks.home import expand_home, quote_home
+from genspot.tasks.composition import find_task, prepare_arguments, register_studies
+from genspot.tasks.home import expand_home
 from genspot.tasks.paths import CONF
 from genspot.tasks.stopping import SHUTDOWN
 
@@ -149,7 +150,8 @@ def exit_with_error(error: BaseException, folder: Path | None = None) -> NoRetur
     line = error_messages.format_error(error)
     if folder:
         remove_if_worthless(folder)
-        if has_begun(folder) and can_continue(folder):
+        same_end = (folder / NOT_FINITE).is_file()  # of the same weights on the same images
+        if has_begun(folder) and can_continue(folder) and not same_end:
             line += f"; to continue: {how_to_continue('hydra.run.dir', folder)}"
     print_line(line)
     sys.exit(1)
@@ -185,7 +187,7 @@ def main() -> NoReturn:
     prepare_streams()
     logging.setLogRecordFactory(PrintableRecord)
     register_studies()
-    sys.argv[1:] = quote_home(sys.argv[1:])
+    sys.argv[1:] = prepare_arguments(sys.argv[1:])
     try:
         sweep_jobs.finish_sweep(run_sweep_or_job())
     except error_messages.USER_ERRORS as error:

@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
+from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.tables import write_csv
 from genspot.data.datamodule import ImageDataModule
@@ -105,6 +106,12 @@ def train(cfg: DictConfig) -> None:
         unreadable_table(datamodule.tables["val"], unreadable.unreadable["val"]),
     ]
     with failing_with(loggers):
+        if not (run.folder / BEST_CHECKPOINT).is_file():
+            raise GenspotError(
+                "the training ended before a validation, which chooses best.ckpt to be tested: "
+                "leave trainer.max_steps, max_time, limit_val_batches, check_val_every_n_epoch "
+                "and fast_dev_run as they are, or allow for one validation"
+            )
         best = load_checkpoint(run.folder / BEST_CHECKPOINT)
         # A new network: the trained one may be compiled, and has the weights of the last epoch.
         network = make_network(cfg, model, initial_weights=False)

@@ -58,6 +58,12 @@ def test_load_detector_refuses_another_crop_and_a_foreign_config(
         genspot.load_detector(trained / "best.ckpt")
 
 
+@pytest.mark.parametrize("device", ["nope", None, "meta", "cuda:99"])
+def test_load_detector_refuses_a_device_that_is_not_here(device: str | None) -> None:
+    with pytest.raises(genspot.GenspotError, match=f"device={device!r} cannot be used here"):
+        genspot.load_detector("x.pth", device=device)  # type: ignore[arg-type]
+
+
 def test_evaluate_gives_the_figures_of_a_finished_run(trained: Path) -> None:
     expected = read_metrics(trained)
     found = genspot.evaluate(trained / "scores.parquet")

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from genspot.tasks.composition import composed, find_task, folder_name
+from genspot.tasks.composition import composed, find_task, folder_name, prepare_arguments
+from genspot.tasks.error_messages import format_error
 from genspot.tasks.train import train
 from helpers.cli_runner import CliRunner
 from helpers.errors import error_of
@@ -58,3 +60,33 @@ def test_find_task_names_what_is_no_function() -> None:
         for name in ("foo", "genspot.tasks.train.foo", "genspot.tasks.foo.bar", "a b", "math.pi"):
             cfg.task.run = name
             assert error_of(find_task, cfg).startswith(f"task.run={name}: no such function")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("a=b --config-dir X c=d -m", "--config-dir X -m a=b c=d"),
+        ("a=b --config-dir=X ~c", "--config-dir=X a=b ~c"),
+        ("a=b -cd x=y ~c", "-cd x=y a=b ~c"),
+        ("a=b experiments=null -c job", "-c job a=b"),
+        ("-sc query=bash", "-sc query=bash"),
+        ("seed=1 seed=2", "seed=1 seed=2"),
+    ],
+)
+def test_prepare_arguments_puts_options_first(arguments: str, expected: str) -> None:
+    assert prepare_arguments(arguments.split()) == expected.split()
+
+
+def test_composed_takes_no_study() -> None:
+    with composed("experiments=null") as cfg:
+        assert cfg.seed == 0
+
+
+def test_composed_refuses_a_working_directory_that_settings_cannot_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a${seed}").mkdir()
+    monkeypatch.chdir(tmp_path / "a${seed}")
+    with pytest.raises(OmegaConfBaseException) as error, composed():
+        pass
+    assert "has ${ in its name" in format_error(error.value)

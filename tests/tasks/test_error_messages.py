@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -30,6 +31,23 @@ MISTAKES = {
     "end of a key": (["optimizer.lr=1"], ["did you mean 'schedule.optimizer.lr'"]),
     "path with an equals sign": (["test_set.path=my set=1"], ["my set=1", "'a value'"]),
     "generators without brackets": (["generator=sitd,san"], ["generator=[sitd,san]"]),
+    "plus before a setting": (
+        ["+trainer.default_root_dir=/x"],
+        ["trainer.default_root_dir is a setting already", "leave out the +"],
+    ),
+    "plus before a plain setting": (["+seed=3"], ["seed is a setting already"]),
+    "model without a name": (["~model.name"], ["model.name is missing", "+model.name=VALUE"]),
+    "list of studies": (["experiments=[quickstart]"], ["[quickstart]: give one study"]),
+    "no such studies": (["experiments=[mini,foo]"], ["no 'foo' in experiments/", "quickstart"]),
+    "precision of a test": ([*TEST, "trainer.precision=bf16-true"], ["precision=bf16-true: give"]),
+    "file in latin-1": (
+        ["hydra.searchpath=[own]", "generator=[latin]"],
+        ["own/generator/latin.yaml is not UTF-8: save it as UTF-8"],
+    ),
+    "file in utf-16 beside an option": (
+        ["task=test", "--config-dir", "own", "generator=[wide]"],
+        ["own/generator/wide.yaml is not UTF-8"],
+    ),
     "missing value": (["data=folder"], ["data.train"]),
     "missing part of a name": (["model=timm"], ["model.arch is missing: give model.arch=VALUE"]),
     # Found by a constructor, the trainer, a task
@@ -89,6 +107,10 @@ def test_mistake_gets_one_line(
     overrides, expected = MISTAKES[mistake]
     (tmp_path / "half" / "1_fake").mkdir(parents=True)
     (tmp_path / "run.txt").touch()
+    (tmp_path / "own" / "generator").mkdir(parents=True)
+    for name, encoding in (("latin", "latin-1"), ("wide", "utf-16")):
+        file = tmp_path / "own" / "generator" / f"{name}.yaml"
+        file.write_text("own: {path: é}", encoding)
     save_set(tmp_path / "whole", 2, 2)
     (tmp_path / "logless" / "genspot.log").mkdir(parents=True)
     (tmp_path / "predicted").mkdir()
@@ -117,6 +139,16 @@ def test_mistake_gets_one_line(
 def test_system_error_says_what_was_refused_and_what_to_do(number: int, expected: str) -> None:
     error = OSError(number, os.strerror(number), "file")
     assert str(describe_os_error(error, Path("run"))).startswith(expected)
+
+
+def test_full_disk_below_standard_output_is_no_fault_of_the_runs_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "the disk of run" in str(describe_os_error(error, Path("run")))
+    monkeypatch.setattr("sys.stdout", Mock(flush=Mock(side_effect=error)))
+    message = str(describe_os_error(error, Path("run")))
+    assert message == "no space left where standard output goes; make room"
 
 
 def test_killed_worker_is_one_line_with_what_to_do() -> None:

@@ -58,6 +58,13 @@ def test_quote_home_expands_the_folder_of_choices(home: Path) -> None:
     assert quote_home(["-cd", "~/conf", "seed=1"]) == ["-cd", f"{home}/conf", "seed=1"]
 
 
+@pytest.mark.parametrize("value", ["~/c d", "file://~/c d", "'~/c d'", '"file://~/c d"'])
+def test_quote_home_expands_the_search_path(value: str, home: Path) -> None:
+    (quoted,) = quote_home([f"hydra.searchpath=[{value},pkg://x]"])
+    scheme = "file://" if "file" in value else ""
+    assert parse_overrides([quoted])[0].value() == [f"{scheme}{home}/c d", "pkg://x"]
+
+
 def test_expand_home_replaces_beginnings_alone(home: Path) -> None:
     user = pwd.getpwuid(0)
     values = {"a": "~/x", "b": ["~", "./~", "a/~"], "c": {"d": {"e": f"~{user.pw_name}/y"}}}

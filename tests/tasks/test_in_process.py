@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 
 import genspot
 from genspot.tasks import main
+from genspot.tasks import report as reports
 from genspot.tasks.paths import CONF
 from helpers.fault_injection import signal_in_training
 from helpers.runs import read_metrics
@@ -91,6 +92,42 @@ def test_run_raises_one_line_and_leaves_nothing(sets: Path, tmp_path: Path) -> N
     with pytest.raises(genspot.GenspotError, match="no such folder"):
         genspot.run(config_dir=tmp_path / "missing")
     assert state() == before
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/passwd/x", "/proc/x", "a" * 300])
+def test_run_names_what_can_be_no_folder(path: str) -> None:
+    with pytest.raises(OSError, match=r"hydra\.run\.dir=PATH") as error:
+        genspot.run("task=report", f"hydra.run.dir={path}")
+    assert path in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("override", [5, None, ["seed=1"], {"seed": 1}])
+def test_run_takes_texts_alone(override: object) -> None:
+    with pytest.raises(genspot.GenspotError, match="give the overrides as texts"):
+        genspot.run(override)  # type: ignore[arg-type]
+
+
+def test_run_refuses_a_second_one_at_the_same_time_and_runs_without_streams(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    def report(cfg: object) -> None:
+        with pytest.raises(genspot.GenspotError) as error:
+            genspot.run("task=report", "seed=1")
+        refused.append(str(error.value))
+        print("shown to nobody", sys.stdout.isatty(), sys.stderr.isatty())
+
+    monkeypatch.setattr(reports, "report", report)
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    settings = ["task=report", f"runs=[{trained}]"]
+    genspot.run(*settings, f"hydra.run.dir={tmp_path}/mock")
+    assert sys.stdout is None and sys.stderr is None
+    monkeypatch.undo()
+    assert len(refused) == 1 and refused[0].startswith("another run is at work in this process")
+    folder = genspot.run(*settings, f"hydra.run.dir={tmp_path}/run")
+    assert (folder / "report.html").is_file()
 
 
 def test_run_stopped_by_a_signal_raises_and_the_next_one_goes_on(

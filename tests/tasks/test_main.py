@@ -1,14 +1,17 @@
-"""The command line starts fast where there is no work."""
+"""The start of the command line, and its standard streams."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from genspot.common.errors import GenspotError
+from genspot.tasks import main
 from helpers.settings import ROOT
 
 
@@ -30,3 +33,36 @@ def test_help_and_completion_do_not_import_torch(
     modules = {line.rsplit("|", 1)[-1].strip() for line in result.stderr.splitlines()}
     assert "hydra" in modules
     assert not modules & {"torch", "numpy", "pytorch_lightning", "albumentations"}
+
+
+@pytest.mark.parametrize("streams", ["| true", "2>&1 | true", ">&-", "<&- >&- 2>&-"])
+def test_run_lasts_without_streams_or_their_reader(
+    streams: str, trained: Path, tmp_path: Path
+) -> None:
+    settings = ["task=report", f"runs=[{trained}]", f"hydra.run.dir={tmp_path}/run"]
+    command = shlex.join([sys.executable, str(ROOT / "run.py"), *settings])
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {streams}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("same_end", [False, True])
+def test_exit_with_error_says_how_to_continue_unless_it_would_end_the_same(
+    same_end: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(main, "has_begun", lambda folder: True)
+    (tmp_path / "test.0.scores.jsonl").touch()
+    if same_end:
+        (tmp_path / "not_finite_logits.csv").touch()
+    with pytest.raises(SystemExit):
+        main.exit_with_error(GenspotError("a fault"), tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("to continue: " in line) is not same_end

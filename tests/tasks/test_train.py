@@ -70,8 +70,8 @@ def test_train_in_a_complete_folder_trains_nothing(sets: Path, trained: Path) ->
         (["model=two_logits"], r"model\.backbone returns shape \(2, 2\) for 2 images"),
         (["model=vision_transformer", "crop=none"], "whole images .crop=none. have any size"),
         (["model=vision_transformer", "model.train.crop=48"], "fails on images of 48 × 48"),
-        (["trainer.precision=16-true"], "precision=16-true: choose auto, 32-true, bf16-mixed"),
-        (["trainer.precision=bf16-true"], "precision=bf16-true: choose auto"),
+        (["trainer.precision=16-true"], r"precision=16-true: give auto, 32-true, bf16-mixed"),
+        (["trainer.precision=bf16-true"], r"precision=bf16-true: give auto"),
         (
             [*RESNET, "model.train.crop=16", "trainer.precision=bf16-mixed"],
             r"gradient of layer4\.0\.conv1 in bfloat16 on a CPU",
@@ -132,3 +132,9 @@ def test_train_builds_the_embedded_data_and_its_checkpoint_knows_its_generators(
     assert all(figures["shortcut_baseline_ap"] for figures in generators.values())
     test = ["task=test", f"checkpoint={trained}/best.ckpt", *small]
     assert read_logits(run_task(*test, folder=tmp_path / "test")) == read_logits(trained)
+
+
+@pytest.mark.parametrize("limit", ["max_steps=1", "limit_val_batches=0"])
+def test_train_says_that_it_reached_no_validation(limit: str, sets: Path, tmp_path: Path) -> None:
+    with pytest.raises(GenspotError, match="the training ended before a validation"):
+        run_task(*tiny(sets), f"+trainer.{limit}", folder=tmp_path / "run")
