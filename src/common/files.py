@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,26 @@ def write_text(text: str, path: Path) -> None:
     """Write `text` to `path` in UTF-8."""
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of the JSON file at `path`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, is nested too deeply, or a number in it is not finite.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{path.name} is damaged ({error})") from error
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"it holds {text[:20]}, which is not finite")
+    return value
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:

@@ -31,8 +31,19 @@ def concat(tables: list[pa.Table]) -> pa.Table:
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write `table` to `path` as Parquet."""
-    with atomic_write(path) as partial:
-        pyarrow.parquet.write_table(table, partial)
+    # Opened in Python: Arrow takes no path that is not UTF-8.
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        pyarrow.parquet.write_table(table, file)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Return the table in the Parquet file at `path`.
+
+    Raises:
+        OSError, pyarrow.ArrowException: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return pyarrow.parquet.read_table(file)
 
 
 def write_csv(table: pa.Table, path: Path) -> None:
@@ -44,8 +55,8 @@ def write_csv(table: pa.Table, path: Path) -> None:
         else column
         for column in table.columns
     ]
-    with atomic_write(path) as partial:
-        pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), partial)
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), file)
 
 
 def csv_cell(text: str) -> str:

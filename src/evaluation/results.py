@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypedDict, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
+
+from typing_extensions import TypedDict  # until Python 3.12, pydantic takes no other
 
 # Column of scores.parquet → type in Arrow's terms, values, meaning.
 SCORE_COLUMNS = {

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
-from genspot.common.tables import decode_dictionaries, write_parquet
+from genspot.common.tables import decode_dictionaries, read_parquet, write_parquet
 from genspot.evaluation.results import SCORE_COLUMNS
+
+log = logging.getLogger(__name__)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+
+
+# `padded` may be missing.
+COLUMN_TYPES = {"path": _is_text, "generator": _is_text, "class": _is_text}
+COLUMN_TYPES |= {"label": _is_number, "logit": _is_number}
 
 
 def score_table(
@@ -51,7 +67,7 @@ def read_scores(path: str | Path) -> pa.Table:
     if not file.exists():
         raise GenspotError(f"{file} does not exist; a finished test writes it")
     try:
-        table = pyarrow.parquet.read_table(file)
+        table = read_parquet(file)
     except (OSError, pa.ArrowException) as error:
         raise GenspotError(f"{file} cannot be read: {error}; repeat the test") from error
     check_scores(table, str(file))
@@ -62,12 +78,19 @@ def check_scores(table: pa.Table, name: str) -> None:
     """Check what figures are made of.
 
     Raises:
-        GenspotError: a column other than `padded` is missing, a label is not 0 or 1, or a logit is
-            not a finite number.
+        GenspotError: a column other than `padded` is missing or has another type, a text is
+            missing, a label is not 0 or 1, or a logit is not a finite number.
     """
-    for column in SCORE_COLUMNS:
-        if column != "padded" and column not in table.column_names:
+    for column, is_right in COLUMN_TYPES.items():
+        if column not in table.column_names:
             raise GenspotError(f"{name} has no column {column}; give a table of scores")
+        values = table[column]
+        if not is_right(values.type) or (is_right is _is_text and values.null_count):
+            found = f"values of type {values.type}" if not is_right(values.type) else "empty cells"
+            raise GenspotError(
+                f"{name} has {found} in the column {column}: it must be "
+                f"{SCORE_COLUMNS[column][0]}; give a table of scores"
+            )
     labels = pyarrow.compute.unique(table["label"]).to_pylist()
     if wrong := [label for label in labels if label not in (0, 1)]:
         raise GenspotError(f"{name} has the label {wrong[0]}; write 0 for real and 1 for fake")
@@ -95,10 +118,17 @@ def write_validation(table: pa.Table, folder: Path, crop: int | None) -> None:
 
 
 def read_validation(folder: Path, crop: int | None) -> pa.Table | None:
-    """Return what `write_validation` wrote for the same crop; None if there are none."""
+    """Return what `write_validation` wrote for the same crop; None if there are none.
+
+    None, with a warning, also where they are damaged.
+    """
+    file = folder / run_files.VALIDATION_SCORES
+    if not file.is_file():
+        return None
     try:
-        table = pyarrow.parquet.read_table(folder / run_files.VALIDATION_SCORES)
-    except (OSError, pa.ArrowException):
+        table = read_scores(file)
+    except GenspotError as error:
+        log.warning("%s: these scores of validation images are not used", error)
         return None
     metadata = table.schema.metadata or {}
     return table if metadata.get(b"crop") == str(crop).encode() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import TypeAdapter, ValidationError
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
-from genspot.evaluation.results import result_rows
+from genspot.common.files import read_json
+from genspot.evaluation.results import Results, result_rows
 from genspot.evaluation.scores import read_scores
 
 CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
@@ -125,17 +127,51 @@ def read_run(folder: Path) -> Run:
         GenspotError: a file is missing, unreadable, or lacks an entry.
     """
     try:
-        metrics = json.loads((folder / run_files.METRICS).read_text(encoding="utf-8"))
+        metrics = read_json(folder / run_files.METRICS)
         config = (folder / run_files.CONFIG).read_text(encoding="utf-8")
-        if missing := REQUIRED_METRICS.difference(metrics if isinstance(metrics, dict) else ()):
-            raise ValueError(f"{run_files.METRICS} has no {min(missing)}")
+        if fault := _fault_of_metrics(metrics):
+            raise ValueError(f"{run_files.METRICS} {fault}")
     except FileNotFoundError as error:
         raise GenspotError(
             f"{error.filename} does not exist; name folders of finished runs"
         ) from error
     except (OSError, ValueError) as error:
         raise GenspotError(f"{folder} cannot be reported: {error}; repeat the run") from error
-    return Run(folder, metrics, config, read_scores(folder))
+    scores = read_scores(folder)
+    if fault := _fault_of_counts(metrics["generators"], scores):
+        raise GenspotError(f"{folder} cannot be reported: {fault}; repeat the run")
+    return Run(folder, metrics, config, scores)
+
+
+def _fault_of_metrics(metrics: Any) -> str | None:
+    """Return the first entry that is missing or of another type than `Results` has, or None."""
+    try:
+        TypeAdapter(Results).validate_python(metrics, strict=True)
+    except ValidationError as error:
+        for fault in error.errors():
+            place = ".".join(map(str, fault["loc"]))
+            if fault["type"] != "missing":
+                return f"has a wrong value: {place}: {fault['msg']}" if place else fault["msg"]
+            if len(fault["loc"]) > 1 or place in REQUIRED_METRICS:
+                return f"has no {place}"
+    return None if "name" in metrics["trained_on"]["model"] else "has no trained_on.model.name"
+
+
+def _fault_of_counts(generators: Mapping[str, Any], scores: pa.Table) -> str | None:
+    """Return the first generator with other numbers of images than are scored, or None."""
+    names, labels = scores["generator"].to_pylist(), scores["label"].to_pylist()
+    scored = Counter(zip(names, labels, strict=True))
+    for name in dict.fromkeys([*generators, *names]):
+        figures = generators.get(name, {})
+        real, fake = scored[name, 0], scored[name, 1]
+        if (figures.get("real", 0), figures.get("fake", 0)) != (real, fake):
+            return (
+                f"{run_files.SCORES} has {real} real and {fake} fake images of {name}, and "
+                f"{run_files.METRICS} other numbers"
+            )
+        if (figures["ap"] is None) == bool(real and fake):
+            return f"{run_files.METRICS} has ap={figures['ap']} for the images of {name}"
+    return None
 
 
 def varying_choices(runs: Sequence[Run]) -> list[str]:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
-from genspot.common.files import write_json, write_text
+from genspot.common.files import read_json, write_json, write_text
 from genspot.common.ranks import is_rank_zero
 from genspot.runtime.changed_settings import (
     SHOWN,
@@ -197,7 +197,10 @@ def load_if_complete(
         return None
     if _faults_of_content(folder, config_text, content):
         return None
-    results: dict[str, Any] = json.loads(metrics.read_text(encoding="utf-8"))
+    try:
+        results: dict[str, Any] = read_json(metrics)
+    except ValueError as error:
+        raise GenspotError(f"{folder}: {error}; remove the folder to repeat the run") from error
     return results
 
 

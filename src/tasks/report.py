@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, ListConfig
 
 from genspot.common.errors import GenspotError
-from genspot.common.files import write_text
+from genspot.common.files import read_json, write_text
 from genspot.common.run_files import METRICS
 from genspot.common.text import printable
 from genspot.report.console import print_path
@@ -63,10 +62,11 @@ def _sort_key(folder: Path) -> tuple[bool, bool, list[int | str]]:
     Then by name, with numbers by value: 2, 4, 16 classes.
     """
     try:
-        metrics = dict(json.loads((folder / METRICS).read_text(encoding="utf-8")))
-    except (TypeError, ValueError):
-        metrics = {}  # read_run reports what is wrong with it
+        metrics = read_json(folder / METRICS)
+        augmented = metrics.get("trained_on", {}).get("aug") != "none"
+        degraded = bool(metrics.get("degradations"))
+    except (AttributeError, OSError, ValueError):
+        augmented = degraded = False  # read_run reports what is wrong with it
     parts = re.split(r"(\d+)", folder.name)
     name = [int(part) if part.isdigit() else part for part in parts]
-    augmented = metrics.get("trained_on", {}).get("aug") != "none"
-    return bool(metrics.get("degradations")), augmented, name
+    return degraded, augmented, name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +18,7 @@ from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
 from genspot.report.dashboard import dashboard
-from genspot.report.runs import Run
+from genspot.report.runs import Run, read_run
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
@@ -59,8 +58,8 @@ def test(cfg: DictConfig) -> None:
     run = config.run_settings(cfg)
     saved = run.folder, run.config_text, run.resume
     content = {"checkpoint": describe_file(checkpoint.path)}
-    if results := load_if_complete(*saved, content):
-        print_existing_results("test", results, run)
+    if load_if_complete(*saved, content):
+        print_existing_results("test", run)
         return
     check_config(*saved)
     datamodule.prepare_data()
@@ -69,8 +68,8 @@ def test(cfg: DictConfig) -> None:
     datamodule.name_training_folders(_training_folders(checkpoint))
     datamodule.warn_of_notes()
     content |= describe_sets(datamodule)
-    if results := load_if_complete(*saved, content):  # with its images at another place
-        print_existing_results("test", results, run)
+    if load_if_complete(*saved, content):  # with its images at another place
+        print_existing_results("test", run)
         return
     save_config(*saved, content=content)
     # The test's own seed only draws resamples; trackers find its run by that of the training.
@@ -126,13 +125,14 @@ def log_results(results: Run | None, loggers: list[Logger]) -> None:
         logger.finalize("success")
 
 
-def print_existing_results(what: str, results: dict[str, Any], run: RunSettings) -> None:
+def print_existing_results(what: str, run: RunSettings) -> None:
     """Print the results of a run that is complete already, on the first process.
 
     Raises:
-        GenspotError: it has more unreadable images than `max_unreadable`.
+        GenspotError: it has more unreadable images than `max_unreadable`, or is damaged.
     """
     if is_rank_zero():
         log.info("this %s is complete in %s; remove the folder to repeat it", what, run.folder)
+        results = read_run(run.folder).metrics  # whose entries are checked
         print_results(results, run.folder, run.quiet)
         check_unreadable(run, count_unreadable(results))

@@ -62,8 +62,8 @@ def train(cfg: DictConfig) -> None:
     """
     run = config.run_settings(cfg)
     saved = run.folder, run.config_text, run.resume
-    if results := load_if_complete(*saved):
-        print_existing_results("training", results, run)
+    if load_if_complete(*saved):
+        print_existing_results("training", run)
         return
     silence_warnings()
     checkpoint = find_checkpoint(run.folder, run.resume)
@@ -95,8 +95,8 @@ def train(cfg: DictConfig) -> None:
     datamodule.warn_of_notes()
     check_augmentations(datamodule)
     content = describe_sets(datamodule)
-    if results := load_if_complete(*saved, content):  # with its images at another place
-        print_existing_results("training", results, run)
+    if load_if_complete(*saved, content):  # with its images at another place
+        print_existing_results("training", run)
         return
     save_config(*saved, epochs, content)
     unreadable = UnreadableImages()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from genspot.common.tables import concat, csv_cell, write_csv
+from genspot.common.tables import concat, csv_cell, read_parquet, write_csv, write_parquet
 from helpers.runs import read_csv
 
 HOSTILE = [
@@ -52,6 +53,16 @@ def test_write_csv_keeps_every_text_and_number(tmp_path: Path) -> None:
     assert len({csv_cell(text) for text in texts}) == len(texts)
     cells = [cell for row in csv.reader((tmp_path / "table.csv").open()) for cell in row[:2]]
     assert not [cell for cell in cells if cell[:1] in {*"=+-@\t\r\uff1d\uff0b\uff0d\uff20"}]
+
+
+def test_tables_are_written_and_read_in_a_folder_that_is_not_utf8(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    table = pa.table({"a": [1, 2]})
+    write_csv(table, folder / "a.csv")
+    write_parquet(table, folder / "a.parquet")
+    assert (folder / "a.csv").read_text() == '"a"\n1\n2\n'
+    assert read_parquet(folder / "a.parquet") == table
 
 
 def test_write_csv_of_no_rows_has_the_heading(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,10 +16,12 @@ from genspot.evaluation.scores import (
     unreadable_table,
     write_validation,
 )
+from helpers.errors import error_of
 from helpers.scores import make_scores
 
 SCORES = make_scores([("a", "cat", f"{k}.png", k % 2, 0.5 * k) for k in range(5)])
 SAMPLES = SCORES.drop_columns("logit")
+TEXT_LOGITS = SAMPLES.append_column("logit", pa.array(["0.5"] * 5))
 
 
 def test_score_table_has_the_order_of_the_samples() -> None:
@@ -41,15 +44,41 @@ def test_unreadable_table_gives_rows_in_order_with_reasons() -> None:
     assert table["reason"].to_pylist() == ["missing", "broken"]
 
 
-def test_validation_is_read_for_the_same_crop_only(tmp_path: Path) -> None:
+def test_validation_is_read_for_the_same_crop_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
     assert read_validation(tmp_path, 224) is None
     for crop, other in ((224, 32), (224, None), (None, 224)):
         write_validation(SCORES, tmp_path, crop)
         table = read_validation(tmp_path, crop)
         assert table is not None and table.to_pylist() == SCORES.to_pylist()
         assert read_validation(tmp_path, other) is None
+    for table in (SCORES.drop_columns("label"), TEXT_LOGITS, SCORES.drop_columns("logit")):
+        write_validation(table, tmp_path, None)
+        assert read_validation(tmp_path, None) is None
+        assert "validation.parquet has " in caplog.messages[-1]
     (tmp_path / "validation.parquet").write_bytes(b"truncated")
     assert read_validation(tmp_path, None) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "expected"),
+    [
+        ("logit", pa.array(["0.5"] * 5), "values of type string in the column logit"),
+        ("logit", pa.array([[0.5]] * 5), "values of type list"),
+        ("label", pa.array(["1"] * 5), "values of type string in the column label"),
+        ("label", pa.array([[1]] * 5), "values of type list"),
+        ("generator", pa.array([1] * 5), "values of type int64 in the column generator"),
+        ("generator", pa.array([None] * 5), "values of type null in the column generator"),
+        ("path", pa.array(["a", None, "b", "c", "d"]), "empty cells in the column path"),
+        ("class", pa.array([b"a"] * 5), "values of type binary in the column class"),
+    ],
+)
+def test_column_of_another_type_is_named(column: str, values: pa.Array, expected: str) -> None:
+    table = SCORES.set_column(SCORES.column_names.index(column), column, values)
+    message = error_of(check_scores, table, "mine")
+    assert message.startswith(f"mine has {expected}") and ": it must be " in message
 
 
 @pytest.mark.parametrize("logit", [float("nan"), float("inf"), float("-inf"), None])
