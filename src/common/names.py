@@ -29,8 +29,11 @@ def is_safe_name(value: Any) -> bool:
 
 
 def name_key(name: str) -> str:
-    """Return what two names share that a file system may take for one: case and accents' form."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    """Return what names share that a file system or a reader may take for one.
+
+    They differ in case, in the form of accents, or in that of letters, such as full-width ones.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def shown(value: Any) -> str:

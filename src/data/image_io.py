@@ -45,7 +45,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF")
 MAX_FILE_BYTES = 2**30  # a larger file is read only if its pixels may take that
 MAX_JPEG_SCANS = 100  # encoders write about ten; decoding each costs a pass over the whole image
 MAX_PIXEL_BYTES = 8  # in a file: 16-bit RGBA, not compressed
-NETWORK_BYTES = 205  # a pixel takes within a ResNet-50 in float32, measured at 2 to 24 megapixels
+NETWORK_BYTES = 205  # a pixel takes within a ResNet-50 in float32, measured at 2 to 6 megapixels
 LARGE_PIXELS = 2**25
 STRIP_PIXELS = 2**24  # decoded pixels that are converted at a time
 
@@ -182,6 +182,11 @@ def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
     """
     try:
         status = os.stat(path)
+    except UnicodeEncodeError as error:
+        raise UnreadableError(
+            f"its name cannot be written in {error.encoding}, the locale's encoding: set "
+            "LC_ALL=C.UTF-8"
+        ) from None
     except FileNotFoundError:
         if re.search(r"\\x[0-9a-f]{2}", path):  # see genspot.data.layout.utf8_path
             raise UnreadableError("its name or its folder's is not UTF-8: rename it") from None

@@ -56,5 +56,5 @@ def difference(old: Content, new: Content) -> str:
 def _size(path: str) -> int | None:
     try:
         return os.stat(path).st_size
-    except OSError:
+    except (OSError, UnicodeEncodeError):  # the locale's encoding may lack the name
         return None

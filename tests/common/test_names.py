@@ -30,6 +30,7 @@ def test_is_safe_name_refuses_what_is_unsafe_somewhere(name: object) -> None:
 
 def test_name_key_is_that_of_a_file_system_that_ignores_case_and_composition() -> None:
     assert name_key("Été") == name_key(unicodedata.normalize("NFD", "éTÉ"))
+    assert name_key("ｍｅａｎ") == name_key("𝐌ean") == "mean"
     assert name_key("san") != name_key("sam")
 
 

@@ -145,6 +145,14 @@ def test_missing_memory_is_a_reason_of_its_own() -> None:
         assert ("not enough memory" in reason) == isinstance(error, MemoryError)
 
 
+def test_name_that_the_locale_lacks_is_a_reason_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.stat", lambda path: path.encode("ascii"))
+    with pytest.raises(image_io.UnreadableError) as error:
+        read("größe.png")
+    reason = image_io.describe_error(error.value)
+    assert reason.startswith("its name cannot be written in ascii") and "LC_ALL=C.UTF-8" in reason
+
+
 @pytest.mark.parametrize("kind", AS_PIL)
 def test_read_odd_file_returns_pils_pixels(kind: str, tmp_path: Path) -> None:
     name, content = AS_PIL[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,15 @@ def test_files_of_other_sizes_differ_unless_only_packed(images: Path) -> None:
     assert difference(before, describe(images)) == "files of other sizes"
     shutil.rmtree(images)
     assert difference(before, describe(images)) == ""
+
+
+def test_file_whose_name_the_locale_lacks_has_no_size(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+    monkeypatch.setattr("os.stat", lambda path: path.encode("ascii") and stat(path))
+    sizes = describe(images)["sizes"]
+    assert None in sizes and set(sizes) > {2, 3}
 
 
 def test_description_of_an_empty_set() -> None:
