@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,14 @@ from genspot.detector.metadata import PUBLISHED, Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.safe_load import safe_load
 from genspot.detector.settings import safe_repr
-from genspot.detector.state_dicts import WRAPPERS, describe_content, find_fault, find_weights
+from genspot.detector.state_dicts import (
+    COUNTER,
+    WRAPPERS,
+    describe_content,
+    find_fault,
+    find_weights,
+    without_odd_counters,
+)
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # converted on loading
 
@@ -43,10 +52,22 @@ class Checkpoint:
                 is named.
         """
         self.check_compatible(network, name)
-        network.load_state_dict(self.state)
+        network.load_state_dict(network.state_dict() | self.state)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Name the file in each GenspotError of the block that does not name it."""
+        try:
+            yield
+        except GenspotError as error:
+            if str(self.path) in str(error):
+                raise
+            raise GenspotError(f"checkpoint={self.path}: {error}") from error
 
     def check_compatible(self, network: DetectorNetwork, name: str) -> None:
         """Compare keys, shapes and types of the weights with those of `network`.
+
+        A `COUNTER` may be missing.
 
         Raises:
             GenspotError: there is a difference; the first one is named.
@@ -54,6 +75,8 @@ class Checkpoint:
         expected = network.state_dict()
         for key, value in expected.items():
             label, loaded = safe_repr(key.removeprefix("backbone.")), self.state.get(key)
+            if loaded is None and key.endswith(COUNTER):
+                continue
             if loaded is None:
                 raise self._mismatch_error(name, f"{label} is missing from it")
             if loaded.shape != value.shape:
@@ -89,7 +112,8 @@ def load_checkpoint(path: str | Path | None) -> Checkpoint:
     if path.is_dir():
         raise GenspotError(f"checkpoint={path} is a folder: name the file, such as best.ckpt")
     if not path.is_file():
-        raise GenspotError(f"checkpoint={path}: no such file; training leaves one as best.ckpt")
+        fault = "not a regular file" if path.exists() else "no such file"
+        raise GenspotError(f"checkpoint={path}: {fault}; training leaves one as best.ckpt")
     content = safe_load(path)
     if isinstance(content, dict) and "genspot" in content:
         metadata = Metadata.from_dict(content["genspot"], path)
@@ -98,6 +122,7 @@ def load_checkpoint(path: str | Path | None) -> Checkpoint:
             raise GenspotError(
                 f"checkpoint={path} holds no weights: state_dict is missing or empty"
             )
+        weights = without_odd_counters(weights)
         _check_weights(weights, path)
         state = _select("network.", weights)
         return Checkpoint(path, "genspot", metadata, state)

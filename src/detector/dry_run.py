@@ -22,11 +22,11 @@ def check_training_network(network: DetectorNetwork, model: ModelSettings, test:
 
     Raises:
         GenspotError: it fails on images of the training's or of the test's size, or does not
-            return one logit per image.
+            return one logit per image, or the logits depend on nothing that is trained.
     """
     hint = f"give model.train a size that {safe_repr(model.name)} takes"
     for training in (True, False):
-        _try(network.train(training), model, model.train, hint)
+        _try(network.train(training), model, model.train, hint, trained=training)
     network.train()
     check_network(network, model, test)
 
@@ -108,11 +108,15 @@ def _hint(model: ModelSettings, test: Geometry) -> str:
 
 
 def _try(
-    network: DetectorNetwork, model: ModelSettings, geometry: Geometry, hint: str
+    network: DetectorNetwork,
+    model: ModelSettings,
+    geometry: Geometry,
+    hint: str,
+    trained: bool = False,
 ) -> torch.Tensor:
     height, width = _size(geometry) if geometry.fixed_size else _whole_size(geometry, model.train)
     try:
-        return _forward(network, height, width)
+        return _forward(network, height, width, trained)
     except GenspotError:
         raise
     except Exception as error:  # the backbone's own code can raise anything
@@ -125,11 +129,18 @@ def _try(
         ) from error
 
 
-def _forward(network: DetectorNetwork, height: int, width: int) -> torch.Tensor:
+def _forward(
+    network: DetectorNetwork, height: int, width: int, trained: bool = False
+) -> torch.Tensor:
     # Two images: a network may return one logit for the whole batch.
-    with torch.no_grad():
+    with torch.set_grad_enabled(trained):
         logits: torch.Tensor = network(torch.zeros(2, height, width, 3, dtype=torch.uint8))
-    return logits
+    if trained and not logits.requires_grad:
+        raise GenspotError(
+            "model.backbone returns logits that depend on no trainable parameter (constant, "
+            "detached, or computed without gradients): nothing can be trained"
+        )
+    return logits.detach()
 
 
 def _size(geometry: Geometry) -> tuple[int, int]:

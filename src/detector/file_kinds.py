@@ -36,10 +36,15 @@ def find_other_kind(path: Path) -> str | None:
 
 
 def _other_archive(path: Path) -> str | None:
-    """Return what a zip archive is, unless it is damaged or has what torch.save puts into one."""
+    """Return what a zip archive is, unless it is damaged or torch.save may have written it."""
     with suppress(OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names):  # of torch.jit.save alone
+            return (
+                "is a TorchScript program; give the weights alone, as "
+                "torch.save(model.state_dict(), FILE) leaves them"
+            )
         if not any(name.endswith("data.pkl") for name in names):
             held = safe_repr(names[0]) if names else "nothing"
             return (

@@ -10,7 +10,7 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.safe_load import safe_load
-from genspot.detector.state_dicts import describe_content, find_fault, find_weights
+from genspot.detector.state_dicts import COUNTER, describe_content, find_fault, find_weights
 
 SETTING = "model.backbone.weights"
 HINT = f"{SETTING}=PATH takes a local file, {SETTING}=null trains from scratch"
@@ -25,7 +25,8 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
         GenspotError: no such file, no state dict, or a weight that is not a finite number.
     """
     if not path.is_file():
-        raise GenspotError(f"{SETTING}={path}: no such file; {HINT}")
+        fault = "not a regular file" if path.exists() else "no such file"
+        raise GenspotError(f"{SETTING}={path}: {fault}; {HINT}")
     content = safe_load(path, SETTING)
     state = find_weights(content)
     if not state:
@@ -53,6 +54,8 @@ def load_body(
     """
     body = {key: value for key, value in state.items() if key not in head}
     for key, value in network.state_dict().items():
+        if key.endswith(COUNTER) and key not in body:
+            continue
         if key not in head and (key not in body or body[key].shape != value.shape):
             raise GenspotError(f"{source} does not fit: {key} differs; {HINT}")
     network.load_state_dict(body, strict=False)

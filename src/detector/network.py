@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 # Images that a CPU evaluates at once: the features of more than these leave its caches, which
 # cost a third of the speed (benchmarks/step.py).
 CPU_EVAL_CHUNK = 8
+LAZY = (nn.parameter.UninitializedParameter, nn.parameter.UninitializedBuffer)
 
 
 class DetectorNetwork(nn.Module):
@@ -28,6 +29,9 @@ class DetectorNetwork(nn.Module):
         backbone: floats N×C×H'×W' to logits N×1; above 0 means fake.
         trainable: "all" parameters, or the "head" alone; then the rest stays in evaluation mode.
         channels_last: lay images and weights out as N×H×W×C in memory.
+
+    Raises:
+        GenspotError: a part has lazy layers.
     """
 
     def __init__(
@@ -39,6 +43,11 @@ class DetectorNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        for name, part in (("input", input), ("backbone", backbone)):
+            if any(isinstance(value, LAZY) for value in (*part.parameters(), *part.buffers())):
+                raise GenspotError(
+                    f"model.{name} has lazy layers, whose sizes are not known: give their sizes"
+                )
         self.input = input
         self.backbone = backbone.to(memory_format=self.memory_format)
         self.trainable = trainable
@@ -71,6 +80,10 @@ class DetectorNetwork(nn.Module):
             raise GenspotError(
                 f"model.backbone returns {found} for {len(images)} images: it must return one "
                 "logit per image, N×1"
+            )
+        if not logits.is_floating_point():
+            raise GenspotError(
+                f"model.backbone returns logits of {logits.dtype}: they must be real floats"
             )
         result: torch.Tensor = logits.squeeze(1).float()
         return result

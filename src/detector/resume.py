@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
+from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
 from genspot.common.run_files import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.detector.safe_load import find_corruption
+from genspot.detector.state_dicts import find_fault
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,9 @@ def find_checkpoint(folder: Path, choice: str) -> Path | None:
     Args:
         folder: of the run.
         choice: "auto" takes the last one, or the one before if that is damaged; "never" none.
+
+    Raises:
+        GenspotError: its weights or the optimizer's state are not finite.
     """
     damaged = False
     for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT) if choice == "auto" else ():
@@ -54,12 +60,29 @@ def find_checkpoint(folder: Path, choice: str) -> Path | None:
         if not path.is_file():
             continue
         if find_corruption(path) is None:
+            _check_finite(path)
             return path
         damaged = True
         log.warning("%s is damaged: trying the checkpoint before it", path)
     if damaged:
         log.warning("no checkpoint in %s is intact: starting from the beginning", folder)
     return None
+
+
+def _check_finite(path: Path) -> None:
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    parts = {name: content.get(name) for name in ("state_dict", "optimizer_states")}
+    if fault := find_fault(dict(_tensors("", parts)), path.stat().st_size):
+        raise GenspotError(f"{path} {fault}: remove it, or start again with resume=never")
+
+
+def _tensors(key: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield each tensor in nested dicts and lists with its dotted key."""
+    if isinstance(value, torch.Tensor):
+        yield key[1:], value
+    elif isinstance(value, dict | list | tuple):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _tensors(f"{key}.{name}", part)
 
 
 def training_position(checkpoint: Path | None) -> tuple[int, int]:

@@ -40,11 +40,9 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
                 "could execute anything; ask for the weights alone, as "
                 "torch.save(model.state_dict(), FILE) leaves them"
             ) from error
-        script = "TorchScript" in str(error)
-        kind = "a TorchScript program" if script else "damaged or of another program"
         raise GenspotError(
-            f"{setting}={path} is {kind}: give a checkpoint of genspot, or the weights alone, as "
-            "torch.save(model.state_dict(), FILE) leaves them"
+            f"{setting}={path} is damaged or of another program: give a checkpoint of "
+            "genspot, or the weights alone, as torch.save(model.state_dict(), FILE) leaves them"
         ) from error
 
 

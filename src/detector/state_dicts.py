@@ -15,6 +15,8 @@ WRAPPERS = (
 )
 # What torch.compile, DataParallel, Lightning modules and wrapping classes put before each key.
 PREFIXES = ("_orig_mod.", "module.", "model.", "backbone.", "network.", "net.")
+# Of a batch norm; no logit depends on it, and files of old versions of PyTorch lack it.
+COUNTER = "num_batches_tracked"
 MAX_DEPTH = 3  # of wrappers within wrappers
 MAX_KEYS = 4  # that a message names
 
@@ -23,9 +25,19 @@ def find_weights(content: Any) -> dict[Any, Any]:
     """Return the innermost dict with tensors below the wrappers of `content`, without prefixes.
 
     Returns:
-        An empty dict if there is none. What it holds is not checked.
+        An empty dict if there is none. What it holds is not checked. `COUNTER`s of another type
+        than int64 are left out.
     """
-    return _without_prefixes(_unwrap(content, MAX_DEPTH))
+    return without_odd_counters(_without_prefixes(_unwrap(content, MAX_DEPTH)))
+
+
+def without_odd_counters(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Return `state` without each `COUNTER` that was converted, as to half precision."""
+    return {
+        key: value
+        for key, value in state.items()
+        if not str(key).endswith(COUNTER) or getattr(value, "dtype", None) is torch.int64
+    }
 
 
 def describe_content(content: Any) -> str:

@@ -95,11 +95,13 @@ def make_scoring_network(
     """Return the network of `model` with the weights of `checkpoint`, tried on black images.
 
     Raises:
-        GenspotError: it cannot be built, has other weights, or fails on images of the test's size.
+        GenspotError: it cannot be built, has other weights, or fails on images of the test's size;
+            the checkpoint is named.
     """
-    network = make_network(cfg, model, initial_weights=False)
-    checkpoint.load_into(network, model.name)
-    check_trained_network(network, model, model.test.with_crop(cfg.crop))
+    with checkpoint.named():
+        network = make_network(cfg, model, initial_weights=False)
+        checkpoint.load_into(network, model.name)
+        check_trained_network(network, model, model.test.with_crop(cfg.crop))
     return network
 
 

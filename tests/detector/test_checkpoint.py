@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.initial_weights import load_body, load_state_dict
 from genspot.detector.metadata import PUBLISHED
 from genspot.detector.network import DetectorNetwork, build_network
 from helpers.detectors import make_metadata, make_model, save_checkpoint
@@ -125,9 +127,18 @@ def test_other_content_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_path_without_a_file_is_refused(tmp_path: Path) -> None:
-    for path, expected in ((tmp_path / "none.ckpt", "no such file"), (tmp_path, "is a folder")):
+    os.mkfifo(tmp_path / "fifo")
+    for path, expected in (
+        (tmp_path / "none.ckpt", "no such file"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "fifo", "not a regular file"),
+        (Path(os.devnull), "not a regular file"),
+    ):
         with pytest.raises(GenspotError, match=expected):
             load_checkpoint(path)
+        if path != tmp_path:
+            with pytest.raises(GenspotError, match=rf"weights=\S+: {expected}"):
+                load_state_dict(path)
 
 
 def test_own_weights_that_are_not_finite_name_the_first(tmp_path: Path) -> None:
@@ -144,6 +155,27 @@ def resnet18() -> DetectorNetwork:
     return build_network(
         make_model(name="resnet18", backbone={"name": "resnet", "arch": "resnet18"})
     )
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("counter", [None, torch.tensor(3.0), torch.tensor(torch.inf).half()])
+def test_batch_norms_counter_may_be_missing_or_converted(
+    counter: torch.Tensor | None, own: bool, resnet18: DetectorNetwork, tmp_path: Path
+) -> None:
+    """Old versions of PyTorch have none, and 270,048 batches are infinite in half precision."""
+    state = {f"backbone.{key}": value for key, value in resnet18.backbone.state_dict().items()}
+    state["backbone.bn1.weight"] = torch.full((64,), 2.0)
+    for key in [key for key in state if key.endswith("num_batches_tracked")]:
+        state[key] = counter  # type: ignore[assignment]
+        if counter is None:
+            del state[key]
+    path = save({key.removeprefix("backbone."): value for key, value in state.items()}, tmp_path)
+    load_body(resnet18.backbone, load_state_dict(path), ["fc.weight", "fc.bias"], "weights")
+    if own:
+        path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(), state)
+    loaded = build_network(make_model(backbone={"name": "resnet", "arch": "resnet18"}))
+    load_checkpoint(path).load_into(loaded, "resnet18")
+    assert torch.equal(loaded.backbone.state_dict()["bn1.weight"], state["backbone.bn1.weight"])
 
 
 @pytest.mark.parametrize(

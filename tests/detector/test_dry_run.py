@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,6 +79,33 @@ def test_network_whose_output_differs_in_training_is_refused() -> None:
     check_network(around(Auxiliary()), make_model(), WHOLE)
     message = error_of(check_training_network, around(Auxiliary()), make_model(), WHOLE)
     assert "model.backbone returns tuple for 2 images" in message
+
+
+LOGITS: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
+    "detached": (lambda logits: logits.detach(), "depend on no trainable parameter"),
+    "constant": (torch.zeros_like, "depend on no trainable parameter"),
+    "integer": (lambda logits: logits.long(), r"logits of torch\.int64: they must be real"),
+    "decisions": (lambda logits: logits > 0, r"logits of torch\.bool"),
+    "complex": (lambda logits: logits.cfloat(), r"logits of torch\.complex64"),
+}
+
+
+@pytest.mark.parametrize("name", LOGITS)
+def test_network_without_logits_that_can_be_trained_is_refused(name: str) -> None:
+    change, expected = LOGITS[name]
+
+    class Changed(nn.Linear):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return change(super().forward(images.mean((2, 3))))
+
+    message = error_of(check_training_network, around(Changed(3, 1)), make_model(), WHOLE)
+    assert re.search(expected, message)
+
+
+def test_network_with_frozen_layers_is_taken() -> None:
+    network = build_network(make_model(trainable="head"))
+    check_training_network(network, make_model(), WHOLE)
+    assert all(value.grad is None for value in network.parameters())
 
 
 @pytest.mark.parametrize("training", [True, False])

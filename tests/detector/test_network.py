@@ -18,6 +18,7 @@ from genspot.detector.inputs.pixels import Pixels
 from genspot.detector.metadata import IMAGENET, PUBLISHED
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
 from helpers.detectors import make_model
+from helpers.errors import error_of
 
 
 def noise(count: int, height: int, width: int) -> torch.Tensor:
@@ -114,3 +115,11 @@ def test_trainable_head_without_a_linear_layer_is_refused() -> None:
     layers = nn.Sequential(nn.Linear(3, 2), nn.Conv2d(3, 1, 1))
     with pytest.raises(GenspotError, match=r"model\.trainable=head: the backbone has no linear"):
         DetectorNetwork(Pixels(**IMAGENET), layers, trainable="head")
+
+
+@pytest.mark.parametrize(
+    ("part", "layer"), [("backbone", nn.LazyLinear(1)), ("input", nn.LazyBatchNorm2d())]
+)
+def test_lazy_layers_are_refused(part: str, layer: nn.Module) -> None:
+    parts = {"input": nn.Identity(), "backbone": nn.Identity(), part: nn.Sequential(layer)}
+    assert f"model.{part} has lazy layers" in error_of(lambda: DetectorNetwork(**parts))

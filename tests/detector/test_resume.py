@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from genspot.detector.resume import AtomicCheckpointIO, find_checkpoint, training_position
+from helpers.errors import error_of
 
 
 def save(step: int, file: Path) -> None:
@@ -27,6 +30,31 @@ def test_position_is_steps_taken_and_epochs_begun(tmp_path: Path) -> None:
     content = {"global_step": 9, "epoch": 2}
     AtomicCheckpointIO().save_checkpoint(content, tmp_path / "last.ckpt")
     assert training_position(tmp_path / "last.ckpt") == (9, 3)
+
+
+NAN, ONE = torch.tensor([torch.nan]), torch.ones(1)
+MOMENT = {"state": {3: {"step": ONE, "exp_avg": -ONE / 0}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ({"state_dict": {"network.fc.bias": NAN}}, "state_dict.network.fc.bias"),
+        ({"state_dict": {}, "optimizer_states": [MOMENT]}, "optimizer_states.0.state.3.exp_avg"),
+        ({"state_dict": {"fc": ONE}, "callbacks": {"stop": {"best_score": ONE / 0}}}, None),
+    ],
+)
+def test_find_checkpoint_refuses_what_is_not_finite(
+    content: dict[str, Any], key: str | None, tmp_path: Path
+) -> None:
+    AtomicCheckpointIO().save_checkpoint({"global_step": 3, **content}, tmp_path / "last.ckpt")
+    assert find_checkpoint(tmp_path, "never") is None
+    if key is None:
+        assert find_checkpoint(tmp_path, "auto") == tmp_path / "last.ckpt"
+    else:
+        message = error_of(find_checkpoint, tmp_path, "auto")
+        assert f"last.ckpt is of no use: {key} holds NaN or infinity" in message
+        assert "resume=never" in message
 
 
 def test_find_checkpoint_passes_over_a_damaged_one(

@@ -66,7 +66,7 @@ def weights(flipped: int = 0) -> bytes:
 
 def torchscript() -> bytes:
     file = BytesIO()
-    torch.jit.save(torch.jit.script(nn.Linear(1, 1)), file)
+    torch.jit.save(torch.jit.script(nn.Linear(1, 1)), file)  # its code is compressed
     return file.getvalue()
 
 
@@ -86,7 +86,7 @@ def torchscript() -> bytes:
         (lambda: weights()[:3000], "damaged or cannot be read"),
         (lambda: weights(flipped=1), r"damaged: \S*data/0 differs from its checksum"),
         (lambda: safetensors.torch.save({"fc.weight": torch.ones(3)}), "is a safetensors file; "),
-        (torchscript, "TorchScript program"),
+        (torchscript, "is a TorchScript program; give the weights alone"),
     ],
     ids=["empty", "text", "page", "git-lfs", "pickle", "own pickle", "bytes", "gzip", "zip"]
     + ["zip bomb", "cut short", "flipped", "safetensors", "script"],

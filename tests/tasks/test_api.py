@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import genspot
 from genspot.common.geometry import Geometry
 from genspot.detector.network import build_network
-from helpers.detectors import make_metadata, make_model, save_checkpoint
+from helpers.detectors import PIXELS, make_metadata, make_model, save_checkpoint
+from helpers.errors import error_of
 from helpers.runs import read_csv, read_metrics
 from helpers.tasks import run_task
 
@@ -30,6 +33,26 @@ def test_predict_equals_the_predict_task(
     probabilities = [float(row["probability"]) for row in rows]
     np.testing.assert_allclose(found.probabilities, probabilities, atol=1e-6)
     assert found.padded.tolist() == [row["padded"] == "true" for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("std", "expected"),
+    [
+        ([0, 1, 1], "each must be above 0"),
+        ([1, -1, 1], "each must be above 0"),
+        ([1, True, 1], "one number per channel"),
+        (["1", "1", "1"], "one number per channel"),
+        ([1e-18, 1, 1], "the logit of a black image is -inf"),
+    ],
+)
+def test_refused_model_names_its_checkpoint(
+    std: list[Any], expected: str, tmp_path: Path
+) -> None:
+    model = make_model(input=PIXELS | {"std": std})
+    state = {"backbone.2.weight": torch.full((1, 3), 1e30), "backbone.2.bias": torch.zeros(1)}
+    path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(model), state)
+    message = error_of(genspot.load_detector, path)
+    assert message.startswith(f"checkpoint={path}: ") and expected in message
 
 
 def test_predict_takes_paths_pil_images_and_arrays(published_checkpoint: Path, sets: Path) -> None:
