@@ -202,8 +202,11 @@ def default_workers() -> int:
 def kill_workers() -> None:
     """Kill the workers of loaders that still exist when the process ends.
 
-    Python would send them SIGTERM, which they ignore, and wait for their end.
+    Python would send them SIGTERM, which they ignore, and wait for their end. It runs this before,
+    because multiprocessing was imported first.
     """
+    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's would report them as lost
     for process in multiprocessing.active_children():
         if process.daemon:
             process.kill()

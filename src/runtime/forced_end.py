@@ -6,7 +6,6 @@ two of its steps: never, while that thread waits in a library for another proces
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import select
 import signal
@@ -51,18 +50,6 @@ def end_within_limit(exit_code: int) -> None:
     timer = threading.Timer(EXIT_LIMIT_S, end_now, [exit_code])
     timer.daemon = True
     timer.start()
-
-
-def end_readers() -> None:
-    """End the processes that read images and are left.
-
-    They ignore SIGTERM, with which Python ends them when it exits, and it waits for them for ever.
-    """
-    if signal.getsignal(signal.SIGCHLD) is not signal.SIG_IGN:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's would report them as lost
-    for child in multiprocessing.active_children():
-        if child.daemon:
-            child.kill()
 
 
 def end_now(exit_code: int) -> NoReturn:

@@ -222,17 +222,23 @@ def test_workers_that_cannot_be_started_are_one_line(monkeypatch: pytest.MonkeyP
     assert message.startswith("2 processes that read images cannot be started (Resource")
 
 
-def test_process_ends_though_its_loader_still_has_workers() -> None:
-    """The workers ignore the SIGTERM with which Python would end them."""
-    script = """
-import sys
+@pytest.mark.parametrize("hanging", ["", "os.kill(worker.pid, signal.SIGSTOP)"])
+def test_process_ends_though_its_loader_still_has_workers(hanging: str) -> None:
+    """The workers ignore the SIGTERM with which Python would end them; one may hang."""
+    script = f"""
+import multiprocessing, os, signal, sys
 from test_loaders import make_loader
 sys.kept = make_loader(2), iter(make_loader(2))
 next(sys.kept[1])
+worker = multiprocessing.active_children()[0]
+{hanging}
 """
     paths = os.pathsep.join([str(Path(__file__).parent), str(ROOT / "tests")])
     env = os.environ | {"PYTHONPATH": paths}
-    assert subprocess.run([sys.executable, "-c", script], env=env, timeout=120).returncode == 0
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=env, timeout=120, capture_output=True
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 @pytest.mark.slow
