@@ -132,10 +132,11 @@ def load_detector(
         ) from error
     loaded = load_checkpoint(checkpoint)
     model = loaded.metadata.model.without_initial_weights()
-    network = build_network(model)
-    loaded.load_into(network, model.name)
     geometry = model.test.with_crop(crop)
-    check_trained_network(network, model, geometry)
+    with loaded.named():
+        network = build_network(model)
+        loaded.load_into(network, model.name)
+        check_trained_network(network, model, geometry)
     return LoadedDetector(network, loaded.metadata, geometry, device)
 
 

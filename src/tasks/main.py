@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import NOT_FINITE
 from genspot.common.text import PrintableRecord, prepare_streams, printable
-from genspot.runtime.forced_end import end_at_second_signal, end_readers, end_within_limit
+from genspot.runtime.forced_end import end_at_second_signal, end_within_limit
 from genspot.runtime.run_folder import (
     can_continue,
     has_begun,
@@ -199,7 +199,6 @@ def main() -> NoReturn:
     finally:
         if sweep_jobs.current_sweep:
             sweep_jobs.current_sweep.remove_if_worthless()
-        end_readers()
     sys.exit(0)
 
 
