@@ -76,7 +76,8 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
     Options come first: its parser refuses overrides on both sides of one. experiments=null, the
     default, is left out: it takes null for no group's choice.
     """
-    options, overrides = [], []
+    options: list[str] = []
+    overrides: list[str] = []
     for number, argument in enumerate(arguments):
         is_value = number > 0 and arguments[number - 1] in CONFIG_DIR
         is_override = not argument.startswith("-") and ("=" in argument or argument[:1] == "~")
