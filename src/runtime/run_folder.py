@@ -29,16 +29,19 @@ from genspot.runtime.changed_settings import (
     split_prolonging,
 )
 from genspot.runtime.content import Content, difference
+from genspot.runtime.shutdown import ShutdownRequested
 
 LOCK = ".lock"
 LOG = "genspot.log"
 CONTENT = "content.json"  # what the run reads, see `genspot.runtime.content`
 EXPORTS = ("results.csv", "results.md", "results.tex")
 CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
-TRAINING_SETS = ("data.train", "data.val")  # a training cannot continue on other images
+# A training cannot continue on other images; the results of a checkpoint are not those of another.
+FIXED_CONTENT = ("data.train", "data.val", "checkpoint")
 WORTHLESS = (LOG, LOCK, CONTENT, run_files.CONFIG)  # in a folder without anything else
 
 _begun: set[Path] = set()  # folders of the runs that this process began
+_locked: set[Path] = set()  # folders that no other process touches
 
 
 def run_id() -> str:
@@ -83,6 +86,8 @@ def _in_slurm_job() -> bool:
 def lock_run_folder(folder: Path) -> Iterator[None]:
     """Keep other runs out of `folder`; the first process of a run locks it for all.
 
+    An error or a signal within the block removes the folder if nothing in it is of use.
+
     Raises:
         GenspotError: another run has locked it.
     """
@@ -95,8 +100,15 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
                     f"another run is at work in {folder}; wait for it, or name another folder"
                 ) from None
             except OSError:
-                pass  # the folder of a finished run may be read-only
-        yield
+                pass  # a file system without locks
+            else:
+                _locked.add(folder)
+                stack.callback(_locked.discard, folder)
+        try:
+            yield
+        except (Exception, ShutdownRequested):
+            remove_worthless_folders()
+            raise
 
 
 def check_config(folder: Path, config_text: str, resume: str, epochs: int = 0) -> None:
@@ -214,15 +226,14 @@ def can_continue(folder: Path) -> bool:
     return any(True for pattern in run_files.RESUMABLE for _ in folder.glob(pattern))
 
 
-def remove_if_worthless(folder: Path) -> None:
-    """Remove the folder of a run, on its first process, if nothing in it is of use to anyone."""
-    if not (is_rank_zero() and folder.is_dir()):
-        return
-    files = list(folder.iterdir())
-    if all(file.name in WORTHLESS and file.is_file() for file in files):
-        for file in files:
-            file.unlink()
-        folder.rmdir()
+def remove_worthless_folders() -> None:
+    """Remove the folders that this process has locked and in which nothing is of use."""
+    for folder in _locked:
+        files = list(folder.iterdir()) if folder.is_dir() else []
+        if files and all(file.name in WORTHLESS and file.is_file() for file in files):
+            for file in files:
+                file.unlink()
+            folder.rmdir()
 
 
 def _kept(folder: Path, resume: str) -> str:
@@ -231,14 +242,14 @@ def _kept(folder: Path, resume: str) -> str:
     if resume == "auto":
         contents |= dict.fromkeys(CHECKPOINTS, "an interrupted training")
     found = [text for name, text in contents.items() if (folder / name).is_file()]
-    return found[0] if found and (folder / run_files.CONFIG).is_file() else ""
+    return found[0] if found else ""
 
 
 def _configs(folder: Path, config_text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration that `folder` holds and that of `config_text` as trees.
 
     Raises:
-        GenspotError: that in `folder` is damaged.
+        GenspotError: that in `folder` is missing or damaged.
     """
     new = yaml.safe_load(config_text) or {}
     try:
@@ -248,6 +259,11 @@ def _configs(folder: Path, config_text: str) -> tuple[dict[str, Any], dict[str, 
         old = yaml.safe_load(old_text) or {}
         if not isinstance(old, dict):
             raise ValueError("no settings")
+    except FileNotFoundError as error:
+        raise GenspotError(
+            f"{folder} holds {_kept(folder, 'auto')} without {run_files.CONFIG}, which says how "
+            "it was made: put it back, remove the folder, or name another one: hydra.run.dir=PATH"
+        ) from error
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise GenspotError(
@@ -274,7 +290,7 @@ def _faults_of_content(
         elif found is not None and (different := difference(before, found)):
             if change:
                 faults.append(f"{change} ({different})")
-            elif setting in TRAINING_SETS:
+            elif setting in FIXED_CONTENT:
                 faults.append(f"{setting} holds {different}")
     return faults
 

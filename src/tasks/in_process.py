@@ -19,8 +19,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import open_closed_streams
-from genspot.runtime.run_folder import lock_run_folder, remove_if_worthless
-from genspot.runtime.shutdown import ShutdownRequested
+from genspot.runtime.run_folder import lock_run_folder
 from genspot.tasks import error_messages
 from genspot.tasks.composition import composed, find_task
 from genspot.tasks.config import check_settings
@@ -73,13 +72,9 @@ def run(*overrides: str, config_dir: str | Path | None = None) -> Path:
                 SHUTDOWN.installed(),
             ):
                 find_task(cfg)(cfg)
-    except (ShutdownRequested, GenspotError):
-        if folder:
-            remove_if_worthless(folder)
+    except GenspotError:
         raise
     except error_messages.USER_ERRORS as error:
-        if folder:
-            remove_if_worthless(folder)
         raise GenspotError(error_messages.format_error(error)) from error
     except OSError as error:
         raise error_messages.describe_os_error(error, folder) from error

@@ -27,7 +27,7 @@ from genspot.runtime.run_folder import (
     can_continue,
     has_begun,
     lock_run_folder,
-    remove_if_worthless,
+    remove_worthless_folders,
 )
 from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, ShutdownRequested
 from genspot.tasks import error_messages, sweep_jobs
@@ -40,14 +40,17 @@ from genspot.tasks.stopping import SHUTDOWN
 
 def exit_during_imports(number: int, _: object) -> NoReturn:
     """End the process without the traceback of an interrupted import."""
-    line = f"genspot: stopped by {signal.Signals(number).name}; nothing was started\n"
-    os.write(2, line.encode())
-    os._exit(128 + number)
+    request = ShutdownRequested(number)
+    remove_worthless_folders()
+    if is_rank_zero():
+        with suppress(OSError):  # a closed terminal
+            os.write(2, f"genspot: {request}; nothing was started\n".encode())
+    os._exit(request.exit_code)
 
 
 def prepare_signals() -> None:
     """Set the handlers that apply until the task is imported."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SHUTDOWN_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, exit_during_imports)
     if "SUBMITIT_EXECUTOR" in os.environ:
@@ -127,7 +130,6 @@ def report_stop(request: ShutdownRequested, folder: Path, task: str) -> None:
     """Print one line, on the first process: which signal, and the command that continues."""
     if not is_rank_zero():
         return
-    remove_if_worthless(folder)
     command = how_to_continue("hydra.run.dir", folder)
     if can_continue(folder) or task == "pack":  # which continues beside the images
         print_line(f"{request}; to continue: {command}")
@@ -142,14 +144,12 @@ def exit_with_error(error: BaseException, folder: Path | None = None) -> NoRetur
 
     Args:
         error: see `error_messages.format_error`.
-        folder: of the run, if there is one. It is removed if nothing in it is of use. If the run
-            can be continued, the line says how.
+        folder: of the run, if there is one. If the run can be continued, the line says how.
     """
     if os.environ.get("GENSPOT_TRACEBACK"):
         raise error
     line = error_messages.format_error(error)
     if folder:
-        remove_if_worthless(folder)
         same_end = (folder / NOT_FINITE).is_file()  # of the same weights on the same images
         if has_begun(folder) and can_continue(folder) and not same_end:
             line += f"; to continue: {how_to_continue('hydra.run.dir', folder)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from genspot.common.errors import GenspotError
 from genspot.runtime.run_folder import (
@@ -15,10 +16,11 @@ from genspot.runtime.run_folder import (
     has_begun,
     load_if_complete,
     lock_run_folder,
-    remove_if_worthless,
+    remove_worthless_folders,
     run_id,
     save_config,
 )
+from genspot.runtime.shutdown import ShutdownRequested
 
 SLURM = {"SLURM_JOB_ID": "17"}
 ARRAY = {"SLURM_ARRAY_JOB_ID": "16", "SLURM_ARRAY_TASK_ID": "3"}
@@ -148,6 +150,7 @@ def test_without_a_record_of_the_images_their_paths_must_agree(tmp_path: Path) -
 def test_save_config_removes_stale_results_and_on_never_checkpoints(tmp_path: Path) -> None:
     results = ("metrics.json", "scores.parquet", "validation.parquet", "report.html")
     checkpoints = ("last.ckpt", "previous.ckpt", "best.ckpt")
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
     for resume in ("auto", "never"):
         for name in results + checkpoints:
             (tmp_path / name).touch()
@@ -210,14 +213,48 @@ def test_test_is_complete_if_its_checkpoint_has_the_same_content(tmp_path: Path)
         save_config(tmp_path, config, "auto", content=retrained)
 
 
-def test_folder_is_removed_only_if_nothing_in_it_is_of_use(tmp_path: Path) -> None:
+def test_test_of_a_checkpoint_that_was_replaced_in_place_is_refused(tmp_path: Path) -> None:
+    config = "checkpoint: /old.ckpt\n"
+    finish(tmp_path, config, {"checkpoint": {"sha256": "a"}})
+    with pytest.raises(GenspotError, match=r"finished run.*: checkpoint holds another content"):
+        save_config(tmp_path, config, "auto", content={"checkpoint": {"sha256": "b"}})
+    assert (tmp_path / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.csv", "last.ckpt"])
+def test_results_and_checkpoints_without_a_config_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    for refuse in (check_config, save_config):
+        with pytest.raises(GenspotError, match=r"without config\.yaml, which says how.* remove"):
+            refuse(tmp_path, OLD, "auto")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("error", [GenspotError("wrong"), ShutdownRequested(15)])
+def test_folder_is_removed_at_an_error_if_nothing_in_it_is_of_use(
+    error: BaseException, tmp_path: Path
+) -> None:
     for name in ("worthless", "useful", "user"):
-        save_config(tmp_path / name, OLD, "auto", content=CONTENT)
-        (tmp_path / name / "genspot.log").write_text("[INFO] - training\n")
-    (tmp_path / "useful" / "last.ckpt").touch()
-    (tmp_path / "user" / "notes").mkdir()
+        folder = tmp_path / name
+        save_config(folder, OLD, "auto", content=CONTENT)
+        (folder / "genspot.log").write_text("[INFO] - training\n")
+        if name == "useful":
+            (folder / "last.ckpt").touch()
+        if name == "user":
+            (folder / "notes").mkdir()
+        with pytest.raises(type(error)), lock_run_folder(folder):
+            raise error
     assert not can_continue(tmp_path / "worthless")
     assert can_continue(tmp_path / "useful")
-    for name in ("worthless", "useful", "user", "missing"):
-        remove_if_worthless(tmp_path / name)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["useful", "user"]
+
+
+def test_folder_of_another_run_is_not_touched(tmp_path: Path) -> None:
+    """Another process has locked it; this one has locked none."""
+    save_config(tmp_path, OLD, "auto")
+    with FileLock(tmp_path / ".lock"):
+        before = sorted(file.name for file in tmp_path.iterdir())
+        with pytest.raises(GenspotError, match="another run"), lock_run_folder(tmp_path):
+            pass
+        remove_worthless_folders()
+    assert sorted(file.name for file in tmp_path.iterdir()) == before

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from genspot.common.errors import GenspotError
+from genspot.runtime.run_folder import lock_run_folder
 from genspot.tasks import main
+from genspot.tasks.main import prepare_signals
+from helpers.cli_runner import CliRunner
 from helpers.settings import ROOT
 
 
@@ -49,6 +54,38 @@ def test_run_lasts_without_streams_or_their_reader(
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("left", ["genspot.log", "last.ckpt"])
+def test_signal_during_the_imports_ends_with_a_line_and_leaves_nothing(
+    name: str, left: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / left).touch()
+    number, output = getattr(signal, name), tmp_path / "output"
+    if not (pid := os.fork()):
+        os.dup2(os.open(output, os.O_CREAT | os.O_WRONLY), 2)
+        signal.signal(number, signal.SIG_DFL)
+        prepare_signals()
+        with lock_run_folder(tmp_path / "run"):
+            os.kill(os.getpid(), number)
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 128 + number
+    assert output.read_text() == f"genspot: stopped by {name}; nothing was started\n"
+    assert (tmp_path / "run").exists() == (left == "last.ckpt")
+
+
+def test_run_that_is_refused_leaves_the_folder_of_the_running_one(
+    run: CliRunner, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with FileLock(folder / ".lock"):
+        result = run("task=report", f"hydra.run.dir={folder}", cwd=tmp_path)
+        assert result.returncode == 1
+        assert "another run is at work" in result.stderr
+        assert (folder / ".lock").exists()
 
 
 @pytest.mark.parametrize("same_end", [False, True])
