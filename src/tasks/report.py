@@ -21,10 +21,15 @@ def report(cfg: DictConfig) -> None:
     """Write a report on the runs in or directly below the folders `runs` into this run's folder.
 
     Raises:
-        GenspotError: no finished run there, one that cannot be read, or a report that fails; in
-            one line.
+        GenspotError: no finished run there, one that cannot be read, a report that fails, or a run
+            that has its own report in this folder; in one line.
     """
     folder = Path(cfg.paths.output)
+    if (folder / METRICS).is_file():
+        raise GenspotError(
+            f"{folder} holds a finished run, whose own report would be replaced: name another "
+            "folder: hydra.run.dir=PATH"
+        )
     runs = find_runs(list(cfg.runs) if isinstance(cfg.runs, ListConfig) else [cfg.runs])
     found = [read_run(run) for run in runs]
     try:

@@ -56,3 +56,11 @@ def test_report_that_fails_ends_with_one_line(
     with pytest.raises(GenspotError, match=r"^the report could not be made \(ZeroDivisionError"):
         run_task("task=report", f"runs=[{trained}]", folder=tmp_path / "run")
     assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_report_into_the_folder_of_a_finished_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text("{}")
+    (tmp_path / "report.html").write_text("its own")
+    with pytest.raises(GenspotError, match="holds a finished run, whose own report would be"):
+        run_task("task=report", f"runs=[{tmp_path}]", folder=tmp_path)
+    assert (tmp_path / "report.html").read_text() == "its own"
