@@ -29,16 +29,7 @@ def how_to_continue(setting: str, folder: Path) -> str:
     program, arguments = _typed_command()
     pattern = rf"\+*({re.escape(setting)}=|resume=['\"]?never)"
     others = [argument for argument in arguments if not re.match(pattern, argument)]
-    # Beside the other overrides: Hydra takes none after an option that stands behind them.
-    places = [place for place in range(len(others)) if _is_override(others, place)]
-    others.insert(places[-1] + 1 if places else 0, override)
-    return shlex.join([*program, *others])
-
-
-def _is_override(arguments: list[str], place: int) -> bool:
-    argument, before = arguments[place], arguments[place - 1] if place else ""
-    of_option = before.startswith(("-c", "--config")) and "=" not in before  # --config-dir a=b
-    return not of_option and ("=" in argument or argument.startswith("~")) and argument[0] != "-"
+    return shlex.join([*program, *others, override])
 
 
 def quoted(path: Path | str) -> str:

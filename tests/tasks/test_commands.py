@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from genspot.tasks.commands import how_to_continue, quoted
+from genspot.tasks.composition import prepare_arguments
 from genspot.tasks.overrides import parse_overrides
 
 JOBS = ("SLURM_JOB_ID", "SLURM_JOB_NAME", "TORCHELASTIC_RUN_ID")
@@ -60,28 +61,23 @@ def test_command_is_as_typed_with_the_folder(
     assert command == f"{expected} hydra.run.dir=/runs/one"
 
 
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        ("a=1,2 -m", "a=1,2 FOLDER -m"),
-        ("a=1 ~logger --multirun", "a=1 '~logger' FOLDER --multirun"),
-        ("-m a=1,2", "-m a=1,2 FOLDER"),
-        ("--multirun", "FOLDER --multirun"),
-        ("a=1 --config-dir own", "a=1 FOLDER --config-dir own"),
-        ("-m a=1 --config-dir x=y", "-m a=1 FOLDER --config-dir x=y"),
-        ("--config-dir=x a=1 -m", "--config-dir=x a=1 FOLDER -m"),
-        ("a=1 resume=never", "a=1 FOLDER"),
-        ("++resume='never' a=1", "a=1 FOLDER"),
-    ],
-)
-def test_folder_stands_among_the_overrides_and_nothing_begins_again(
-    typed: str, expected: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("never", ["resume=never", "+resume=never", "++resume='never'"])
+def test_command_begins_nothing_again(never: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "run.py", never, "a=1"])
+    monkeypatch.setattr(sys, "argv", ["run.py", never, "a=1"])
+    assert how_to_continue("hydra.run.dir", Path("/r")) == "python run.py a=1 hydra.run.dir=/r"
+
+
+@pytest.mark.parametrize("typed", ["a=1,2 -m", "a=1 --config-dir X", "a=1 --multirun", "-m"])
+def test_command_with_an_option_at_its_end_is_taken(
+    typed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = typed.split()
-    monkeypatch.setattr(sys, "orig_argv", ["python", "run.py", *arguments])
-    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-    command = how_to_continue("hydra.run.dir", Path("/r"))
-    assert command == "python run.py " + expected.replace("FOLDER", "hydra.run.dir=/r")
+    """Overrides may stand on both sides of an option."""
+    monkeypatch.setattr(sys, "orig_argv", ["python", "run.py", *typed.split()])
+    monkeypatch.setattr(sys, "argv", ["run.py", *typed.split()])
+    arguments = shlex.split(how_to_continue("hydra.run.dir", Path("/r")))[2:]
+    overrides = sorted(one for one in typed.split() if "=" in one) + ["hydra.run.dir=/r"]
+    assert prepare_arguments(arguments)[-len(overrides) :] == overrides
 
 
 def test_command_of_a_script_that_is_not_on_the_path_has_its_path(
