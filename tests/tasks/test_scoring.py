@@ -16,6 +16,7 @@ import genspot
 from genspot.common.errors import GenspotError
 from genspot.data.dataset import ImageDataset
 from genspot.detector.network import DetectorNetwork
+from genspot.runtime.run_folder import can_continue
 from helpers.cli_runner import CliRunner
 from helpers.fault_injection import PYTHONPATH, signal_in_test
 from helpers.images import save_image
@@ -287,3 +288,23 @@ def test_api_gives_no_probability_of_a_logit_that_is_not_finite(
     with pytest.raises(genspot.GenspotError, match=r"1 of 2 images are not finite.*images\[1\]"):
         detector.predict(paths)
     assert len(detector.predict(paths[:1]).logits) == 1
+
+
+def test_test_that_is_stopped_in_its_report_scores_nothing_again(
+    reads: Reads, trained: Path, sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ["task=test", f"checkpoint={trained}/best.ckpt", "generator=folder", SEARCH_PATH]
+    settings += [f"test_set={{path: {sets}/test, name: mine}}", "workers=0", "trainer=cpu"]
+    folder = tmp_path / "run"
+
+    def stop(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("genspot.tasks.evaluate.write_report", stop)
+        with pytest.raises(KilledError):
+            run_task(*settings, folder=folder)
+    assert can_continue(folder)
+    assert len(reads.of(*settings, folder=folder)) == 1  # which cannot be read
+    assert (folder / "report.html").is_file()
+    assert not can_continue(folder)
