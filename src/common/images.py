@@ -30,7 +30,11 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def augmented(
-    setting: str, augment: Callable[..., dict[str, Any]], path: str, image: np.ndarray
+    setting: str,
+    augment: Callable[..., dict[str, Any]],
+    path: str,
+    image: np.ndarray,
+    crop: int | None = None,
 ) -> np.ndarray:
     """Return `image`, augmented.
 
@@ -39,16 +43,18 @@ def augmented(
         augment: an albumentations transform.
         path: of the image, for messages.
         image: `uint8`, H×W×3.
+        crop: side of the crop that follows, in pixels; None: any size is right.
 
     Raises:
-        GenspotError: the augmentation raises, or returns something else than an image.
+        GenspotError: the augmentation raises, or returns something else than an image, or one
+            that is smaller than the crop though `image` is not.
         Exception: there is too little memory for this image.
     """
     size = f"{path} ({image.shape[1]} × {image.shape[0]} pixels)"
     try:
         result = augment(image=image)["image"]
-    except Exception as error:  # the user's own code may raise anything
-        if is_out_of_memory(error):
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything
+        if isinstance(error, Exception) and is_out_of_memory(error):
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise GenspotError(f"{setting} fails on {size}: {reason}") from error
@@ -56,5 +62,11 @@ def augmented(
         raise GenspotError(
             f"{setting} returns {wrong} for {size}; it must return uint8 of H × W × 3, which the "
             "model itself normalises"
+        )
+    if crop and min(result.shape[:2]) < crop <= min(image.shape[:2]):
+        raise GenspotError(
+            f"{setting} returns {result.shape[1]} × {result.shape[0]} pixels for {size}: zeros "
+            f"would fill the rest of the crop of {crop}; choose a smaller crop, or pad in the "
+            "augmentation"
         )
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypedDict
 
 import albumentations
@@ -30,7 +30,7 @@ class Sample(TypedDict):
     row: int
     label: int
     image: np.ndarray | None  # uint8, H×W×3; None if the file cannot be read
-    padded: bool  # whether the image was smaller than the crop
+    padded: bool  # whether the image, augmented, was smaller than the crop
     unreadable: list[tuple[int, str]]  # rows that could not be read, and why
 
 
@@ -83,25 +83,32 @@ class ImageDataset(Dataset[Sample]):
 
     def __getitem__(self, index: SampleIndex) -> Sample:
         epoch, requested = index
-        crop = self.geometry.crop
         sample = Sample(row=requested, label=0, image=None, padded=False, unreadable=[])
-        # In training, the next readable image replaces an unreadable one: if the batch of one
-        # rank were smaller or empty, the other ranks would wait for it.
-        for step in range(min(MAX_SUBSTITUTES, len(self)) if self.train else 1):
-            row = (requested + step) % len(self)
+        for row in self._candidates(requested):
             try:
                 image = self.load_resized(row)
-                sample["image"] = self._augment(image, row, epoch, requested)
+                sample["image"], sample["padded"] = self._augment(image, row, epoch, requested)
             except GenspotError:
                 raise
             except Exception as error:  # a broken file can raise nearly anything
                 sample["unreadable"].append((row, image_io.describe_error(error)))
                 continue
             sample["row"] = row
-            sample["padded"] = crop is not None and min(image.shape[:2]) < crop
             break
         sample["label"] = int(self.labels[sample["row"]])
         return sample
+
+    def _candidates(self, requested: int) -> Iterator[int]:
+        """Yield the row to read, and in training the rows that replace it if it is unreadable.
+
+        They are the next ones of the same label: if the batch of one rank were smaller or empty,
+        the other ranks would wait for it.
+        """
+        yield requested
+        if self.train:
+            same = np.flatnonzero(self.labels == self.labels[requested])
+            after = np.roll(same, -np.searchsorted(same, requested))
+            yield from after[1:MAX_SUBSTITUTES].tolist()
 
     def load_resized(self, row: int) -> np.ndarray:
         """Return the image of `row`, resized.
@@ -126,15 +133,19 @@ class ImageDataset(Dataset[Sample]):
     def _read_file(self, row: int) -> np.ndarray:
         return image_io.read(self.paths[row].as_py(), self.max_megapixels)
 
-    def _augment(self, image: np.ndarray, row: int, epoch: int, requested: int) -> np.ndarray:
-        """Return the `image` of `row`, augmented, cropped and flipped.
+    def _augment(
+        self, image: np.ndarray, row: int, epoch: int, requested: int
+    ) -> tuple[np.ndarray, bool]:
+        """Return the `image` of `row`, augmented, cropped and flipped, and whether it is padded.
 
         The random stream is that of the requested row.
 
         Raises:
             GenspotError: the augmentation fails or returns no image.
-            UnreadableError: the degradations fail; the whole image is too large.
+            UnreadableError: the degradations fail, memory is short, or the whole image is too
+                large.
         """
+        size = self.geometry.crop
         rng = random.Random((self.seed << 96) | (epoch << 64) | requested)
         if self.augment is not None:
             self.bit_generator.state = {
@@ -146,18 +157,24 @@ class ImageDataset(Dataset[Sample]):
             }
             self.augment.set_random_state(np.random.Generator(self.bit_generator), rng)
             try:
-                image = augmented(self.setting, self.augment, self.paths[row].as_py(), image)
+                least = None if self.setting == DEGRADATIONS else size
+                path = self.paths[row].as_py()
+                image = augmented(self.setting, self.augment, path, image, least)
             except GenspotError as error:
                 if self.setting == DEGRADATIONS:
                     raise image_io.UnreadableError(str(error)) from error
                 raise
+            except Exception as error:
+                reason = image_io.describe_error(error)
+                raise image_io.UnreadableError(f"{self.setting}: {reason}") from error
         if not self.geometry.fixed_size:
             image_io.check_whole_image(image, self.max_whole_megapixels)
         crop = self._crop(image, rng)
         if self.train and rng.random() < 0.5:
             crop = crop[:, ::-1]
         # A window keeps its whole image in the memory, until the batch is made.
-        return crop.copy() if image.size > 4 * crop.size else crop
+        crop = crop.copy() if image.size > 4 * crop.size else crop
+        return crop, size is not None and min(image.shape[:2]) < size
 
     def _crop(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
         if self.geometry.crop is None:

@@ -158,13 +158,16 @@ def make_augmentation(cfg: DictConfig, split: str) -> albumentations.Compose | N
         with warnings.catch_warnings():  # an argument that albumentations only warns of
             warnings.filterwarnings("error", ".*not valid for transform.*")
             augment = instantiate(cfg.aug[split], _convert_="all")
-    except InstantiationException as error:
+    except (InstantiationException, SystemExit) as error:  # a transform of the user's own
         cause: BaseException = error
         while isinstance(cause, InstantiationException) and cause.__cause__:
             cause = cause.__cause__
+        reason = str(cause) or type(cause).__name__
+        if isinstance(cause, AttributeError) and cause.name == "available_keys":  # see Compose
+            reason = f"{cause.obj!r} is no transform of albumentations"
         where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
         raise GenspotError(
-            " ".join(f"{setting} cannot be built: {cause} {where}".split())
+            " ".join(f"{setting} cannot be built: {reason} {where}".split())
         ) from error
     check_composition(setting, augment)
     return augment
@@ -174,11 +177,12 @@ def check_augmentations(datamodule: ImageDataModule) -> None:
     """Try the augmentations on a few images that the data module has read the tables of.
 
     Raises:
-        GenspotError: one fails, or returns no image.
+        GenspotError: one fails, or returns no image or one smaller than the crop.
     """
     for split in ("train", "val"):
         augment = datamodule.augment.get(split)
-        check_augmentation(f"aug.{split}", augment, datamodule.sample_images(split))
+        images, crop = datamodule.sample_images(split), datamodule.train_geometry.crop
+        check_augmentation(f"aug.{split}", augment, images, crop)
 
 
 def make_loggers(cfg: DictConfig, **changes: Any) -> list[Logger]:

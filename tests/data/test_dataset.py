@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import albumentations
@@ -110,6 +111,15 @@ def test_padded_is_true_for_images_smaller_than_the_crop(table: pa.Table) -> Non
     assert not ImageDataset(table, geometry=Geometry(30, 30))[0, 0]["padded"]
 
 
+@pytest.mark.parametrize(("side", "crop", "padded"), [(16, 17, True), (30, 25, False)])
+def test_padded_is_that_of_the_degraded_image(
+    side: int, crop: int, padded: bool, table: pa.Table
+) -> None:
+    resize = albumentations.Compose([albumentations.Resize(side, side, p=1)])
+    dataset = ImageDataset(table, resize, Geometry(crop=crop), setting=DEGRADATIONS)
+    assert dataset[0, 0]["padded"] == padded
+
+
 @pytest.mark.parametrize("geometry", [Geometry(crop=4), Geometry(resize=(4, 4))])
 def test_training_flips_about_half_of_the_images(tmp_path: Path, geometry: Geometry) -> None:
     image = np.zeros((4, 4, 3), np.uint8)
@@ -133,13 +143,13 @@ def test_evaluation_of_an_unreadable_file_gives_no_image_and_a_reason(table: pa.
         assert unreadable == row and reason in text and "\n" not in text
 
 
-@pytest.mark.parametrize(("row", "broken", "substitute"), [(1, [1, 2], 3), (6, [6, 0], 1)])
-def test_training_replaces_an_unreadable_file_by_the_next(
+@pytest.mark.parametrize(("row", "broken", "substitute"), [(1, [1, 3], 5), (6, [6, 0], 2)])
+def test_training_replaces_an_unreadable_file_by_the_next_of_its_label(
     table: pa.Table, row: int, broken: list[int], substitute: int
 ) -> None:
     damage(table, *broken)
     sample = make_training_dataset(table)[0, row]
-    assert sample["row"] == substitute and sample["label"] == substitute % 2
+    assert sample["row"] == substitute and sample["label"] == row % 2
     assert sample["image"] is not None and sample["image"].shape == (8, 8, 3)
     assert [number for number, _ in sample["unreadable"]] == broken
     own = make_training_dataset(table)[0, substitute]["image"]
@@ -150,9 +160,13 @@ def test_training_without_a_readable_file_gives_no_image(table: pa.Table) -> Non
     damage(table, *range(ROWS))
     sample = make_training_dataset(table)[0, 3]
     assert sample["image"] is None and sample["row"] == 3
-    assert [row for row, _ in sample["unreadable"]] == [3, 4, 5, 6, 0, 1, 2]
-    many = pa.concat_tables([table] * 20)
+    assert [row for row, _ in sample["unreadable"]] == [3, 5, 1]
+    many = pa.concat_tables([table] * 40)
     assert len(make_training_dataset(many)[0, 0]["unreadable"]) == MAX_SUBSTITUTES
+
+
+def leave(image: np.ndarray, **_: object) -> np.ndarray:
+    sys.exit(3)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -161,6 +175,7 @@ def test_training_without_a_readable_file_gives_no_image(table: pa.Table) -> Non
     [
         (albumentations.ToFloat(p=1), "aug.train returns float32 of 24 × 20 × 3 for "),
         (albumentations.RandomCrop(22, 22, p=1), "aug.train fails on "),
+        (albumentations.Lambda(image=leave, p=1), "aug.train fails on "),
     ],
 )
 def test_augmentation_that_gives_no_image_is_one_line(
@@ -172,6 +187,12 @@ def test_augmentation_that_gives_no_image_is_one_line(
     message = error_of(lambda: next(iter(loader)))
     assert message.startswith(expected)
     assert f"{table['path'][0]} (20 × 24 pixels)" in message
+
+
+def test_augmentation_that_returns_less_than_the_crop_is_one_line(table: pa.Table) -> None:
+    augment = albumentations.Compose([albumentations.Resize(7, 9, p=1)])
+    dataset = ImageDataset(table, augment, Geometry(crop=8), train=True, setting="aug.train")
+    assert error_of(dataset.__getitem__, (0, 0)).startswith("aug.train returns 9 × 7 pixels for ")
 
 
 def test_degradation_that_fails_makes_that_image_unreadable(table: pa.Table) -> None:
@@ -198,7 +219,9 @@ def test_missing_memory_makes_that_image_alone_unreadable(where: str, table: pa.
     augment = albumentations.Compose([albumentations.Lambda(image=change, p=1)])
     dataset = ImageDataset(table, augment, Geometry(crop=8), read=read, setting="aug.val")
     assert [row for row in range(ROWS) if dataset[0, row]["image"] is None] == [1]
-    assert "not enough memory" in dataset[0, 1]["unreadable"][0][1]
+    [(_, reason)] = dataset[0, 1]["unreadable"]
+    assert "not enough memory" in reason
+    assert reason.startswith("aug.val: ") == (where == "augmentation")
 
 
 def test_crop_of_a_large_image_does_not_keep_the_image(table: pa.Table) -> None:

@@ -18,6 +18,13 @@ MISTAKES = {
     "missing argument": (TRANSFORMS % "RandomCrop", "height Field required"),
     "unknown argument": (TRANSFORMS % "HorizontalFlip, prob: 1", "'prob' are not valid"),
     "wrong argument": (TRANSFORMS % "GaussNoise, std_range: wide", "wide"),
+    "a function": (
+        "aug.train.transforms=[{_target_: hydra.utils.get_method, path: os.getcwd}]",
+        "<built-in function getcwd> is no transform of albumentations",
+    ),
+    "a name": ("aug.train.transforms=[Blur]", "'Blur' is no transform"),
+    "no transform": ("aug.train.transforms=[null]", "None is no transform"),
+    "exit": ("aug.train.transforms=[{_target_: sys.exit, _args_: [3]}]", "cannot be built: 3"),
     "no composition": ("aug.train._target_=builtins.dict", "aug.train is a dict"),
     "missing split": ("~aug.train", "aug.train is missing"),
 }
