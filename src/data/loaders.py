@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import printable
 from genspot.data import image_io
 from genspot.data.dataset import Sample, collate
 from genspot.data.samplers import ResumableShuffleSampler
@@ -39,32 +40,43 @@ MAX_DEFAULT_WORKERS = 16
 SHARED_MEMORY = "/dev/shm"
 RESERVED_BYTES = 2**22  # of it that batches leave free, for the semaphores of further workers
 SEMAPHORES = 8  # of a worker, at most: each takes a page of the shared memory
+PIPE_ENDS = 4  # of a worker: open files of its parent, as is each tensor of a batch
+BATCH_TENSORS = 4  # see `genspot.data.dataset.collate`
 
 
 class BatchLoader(DataLoader[Sample]):
     """A loader of batches that says in one line what fails in its worker processes."""
 
+    started = False  # whether its workers were
+
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Yield the batches; see `genspot.data.dataset.collate`.
 
         Raises:
-            GenspotError: the workers cannot be started, or the data set raised it in one of them.
+            GenspotError: the data set raised it, or the workers cannot be started or fail.
+            RuntimeError: a worker was lost.
         """
         try:
-            batches = super().__iter__()
-        except OSError as error:  # no room for semaphores, or too many processes
-            raise GenspotError(
-                f"{self.num_workers} processes that read images cannot be started "
-                f"({error.strerror}): choose fewer, or workers=0"
-            ) from error
-        try:
-            for batch in batches:
+            if self.num_workers and not self.started:
+                batch_files = (self.prefetch_factor or 0) * BATCH_TENSORS
+                check_open_files(self.num_workers * (PIPE_ENDS + batch_files))
+                self.started = True
+            for batch in super().__iter__():
                 yield as_tensors(batch)
         except GenspotError as error:
             text = str(error)
             if text.startswith("Caught "):  # PyTorch's: the message ends the worker's traceback
-                text = text.splitlines()[-1].partition(f"{GenspotError.__name__}: ")[2]
-            raise GenspotError(text) from error
+                name = f"\n{GenspotError.__module__}.{GenspotError.__name__}: "
+                text = text.rpartition(name)[2].rstrip("\n")
+            raise GenspotError(printable(text)) from error
+        except (OSError, RuntimeError, MemoryError) as error:
+            if not self.num_workers or str(error).startswith("DataLoader worker"):
+                raise
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise GenspotError(
+                f"the processes that read images fail with workers={self.num_workers}: "
+                f"{printable(reason.splitlines()[-1])}; choose fewer, or workers=0"
+            ) from error
 
 
 class ResumableDataLoader(BatchLoader):
@@ -146,6 +158,17 @@ def usable_workers(workers: int) -> int:
         )
         return 0
     return workers
+
+
+def check_open_files(count: int) -> None:
+    """Raise if `count` further files cannot be open: workers would print many tracebacks.
+
+    Raises:
+        OSError: with the reason.
+    """
+    with ExitStack() as files:
+        for _ in range(count):
+            files.enter_context(open(os.devnull, "rb"))
 
 
 def collate_shared(samples: list[Sample]) -> dict[str, Any]:

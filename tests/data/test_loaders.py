@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import torch
 from PIL import Image
 from torch.utils.data import get_worker_info
 
+from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data import loaders
 from genspot.data.dataset import ImageDataset
@@ -219,7 +221,42 @@ def test_workers_that_cannot_be_started_are_one_line(monkeypatch: pytest.MonkeyP
     none_left = Mock(side_effect=OSError(11, "Resource temporarily unavailable"))
     monkeypatch.setattr(os, "fork", none_left)
     message = error_of(lambda: next(iter(loader)))
-    assert message.startswith("2 processes that read images cannot be started (Resource")
+    assert message.startswith("the processes that read images fail with workers=2: Resource temp")
+
+
+def test_workers_that_need_too_many_open_files_are_one_line(capfd: pytest.CaptureFixture) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (os.dup(0) + 30, limits[1]))
+    try:
+        message = error_of(lambda: next(iter(make_loader(workers=4))))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert message.endswith("with workers=4: Too many open files; choose fewer, or workers=0")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+FAIL = "the processes that read images fail with workers=1: %s; choose fewer, or workers=0"
+ERRORS = {
+    GenspotError("a\nb\x85 is GenspotError: c\n\u2028d"): r"a\nb\x85 is GenspotError: c\n\u2028d",
+    RuntimeError("no\nroom"): FAIL % "room",
+    OSError(5, "Input/output error"): FAIL % "OSError: [Errno 5] Input/output error",
+    MemoryError(): FAIL % "MemoryError",
+}
+
+
+class FailingDataset(ImageDataset):
+    """Images of which each raises one of `ERRORS`."""
+
+    def __getitem__(self, index: tuple[int, int]) -> Any:
+        raise list(ERRORS)[index[1]]
+
+
+def test_error_in_a_worker_is_its_whole_message_in_one_line() -> None:
+    indices: list[tuple[int, int]] = []
+    loader = eval_loader(FailingDataset(make_table()), workers=1, sampler=indices)
+    for row, message in enumerate(ERRORS.values()):
+        indices[:] = [(0, row)]
+        assert error_of(lambda: next(iter(loader))) == message
 
 
 @pytest.mark.parametrize("hanging", ["", "os.kill(worker.pid, signal.SIGSTOP)"])
