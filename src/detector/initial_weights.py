@@ -25,8 +25,8 @@ def load_state_dict(path: Path) -> dict[str, torch.Tensor]:
         GenspotError: no such file, no state dict, or a weight that is not a finite number.
     """
     if not path.is_file():
-        fault = "not a regular file" if path.exists() else "no such file"
-        raise GenspotError(f"{SETTING}={path}: {fault}; {HINT}")
+        found = "not a regular file" if path.exists() else "no such file"
+        raise GenspotError(f"{SETTING}={path}: {found}; {HINT}")
     content = safe_load(path, SETTING)
     state = find_weights(content)
     if not state:
