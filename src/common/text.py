@@ -49,15 +49,21 @@ class LastingOutput(io.FileIO):
     """A standard stream that lasts without its reader or terminal: what it writes is lost."""
 
     def write(self, data: Any) -> int:
-        """Write to the reader, or to nowhere once it is gone."""
+        """Write to the reader, or to nowhere once it is gone.
+
+        Raises:
+            OSError: another fault, such as a full disk, with the stream as its file name. What is
+                written after it goes nowhere, so that the line that says so can be the last one.
+        """
         try:
             return super().write(data)
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe, a closed terminal
-                raise
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
+            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe, a closed terminal
+                error.filename = "standard error" if self.fileno() == 2 else "standard output"
+                raise
             return len(data)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import errno
 import re
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -104,10 +103,6 @@ def describe_os_error(error: OSError, folder: Path | None = None) -> OSError:
     """
     path = error.filename or folder
     if error.errno in NO_SPACE:
-        try:  # what it could not write is still there to be written
-            sys.stdout.flush()
-        except OSError:
-            return OSError("no space left where standard output goes; make room")
         return OSError(f"no space left on the disk of {path}; make room")
     if error.errno in REFUSED and path:
         return OSError(f"{(error.strerror or 'refused').lower()}: {path}; {OTHER_FOLDERS}")

@@ -76,6 +76,7 @@ def run(cfg: DictConfig) -> None:
             SHUTDOWN.install()
             end_at_second_signal(SHUTDOWN_SIGNALS)
             task(cfg)
+            sys.stdout.flush()  # what it cannot write is an error of this run
     except ShutdownRequested as request:
         report_stop(request, folder, cfg.task.name)
         end_within_limit(request.exit_code)

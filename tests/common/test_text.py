@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pty
+import subprocess
 import sys
 
 import pytest
@@ -76,3 +77,25 @@ def test_streams_last_without_their_terminal(monkeypatch: pytest.MonkeyPatch) ->
     for stream in (sys.stdout, sys.stderr):
         print("gone", file=stream, flush=True)
     os.close(end)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
+def test_full_disk_below_standard_output_is_its_error_once() -> None:
+    script = """
+import sys
+from genspot.common.text import prepare_streams
+prepare_streams()
+print("lost")
+try:
+    sys.stdout.flush()
+except OSError as error:
+    sys.exit(f"{error.strerror}: {error.filename}")
+"""
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (result.returncode, result.stderr) == (
+        1,
+        "No space left on device: standard output\n",
+    )

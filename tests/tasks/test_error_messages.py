@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
@@ -139,16 +138,6 @@ def test_mistake_gets_one_line(
 def test_system_error_says_what_was_refused_and_what_to_do(number: int, expected: str) -> None:
     error = OSError(number, os.strerror(number), "file")
     assert str(describe_os_error(error, Path("run"))).startswith(expected)
-
-
-def test_full_disk_below_standard_output_is_no_fault_of_the_runs_folder(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert "the disk of run" in str(describe_os_error(error, Path("run")))
-    monkeypatch.setattr("sys.stdout", Mock(flush=Mock(side_effect=error)))
-    message = str(describe_os_error(error, Path("run")))
-    assert message == "no space left where standard output goes; make room"
 
 
 def test_killed_worker_is_one_line_with_what_to_do() -> None:
