@@ -17,14 +17,14 @@ from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.ranks import is_rank_zero
 from genspot.data.dataset import DEGRADATIONS, ImageDataset, Sample
-from genspot.data.layout import Listing, label_folders, list_inputs
+from genspot.data.layout import Listing, list_inputs, load_samples
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
 from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build
 from genspot.data.sources import (
-    describe_shared_folders,
+    describe_shared_images,
     load_test_sets,
     load_training_set,
     warn_of_skipped,
@@ -53,9 +53,10 @@ class ImageDataModule(pl.LightningDataModule):
     Attributes:
         tables: the table of samples of each split that was set up.
         skipped: what is left out of it, with the columns of unreadable.csv.
-        folders: the real paths of the folders of its images.
-        known: the rows of a split that were scored before, and those that could not be read. A
-            test, a prediction or a calibration leaves the first out and tries the others last.
+        listings: the same with the files, for `notes`.
+        known: the rows of a split that were scored before, and those that could not be read or
+            have changed since. A test, a prediction or a calibration leaves the first out and
+            reads the others last.
 
     Raises:
         GenspotError: the training images have no common size.
@@ -83,7 +84,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.train_geometry, self.test_geometry = train_geometry, test_geometry
         self.tables: dict[Split, pa.Table] = {}
         self.skipped: dict[Split, pa.Table] = {}
-        self.folders: dict[Split, frozenset[str]] = {}
+        self.listings: dict[Split, Listing] = {}
         self.known: dict[Split, tuple[Collection[int], Collection[int]]] = {}
         self.readers: dict[Split, PackedReader] = {}  # of the splits that are packed
         self.train_loader: ResumableDataLoader | None = None
@@ -140,24 +141,23 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _add(self, split: Split, listing: Listing) -> None:
         self.tables[split], self.skipped[split] = listing.table, listing.skipped
-        self.folders[split] = listing.folders
+        self.listings[split] = listing
         warn_of_skipped(listing, split)
 
     def name_training_folders(self, places: Mapping[Split, str]) -> None:
-        """Let `notes` know of the label folders below `places`, which are not read here.
+        """Let `notes` know of the images below `places`, which are listed and not read here.
 
         Args:
             places: the folder of the images of each split; one that is missing is passed over.
         """
         for split, place in places.items():
-            if split not in self.folders and os.path.isdir(place):
+            if split not in self.listings and os.path.isdir(place):
                 with suppress(GenspotError):  # another layout
-                    folders, _ = label_folders(place, place, "any")
-                    self.folders[split] = frozenset(os.path.realpath(one.path) for one in folders)
+                    self.listings[split] = load_samples(place, f"{split} images", "any")
 
     def notes(self) -> list[str]:
         """Return what a reader of the results must know of the data, one line each."""
-        return describe_shared_folders(self.folders)
+        return describe_shared_images(self.listings)
 
     def warn_of_notes(self) -> None:
         """Log each of `notes` as a warning, on the first process."""

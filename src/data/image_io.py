@@ -22,7 +22,6 @@ import ctypes
 import logging
 import os
 import random
-import re
 import stat
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -177,7 +176,7 @@ def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
 
     Raises:
         UnreadableError: the file is empty or not regular (reading a pipe could block for ever),
-            is too large (some decoders read all of it at once), or its name is not UTF-8.
+            is too large (some decoders read all of it at once), or the locale lacks its name.
         OSError: the file does not exist or may not be read.
     """
     try:
@@ -187,10 +186,6 @@ def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
             f"its name cannot be written in {error.encoding}, the locale's encoding: set "
             "LC_ALL=C.UTF-8"
         ) from None
-    except FileNotFoundError:
-        if re.search(r"\\x[0-9a-f]{2}", path):  # see genspot.data.layout.utf8_path
-            raise UnreadableError("its name or its folder's is not UTF-8: rename it") from None
-        raise
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("not a regular file")
     if not status.st_size:

@@ -14,25 +14,28 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from genspot.data import image_io
+from genspot.data.settings import MAX_MEGAPIXELS
 
 FEATURES = ("file size", "mean red", "mean green", "mean blue", "sharpness", "JPEG grid")
 
 
-def features(table: pa.Table, title: str) -> np.ndarray:
+def features(table: pa.Table, title: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
     """Return the features of all images of a table of samples, float64, N×6.
 
     Args:
         table: of samples.
         title: of the progress bar.
+        max_megapixels: larger images are unreadable.
     """
     paths = tqdm(table["path"].to_pylist(), desc=title, unit="image")
-    return np.array([image_features(path) for path in paths]).reshape(-1, len(FEATURES))
+    rows = [image_features(path, max_megapixels) for path in paths]
+    return np.array(rows).reshape(-1, len(FEATURES))
 
 
-def image_features(path: str) -> np.ndarray:
+def image_features(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
     """Return the `FEATURES` of an image file, float64; zeros if it cannot be read."""
     try:
-        image = image_io.read(path).astype(np.float32)
+        image = image_io.read(path, max_megapixels).astype(np.float32)
     except Exception:  # the evaluation reports unreadable images
         return np.zeros(len(FEATURES))
     grey = image.mean(axis=2)

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
-from genspot.data.layout import Listing, join_listings, label_folders, load_samples
+from genspot.data.label_folders import label_folders
+from genspot.data.layout import Listing, join_listings, load_samples
 from genspot.data.packed.reader import PackedReader, open_packed
 from genspot.data.settings import Classes, Split, TestSet, TrainingSet
-from genspot.data.walk import utf8_path
 
 log = logging.getLogger(__name__)
 
@@ -116,26 +117,40 @@ def warn_of_skipped(listing: Listing, split: Split) -> None:
         )
 
 
-def describe_shared_folders(folders: Mapping[Split, frozenset[str]]) -> list[str]:
-    """Return one line on the splits that have folders in common; none if there are none.
+def describe_shared_images(listings: Mapping[Split, Listing]) -> list[str]:
+    """Return one line on the splits that share files, and one on test sets that share fakes.
 
-    Args:
-        folders: real paths of the folders that hold the images of each split.
+    Links and hard links to one file are that file; a copy of it is another.
     """
-    splits = [split for split in SPLIT_NAMES if split in folders]
+    splits = [split for split in SPLIT_NAMES if split in listings]
     shared = {
-        pair: folders[pair[0]] & folders[pair[1]] for pair in itertools.combinations(splits, 2)
+        pair: np.intersect1d(*(listings[split].file_ids for split in pair))
+        for pair in itertools.combinations(splits, 2)
     }
-    involved = {split for pair, common in shared.items() if common for split in pair}
-    if not involved:
-        return []
-    names = [SPLIT_NAMES[split] for split in splits if split in involved]
-    first, *others = sorted(frozenset[str]().union(*shared.values()))
-    more = f" and {len(others)} more folders" if others else ""
-    return [
-        f"The {', '.join(names[:-1])} and {names[-1]} sets share images: those in "
-        f"{utf8_path(first)}{more}. The figures do not hold for other images."
-    ]
+    lines = []
+    involved = {split for pair, ids in shared.items() if ids.size for split in pair}
+    if involved:
+        common = np.unique(np.concatenate(list(shared.values())))
+        *others, last = (split for split in splits if split in involved)
+        row = np.flatnonzero(np.isin(listings[last].file_ids, common))[0]
+        names = ", ".join(SPLIT_NAMES[split] for split in others)
+        lines.append(
+            f"The {names} and {SPLIT_NAMES[last]} sets share images: {common.size} files, the "
+            f"first {listings[last].table['path'][row]}. The figures do not hold for other images."
+        )
+    if "test" in listings and (sets := _sharing_fakes(listings["test"])):
+        lines.append(f"The test sets {', '.join(sets[:-1])} and {sets[-1]} share fake images.")
+    return lines
+
+
+def _sharing_fakes(listing: Listing) -> list[str]:
+    """Return the names of the test sets that have a fake image in common with another one."""
+    fakes = listing.table["label"].to_numpy() == 1
+    names = listing.table["generator"].cast(pa.string()).to_numpy()[fakes]
+    names, codes = np.unique(names.astype(str), return_inverse=True)
+    ids, codes = np.unique(np.stack([listing.file_ids[fakes], codes]), axis=1)
+    found, counts = np.unique(ids, return_counts=True)
+    return names[np.unique(codes[np.isin(ids, found[counts > 1])])].tolist()  # type: ignore[no-any-return]
 
 
 def require_folders(folders: dict[str, str], files: str, path: str, own: Set[str]) -> None:

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from genspot.common.files import write_json
 from genspot.data import image_io
-from genspot.data.layout import LABELS
+from genspot.data.label_folders import LABELS
+from genspot.data.settings import MAX_MEGAPIXELS
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +35,18 @@ def spectrum(image: np.ndarray) -> np.ndarray:
     return np.fft.fftshift(np.log(np.abs(np.fft.fft2(residual)) + 1e-8))
 
 
-def mean_spectrum(paths: list[str], side: int) -> tuple[np.ndarray | None, int]:
+def mean_spectrum(
+    paths: list[str], side: int, max_megapixels: int = MAX_MEGAPIXELS
+) -> tuple[np.ndarray | None, int]:
     """Return the mean spectrum of central `side` × `side` crops, and the number of images in it.
 
-    Smaller and unreadable images are left out: padding would add a pattern of its own.
+    Smaller images are left out, since padding would add a pattern of its own. So are unreadable
+    ones, among them those of more than `max_megapixels`.
     """
     total, count = np.zeros((side, side)), 0
     for path in paths:
         try:
-            image = image_io.read(path)
+            image = image_io.read(path, max_megapixels)
         except Exception:  # the evaluation reports unreadable images
             continue
         if min(image.shape[:2]) >= side:
@@ -51,7 +55,14 @@ def mean_spectrum(paths: list[str], side: int) -> tuple[np.ndarray | None, int]:
     return (total / count if count else None), count
 
 
-def write_spectra(table: pa.Table, folder: Path, side: int, limit: int, seed: int) -> None:
+def write_spectra(
+    table: pa.Table,
+    folder: Path,
+    side: int,
+    limit: int,
+    seed: int,
+    max_megapixels: int = MAX_MEGAPIXELS,
+) -> None:
     """Write the mean spectra of the real and of the fake images of each generator.
 
     Args:
@@ -61,6 +72,7 @@ def write_spectra(table: pa.Table, folder: Path, side: int, limit: int, seed: in
         side: of the central crop, in pixels.
         limit: number of images of each kind; they are drawn at random if there are more.
         seed: of that draw.
+        max_megapixels: larger images are left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = table["generator"].cast(pa.string()).to_numpy(zero_copy_only=False)
@@ -72,7 +84,8 @@ def write_spectra(table: pa.Table, folder: Path, side: int, limit: int, seed: in
             rows = np.flatnonzero((names == name) & (labels == label))
             drawn = np.sort(np.random.default_rng((seed, label)).permutation(rows)[:limit])
             kind = label_name.partition("_")[2]
-            mean, count = mean_spectrum(table["path"].take(drawn).to_pylist(), side)
+            paths = table["path"].take(drawn).to_pylist()
+            mean, count = mean_spectrum(paths, side, max_megapixels)
             counts.setdefault(name, {})[kind] = count
             if mean is not None:
                 means[kind] = mean

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+import sys
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from PIL import Image, UnidentifiedImageError
@@ -18,9 +21,12 @@ EXTENSIONS = (
     *(".ppm", ".tif", ".tiff", ".gif", ".avif"),
 )
 PACKED_SUFFIX = ".packed"  # of the folder of a packed copy
+PACKED_LIST = "genspot-packed.json"  # in it: the label folders that the copy must have
 PASSED_OVER = "__MACOSX"  # what macOS adds to a ZIP file: a file of metadata for each image
 LOOP = "a link to a folder that contains it"
 DANGLING = "a link to nothing"
+NOT_UTF8 = "its name is not UTF-8: rename it"
+UNKNOWN_INODES = (0, 2**32 - 1)  # what FUSE lists for files whose inode it does not know
 
 LeftOut = tuple[str, str]  # path, and the reason
 
@@ -29,9 +35,8 @@ class Folder(NamedTuple):
     """One folder of a walk, without what is passed over. All names are sorted."""
 
     path: str
-    real_path: str
     mtime_ns: int  # modification time before it was listed
-    images: list[str]  # names of images by their extension
+    images: dict[str, int]  # name → `file_id` of the images by their extension
     others: list[str]  # names of other entries that are no folders
     folders: list[str]  # names of folders, but for links to a folder that contains them
 
@@ -41,37 +46,31 @@ class Folder(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The images at any depth below a folder."""
+    """The images at any depth below a folder, in the order of the folders, then of the names."""
 
     folders: list[Folder]  # sorted by path; `images` are all images there, `others` is empty
     left_out: list[LeftOut]  # sorted by path
 
     def names(self) -> pa.Array:
-        """Return the paths of the images relative to the folder, as `utf8_path` writes them.
-
-        They are sorted by folder, then by name.
-        """
+        """Return the paths of the images relative to the folder."""
         parts = [pa.array([], pa.large_string())]
         start = len(os.path.join(self.folders[0].path, "")) if self.folders else 0
         for folder in self.folders:
-            names = text_array(folder.images)
+            names = pa.array(list(folder.images), pa.large_string())
             below = folder.path[start:]
             parts.append(join_paths(below, names) if below else names)
         return pa.concat_arrays(parts)
 
-
-def text_array(texts: list[str]) -> pa.Array:
-    """Return paths or names as Arrow's text; see `utf8_path`."""
-    try:
-        return pa.array(texts, pa.large_string())
-    except UnicodeEncodeError:  # not UTF-8
-        return pa.array(map(utf8_path, texts), pa.large_string())
+    def file_ids(self) -> np.ndarray:
+        """Return the `file_id` of each image, int64."""
+        parts = (list(folder.images.values()) for folder in self.folders)
+        return join_ids(np.array(part, np.int64) for part in parts)
 
 
 def join_paths(folder: str, names: pa.Array) -> pa.Array:
     """Return the paths of `names` in `folder`."""
     prefix, nothing = (
-        pa.scalar(text, pa.large_string()) for text in (utf8_path(os.path.join(folder, "")), "")
+        pa.scalar(text, pa.large_string()) for text in (os.path.join(folder, ""), "")
     )
     return pa.compute.binary_join_element_wise(prefix, names, nothing)
 
@@ -79,49 +78,123 @@ def join_paths(folder: str, names: pa.Array) -> pa.Array:
 def walk(root: str, left_out: list[LeftOut], leaves: Collection[str] = ()) -> Iterator[Folder]:
     """Yield `root` and the folders at any depth below it.
 
-    Links to folders are followed, except into a folder that contains the link. Hidden entries,
-    `__MACOSX` and packed copies are passed over. No file is opened, and no status is read of a
-    file with the extension of an image.
+    Links to folders are followed, except into a folder that contains the link. Each folder is
+    entered once, whatever links lead to it; one that holds leaves is yielded for each of them.
+    Hidden entries, `__MACOSX` and packed copies are passed over. No file is opened, and a status
+    is read of links only.
 
     Args:
         root: the folder; it may be a link.
-        left_out: gets the folders that cannot be listed, and the links that are not followed.
+        left_out: gets what cannot be listed, the links that are not followed, and names that are
+            not UTF-8.
         leaves: names of folders that are named in `Folder.folders` and not entered.
     """
-    real_root = os.path.realpath(root)
-    stack: list[tuple[str, tuple[str, ...]]] = [(root, (real_root,))]
-    while stack:
-        path, way = stack.pop()  # `way`: real paths from the root to this folder
-        images, others, links, folders = [], [], set(), []
+    if not _is_utf8(root):
+        left_out.append((root, NOT_UTF8))
+        return
+    entered: dict[str, Folder] = {}  # by their real paths
+    # Real paths lead to a folder: of the folder itself, and of each that holds a link on the way.
+    queue: deque[tuple[str, tuple[str, ...]]] = deque([(root, (os.path.realpath(root),))])
+    while queue:
+        path, way = queue.popleft()
+        if first := entered.get(way[-1]):
+            known = [name for name in first.folders if name in leaves]
+            again = first._replace(path=path, images={}, others=[], folders=known)
+            others = [name for name in first.folders if name not in leaves]
+            if known:
+                yield again
+                left_out += [(again.join(name), same_as(first.join(name))) for name in others]
+            else:
+                left_out.append((path, same_as(first.path)))
+            continue
         try:
-            mtime_ns = os.stat(path).st_mtime_ns
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name[0] == "." or name == PASSED_OVER or name.endswith(PACKED_SUFFIX):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(name)
-                    elif name.lower().endswith(EXTENSIONS):
-                        images.append(name)
-                    elif _links_to_folder(entry):
-                        links.add(name)
-                    else:
-                        others.append(name)
+            folder, links = _list_folder(path, left_out)
         except OSError as error:
             left_out.append((path, f"cannot be listed: {error.strerror}"))
             continue
-        followed = []
-        for name in sorted([*folders, *links]):
-            child = os.path.join(path, name)
+        entered[way[-1]] = folder
+        inside = []
+        for name in tuple(folder.folders):
+            child = folder.join(name)
             real = os.path.realpath(child) if name in links else os.path.join(way[-1], name)
-            if name in links and any(_contains(real, folder) for folder in way):
+            if name in links and any(_contains(real, place) for place in way):
                 left_out.append((child, LOOP))
+                folder.folders.remove(name)
+            elif name in links and name not in leaves:
+                queue.append((child, (*way, real)))  # after the folders that are no links
+            elif name not in leaves:
+                inside.append((child, (*way[:-1], real)))
+        queue.extendleft(reversed(inside))
+        yield folder
+
+
+def _list_folder(path: str, left_out: list[LeftOut]) -> tuple[Folder, set[str]]:
+    """Return the folder at `path`, and which of its folders are links.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    images, others, folders, links = dict[str, int](), list[str](), list[str](), set[str]()
+    status = os.stat(path)
+    with os.scandir(path) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] == "." or name == PASSED_OVER:
                 continue
-            followed.append(name)
-            if name not in leaves:
-                stack.append((child, (*way, real)))
-        yield Folder(path, way[-1], mtime_ns, sorted(images), sorted(others), followed)
+            if not _is_utf8(name):
+                left_out.append((os.path.join(path, name), NOT_UTF8))
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+            elif name.lower().endswith(EXTENSIONS):
+                images[name] = _entry_id(entry, status.st_dev)
+            elif _links_to_folder(entry):
+                folders.append(name)
+                links.add(name)
+            else:
+                others.append(name)
+    folders = [name for name in folders if not is_packed_copy(os.path.join(path, name))]
+    images = dict(sorted(images.items()))
+    return Folder(path, status.st_mtime_ns, images, sorted(others), sorted(folders)), links
+
+
+def is_packed_copy(folder: str) -> bool:
+    """Return whether `folder` is a packed copy, be it complete or not."""
+    return os.path.exists(os.path.join(folder, PACKED_LIST))
+
+
+def same_as(path: str) -> str:
+    """Return the reason for a further way to the folder at `path`."""
+    return f"the same folder as {path}, which is there already"
+
+
+def file_id(path: str) -> int:
+    """Return a number that is the same for all paths of one file, links and hard links."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return hash((0, path))
+    return hash((status.st_dev, status.st_ino))
+
+
+def join_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Return all `parts` one after the other, int64."""
+    return np.concatenate([np.array([], np.int64), *parts])
+
+
+def _entry_id(entry: os.DirEntry[str], device: int) -> int:
+    """Return the `file_id` of a file in a folder on `device`; no status is read but of links."""
+    inode = entry.inode()
+    if inode in UNKNOWN_INODES or entry.is_symlink():
+        return file_id(entry.path)
+    return hash((device, inode))
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _links_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -147,8 +220,9 @@ def find_images(root: str) -> Images:
     for folder in sorted(walk(root, left_out), key=lambda folder: folder.path):
         reasons = {name: reason_not_an_image(folder.join(name)) for name in folder.others}
         left_out += [(folder.join(name), reason) for name, reason in reasons.items() if reason]
-        names = [*folder.images, *(name for name, reason in reasons.items() if not reason)]
-        folders.append(folder._replace(images=sorted(names), others=[]))
+        more = {name: file_id(folder.join(name)) for name, reason in reasons.items() if not reason}
+        images = dict(sorted((folder.images | more).items()))
+        folders.append(folder._replace(images=images, others=[]))
     return Images(folders, sorted(left_out))
 
 
@@ -157,7 +231,7 @@ def reason_not_an_image(path: str) -> str | None:
     if reason := broken_link(path):
         return reason
     try:
-        image_io.check_file(path)
+        image_io.check_file(path, sys.maxsize)  # its size is judged when it is read
         with Image.open(path, formats=image_io.FORMATS):
             return None
     except Image.DecompressionBombError:
@@ -184,7 +258,6 @@ def broken_link(path: str) -> str | None:
 def utf8_path(path: str | Path) -> str:
     r"""Return `path` with each byte that is not UTF-8 written as \xE9.
 
-    Arrow and CSV hold UTF-8 only. No file has the resulting name; `genspot.data.image_io.read`
-    explains that to the user.
+    Arrow and CSV hold UTF-8 only, so files with such names are left out.
     """
     return os.fsencode(path).decode("utf-8", "backslashreplace")

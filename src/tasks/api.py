@@ -13,7 +13,7 @@ from PIL import Image
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
-from genspot.data.settings import MAX_WHOLE_MEGAPIXELS
+from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_trained_network
 from genspot.detector.metadata import Metadata
@@ -50,9 +50,15 @@ class LoadedDetector:
     """
 
     def __init__(
-        self, network: DetectorNetwork, metadata: Metadata, geometry: Geometry, device: str
+        self,
+        network: DetectorNetwork,
+        metadata: Metadata,
+        geometry: Geometry,
+        device: str,
+        max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         self.metadata, self.geometry = metadata, geometry
+        self._max_megapixels = max_megapixels
         self._device = torch.device(device)
         self._network = fuse_batchnorm(network).to(self._device)
 
@@ -92,7 +98,8 @@ class LoadedDetector:
             yield [self._prepare(image) for image in images[start : start + size]]
 
     def _prepare(self, image: ImageInput) -> tuple[np.ndarray, bool]:
-        pixels = image_io.resize(_as_array(image), self.geometry.resize)
+        limit = self._max_megapixels
+        pixels = image_io.resize(_as_array(image, limit), self.geometry.resize, limit)
         crop = self.geometry.crop
         if not self.geometry.fixed_size:
             try:
@@ -106,7 +113,10 @@ class LoadedDetector:
 
 
 def load_detector(
-    checkpoint: str | Path, crop: int | str | None = None, device: str = "cpu"
+    checkpoint: str | Path,
+    crop: int | str | None = None,
+    device: str = "cpu",
+    max_megapixels: int = MAX_MEGAPIXELS,
 ) -> LoadedDetector:
     """Return the detector in a checkpoint: genspot's own, a published .pth, or a state dict.
 
@@ -114,6 +124,7 @@ def load_detector(
         checkpoint: path of the file. Nothing in it is executed.
         crop: side of the crop in pixels, "none" for whole images; None as the model says.
         device: of PyTorch, such as "cpu" or "cuda".
+        max_megapixels: larger image files are refused.
 
     Raises:
         GenspotError: it is no checkpoint of a detector, or needs a config of its author's; or
@@ -137,10 +148,10 @@ def load_detector(
         network = build_network(model)
         loaded.load_into(network, model.name)
         check_trained_network(network, model, geometry)
-    return LoadedDetector(network, loaded.metadata, geometry, device)
+    return LoadedDetector(network, loaded.metadata, geometry, device, max_megapixels)
 
 
-def _as_array(image: ImageInput) -> np.ndarray:
+def _as_array(image: ImageInput, max_megapixels: int) -> np.ndarray:
     """Return `uint8` pixels H×W×3."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -151,6 +162,6 @@ def _as_array(image: ImageInput) -> np.ndarray:
     try:
         if isinstance(image, Image.Image):
             return image_io.to_rgb(image)
-        return image_io.read(str(image))
+        return image_io.read(str(image), max_megapixels)
     except Exception as error:  # a damaged file can raise nearly anything
         raise GenspotError(f"{image}: {image_io.describe_error(error)}") from error

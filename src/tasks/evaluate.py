@@ -88,7 +88,8 @@ def evaluate_checkpoint(
     scorer.refuse_nothing_readable(scores, concat([unreadable, left_out]))
     if tested.spectra is not None:
         side = _spectra_side(tested.crop, metadata.model.train)
-        write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed)
+        limit = datamodule.loading.max_megapixels
+        write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed, limit)
     fit = None if validation is None else calibration.fit(validation)
     results = _figures(tested, metadata, scores, unreadable, left_out, fit)
     baseline = None
@@ -191,8 +192,9 @@ def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray | Non
     """Return the scores of the test images by the shortcut baseline."""
     train, test = datamodule.tables["train"], datamodule.tables["test"]
     train = train.take(baselines.shortcut_baseline_rows(train.num_rows, seed))
+    limit = datamodule.loading.max_megapixels
     features = [
-        shortcut_baseline.features(table, f"shortcut baseline, {split} images")
+        shortcut_baseline.features(table, f"shortcut baseline, {split} images", limit)
         for table, split in ((train, "training"), (test, "test"))
     ]
     labels = train["label"].to_numpy()

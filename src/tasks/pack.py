@@ -21,4 +21,4 @@ def pack(cfg: DictConfig) -> None:
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
     make_datamodule(cfg, config.model_settings(cfg), testing=False).prepare_data()
     for folder in (source.train, source.val):
-        pack_folder(folder, source.name, source.classes)
+        pack_folder(folder, source.name, source.classes, config.loading(cfg).max_megapixels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -258,8 +260,37 @@ def test_notes_name_the_sets_that_share_folders(
     assert apart.notes() == []
     (note,) = together.notes()
     assert note == (
-        "The training, validation and test sets share images: those in "
-        f"{tmp_path}/train/ant/0_real and 7 more folders. "
-        "The figures do not hold for other images."
+        "The training, validation and test sets share images: 20 files, the first "
+        f"{tmp_path}/linked/cat/0_real/000.png. The figures do not hold for other images."
     )
     assert caplog.messages == [note]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize("nested", [False, True])
+def test_notes_name_linked_files(
+    nested: bool, link: Callable[..., None], source: TrainingSet, tmp_path: Path
+) -> None:
+    test = save_set(tmp_path / "test", 2, 2)
+    photo = tmp_path / "train" / "cat" / "0_real" / ("sub" if nested else "") / "000.png"
+    if nested:
+        save_image(photo, 77, fake=False)
+    link(photo, test / "0_real" / "other.png")
+    module = make_module(None, TestSet("gan", str(test), None))
+    module.setup("test")
+    module.name_training_folders({"train": source.train or "", "val": str(tmp_path / "gone")})
+    (note,) = module.notes()
+    assert note.startswith(
+        f"The training and test sets share images: 1 files, the first {test}/0_real/other.png."
+    )
+
+
+def test_notes_name_test_sets_of_the_same_fakes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save_set(tmp_path / name, 1, 1)
+    os.link(tmp_path / "a/0_real/000.png", tmp_path / "b/0_real/shared.png")  # as some sets do
+    (tmp_path / "c").symlink_to("b")
+    for names, expected in (("ab", []), ("abc", ["The test sets b and c share fake images."])):
+        module = make_module(None, *(TestSet(one, str(tmp_path / one), None) for one in names))
+        module.setup("test")
+        assert module.notes() == expected

@@ -7,18 +7,20 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
+from genspot.data.label_folders import LABELS, OUTSIDE, OUTSIDE_FOLDER
 from genspot.data.layout import (
-    LABELS,
-    OUTSIDE,
     SAMPLE_SCHEMA,
     SKIPPED_SCHEMA,
     list_inputs,
     load_samples,
 )
+from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
-from genspot.data.walk import DANGLING, LOOP
+from genspot.data.walk import DANGLING, LOOP, NOT_UTF8, PACKED_LIST
 from helpers.errors import error_of
+from helpers.image_bytes import encode
 
 
 def touch(*paths: Path) -> None:
@@ -52,10 +54,13 @@ def test_load_samples_of_named_classes_sorts_them_and_takes_no_others(tmp_path: 
 
 def test_load_samples_of_any_class_finds_them_at_any_depth(tmp_path: Path) -> None:
     make_label_folders(tmp_path, tmp_path / "z", tmp_path / "deep/er/cat")
-    make_label_folders(tmp_path / "z.packed" / "store")
+    make_label_folders(tmp_path / "copy.packed" / "store", tmp_path / "z.packed")
+    touch(tmp_path / "copy.packed" / PACKED_LIST)
     (tmp_path / "empty").mkdir()
     found = rows(load_samples(tmp_path, "gan", "any").table, tmp_path)
-    assert [name for _, name, _ in found] == [""] * 3 + ["deep/er/cat"] * 3 + ["z"] * 3
+    assert [name for _, name, _ in found] == [""] * 3 + ["deep/er/cat"] * 3 + ["z"] * 3 + [
+        "z.packed"
+    ] * 3
     assert found == sorted(found, key=lambda row: (row[1], row[2], row[0]))
 
 
@@ -113,8 +118,8 @@ def test_load_samples_of_any_class_follows_links(tmp_path: Path, root: str) -> N
     assert listing.skipped.schema == SKIPPED_SCHEMA
     left_out = {row["path"]: row["reason"] for row in listing.skipped.to_pylist()}
     assert left_out == {f"{tmp_path}/{root}/gone": DANGLING, f"{tmp_path}/{root}/loop": LOOP}
-    stores = {f"{tmp_path}/store/dog/{name}" for name in LABELS}
-    assert listing.folders == stores | {f"{tmp_path}/set/cat/{name}" for name in LABELS}
+    own = load_samples(tmp_path / "store", "gan", "any").file_ids
+    assert listing.file_ids[3:].tolist() == own.tolist() and len(set(listing.file_ids)) == 6
 
 
 def test_load_samples_of_one_class_linked_twice_counts_it_twice(tmp_path: Path) -> None:
@@ -221,25 +226,83 @@ def touch_bytes(folder: Path, *names: bytes) -> list[Path]:
     return paths
 
 
-def test_file_names_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
-    names = (b"caf\xe9.png", b"caf\xe8.png", "café.png".encode(), b"n.\xe9")
+def test_file_names_that_are_not_utf8_are_left_out(tmp_path: Path) -> None:
+    names = (b"caf\xe9.png", b"caf\xe8.png", "café.png".encode(), rb"caf\xe9.png")
     photo, *_ = touch_bytes(tmp_path, *names)
-    found = [Path(path).name for path in list_inputs(tmp_path).table["path"].to_pylist()]
-    assert sorted(found) == [r"caf\xe8.png", r"caf\xe9.png", "café.png"]
-    assert list_inputs(photo).table["path"].to_pylist() == [rf"{tmp_path}/caf\xe9.png"]
+    listing = list_inputs(tmp_path)
+    found = [Path(path).name for path in listing.table["path"].to_pylist()]
+    assert found == [r"caf\xe9.png", "café.png"]
+    assert [name for name, *_ in rows(listing.skipped, tmp_path)] == [
+        r"caf\xe8.png",
+        r"caf\xe9.png",
+    ]
+    message = error_of(list_inputs, photo)
+    assert message == rf"inputs={tmp_path}/caf\xe9.png: {NOT_UTF8}"
 
 
 @pytest.mark.parametrize("classes", ["any", None])
-def test_folder_names_that_are_not_utf8_are_escaped(
-    tmp_path: Path, classes: Classes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+def test_folder_names_that_are_not_utf8_are_left_out(tmp_path: Path, classes: Classes) -> None:
     real, _ = touch_bytes(
         tmp_path / "set", *(b"caf\xe9/%b/a.png" % name.encode() for name in LABELS)
     )
-    root = tmp_path / "set" if classes else real.parents[1]
-    for _ in range(2):
-        table = load_samples(root, "gan", classes).table
-        expected = [rf"{tmp_path}/set/caf\xe9/{name}/a.png" for name in LABELS]
-        assert table["path"].to_pylist() == expected
-        assert set(table["class"].to_pylist()) == {r"caf\xe9" if classes else ""}
+    if classes is None:
+        assert NOT_UTF8 in error_of(load_samples, real.parents[1], "gan", None)
+        return
+    make_label_folders(tmp_path / "set" / "cat")
+    listing = load_samples(tmp_path / "set", "gan", classes)
+    assert listing.table["class"].to_pylist() == ["cat"] * 3
+    assert rows(listing.skipped, tmp_path) == [(r"set/caf\xe9", "", -1)]
+    assert NOT_UTF8 in error_of(list_inputs, real.parent)
+
+
+@pytest.mark.parametrize("classes", ["any", None, ["cat"], ["cat", "cat/dog"]])
+def test_load_samples_lists_images_outside_of_label_folders_once(
+    tmp_path: Path, classes: Classes
+) -> None:
+    cat = tmp_path / "set" / "cat"
+    make_label_folders(cat, cat / "dog", tmp_path / "set" / "bee")
+    touch(cat / "lost.png", cat / "dog" / "deep" / "lost.png", cat / "readme.txt")
+    (cat / "dog" / "sample").write_bytes(encode(Image.new("RGB", (8, 8)), "PNG"))
+    root = tmp_path / "set" if classes else cat
+    listing = load_samples(root, "gan", classes)
+    left_out = {row["path"]: row["reason"] for row in listing.skipped.to_pylist()}
+    names = ("lost.png", "dog/deep/lost.png", "dog/sample")
+    expected = {f"{cat}/{name}": OUTSIDE for name in names}
+    if classes in (None, ["cat"]):
+        expected |= {f"{cat}/dog/{name}": OUTSIDE_FOLDER for name in LABELS}
+    assert left_out == expected and len(listing.skipped) == len(expected)
+    assert len(listing.table) == 3 * (3 if classes == "any" else len(classes or ["cat"]))
+
+
+@pytest.mark.parametrize("link", ["1_fake", "1_fake/sub", "1_fake/b.png"])
+def test_load_samples_refuses_images_that_are_real_and_fake(tmp_path: Path, link: str) -> None:
+    make_label_folders(tmp_path / "cat", tmp_path / "dog")
+    if link == "1_fake":
+        (tmp_path / "cat/1_fake/a.png").unlink()
+        (tmp_path / "cat/1_fake").rmdir()
+    target = tmp_path / "dog/0_real" / ("b.png" if link.endswith("png") else "")
+    (tmp_path / "cat" / link).symlink_to(target)
+    message = error_of(load_samples, tmp_path, "gan", "any")
+    assert (
+        "images are in 0_real/ and in 1_fake/" in message and f"{tmp_path}/cat/1_fake" in message
+    )
+    assert message == error_of(pack, tmp_path, "gan", "any")
+
+
+@pytest.mark.parametrize("inner", ["0_real/1_fake", "1_fake/sub/0_real"])
+def test_load_samples_refuses_a_label_folder_in_a_label_folder(tmp_path: Path, inner: str) -> None:
+    make_label_folders(tmp_path)
+    touch(tmp_path / inner / "x.png")
+    message = error_of(load_samples, tmp_path, "gan", None)
+    assert message.startswith(f"gan: {tmp_path}/{inner} lies in the label folder {tmp_path}/")
+
+
+@pytest.mark.parametrize("classes", ["any", None])
+@pytest.mark.parametrize(("target", "reason"), [(".", LOOP), ("nowhere", DANGLING)])
+def test_label_folder_that_is_no_folder_is_named_with_the_reason(
+    tmp_path: Path, classes: Classes, target: str, reason: str
+) -> None:
+    touch(tmp_path / "1_fake" / "a.png")
+    (tmp_path / "0_real").symlink_to(target)
+    message = error_of(load_samples, tmp_path, "gan", classes)
+    assert message == f"gan: {tmp_path}/0_real is {reason}"

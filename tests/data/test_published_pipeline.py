@@ -32,7 +32,8 @@ from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
-from genspot.data.layout import LABELS, load_samples, sample_table
+from genspot.data.label_folders import LABELS
+from genspot.data.layout import load_samples, sample_table
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
 from genspot.data.simulated.build import photos, window

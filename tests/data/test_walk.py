@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -69,9 +70,12 @@ def test_find_images_decides_other_files_by_their_content(tmp_path: Path) -> Non
 
 
 def test_find_images_passes_over_hidden_entries_and_packed_copies(tmp_path: Path) -> None:
-    hidden = [".a.png", "._a.png", ".git/a.png", "__MACOSX/a.png", "x.packed/a.png", ".DS_Store"]
-    touch(*(tmp_path / name for name in ["a.png", *hidden]))
-    assert listed(tmp_path) == (["a.png"], {})
+    hidden = [".a.png", "._a.png", ".git/a.png", "__MACOSX/a.png", ".DS_Store"]
+    packed = ["x.packed/a.png", f"x.packed/{walk.PACKED_LIST}"]
+    touch(*(tmp_path / name for name in ["a.png", "y.packed/a.png", *hidden, *packed]))
+    (tmp_path / "z.packed").write_bytes(encode(PHOTO, "PNG"))
+    (tmp_path / "link").symlink_to("x.packed")
+    assert listed(tmp_path) == (["a.png", "z.packed", "y.packed/a.png"], {})
     touch(tmp_path / ".data" / "a.png")
     assert listed(tmp_path / ".data") == (["a.png"], {})  # asked for by name
 
@@ -82,9 +86,44 @@ def test_find_images_follows_links_to_folders_and_files(tmp_path: Path) -> None:
     (tmp_path / "set/again").symlink_to("../store/deep")
     (tmp_path / "set/file.png").symlink_to("../store/deep/a.png")
     (tmp_path / "root").symlink_to("set")
-    expected = ["file.png", "own.png", "again/a.png", "all/deep/a.png"]
     for root in ("set", "root"):
-        assert listed(tmp_path / root) == (expected, {})
+        again = {"all/deep": f"the same folder as {tmp_path}/{root}/again, which is there already"}
+        assert listed(tmp_path / root) == (["file.png", "own.png", "again/a.png"], again)
+
+
+def test_find_images_enters_each_folder_once_however_links_lead_there(tmp_path: Path) -> None:
+    """Two links at each of 40 levels: 2⁴⁰ ways. Twelve folders with links to all others."""
+    for level in range(40):
+        touch(tmp_path / f"deep/{level}/a.png")
+        for name in ("x", "y"):
+            (tmp_path / f"deep/{level}/{name}").symlink_to(f"../{level + 1}")
+    (tmp_path / "deep/40").mkdir()
+    names, left_out = listed(tmp_path / "deep/0")
+    assert len(names) == len(left_out) == 40
+    for one, other in itertools.permutations("abcdefghijkl", 2):
+        touch(tmp_path / f"mesh/{one}/{one}.png")
+        (tmp_path / f"mesh/{one}/{other}").symlink_to(f"../{other}")
+    names, left_out = listed(tmp_path / "mesh")
+    assert names == [f"{name}/{name}.png" for name in "abcdefghijkl"]
+    assert len(left_out) == 12 * 11
+
+
+def test_file_ids_are_those_of_the_files_that_links_lead_to(tmp_path: Path) -> None:
+    for name in ("b.png", "c.png", "sub/d", "e"):
+        touch(tmp_path / name)
+        (tmp_path / name).write_bytes(encode(PHOTO, "PNG"))
+    os.link(tmp_path / "b.png", tmp_path / "a.png")
+    (tmp_path / "sub/link.png").symlink_to("../c.png")
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    found = find_images(str(tmp_path))
+    names, ids = found.names().to_pylist(), found.file_ids().tolist()
+    assert names == ["a.png", "b.png", "c.png", "e", "gone.png", "sub/d", "sub/link.png"]
+    same = {(names[ids.index(one)], name) for one, name in zip(ids, names, strict=True)}
+    assert {pair for pair in same if pair[0] != pair[1]} == {
+        ("a.png", "b.png"),
+        ("c.png", "sub/link.png"),
+    }
+    assert ids == [walk.file_id(str(tmp_path / name)) for name in names]
 
 
 @pytest.mark.parametrize("target", [".", "..", "../..", "/"])
@@ -139,12 +178,17 @@ def test_find_images_names_a_folder_that_may_not_be_listed(
     assert listed(tmp_path / "secret") == ([], {".": reason})
 
 
-def test_find_images_escapes_names_that_are_not_utf8(tmp_path: Path) -> None:
-    folder = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(folder)
-    for name, content in ((b"a\xff.png", b""), (b"b\xff", encode(PHOTO)), (b"c\xff", b"text")):
-        with open(folder + b"/" + name, "wb") as file:
-            file.write(content)
+def test_find_images_leaves_out_names_that_are_not_utf8(tmp_path: Path) -> None:
+    bad = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(bad)
+    touch(tmp_path / r"caf\xe9.png")  # the name that the other file is listed by
+    for path in (bad + b"/a.png", bad + b".png", bad + b".txt"):
+        with open(path, "wb") as file:
+            file.write(encode(PHOTO))
     found = find_images(str(tmp_path))
-    assert found.names().to_pylist() == [r"caf\xe9/a\xff.png", r"caf\xe9/b\xff"]
-    assert [walk.utf8_path(path) for path, _ in found.left_out] == [rf"{tmp_path}/caf\xe9/c\xff"]
+    assert found.names().to_pylist() == [r"caf\xe9.png"]
+    left_out = {walk.utf8_path(path): reason for path, reason in found.left_out}
+    names = ("", ".png", ".txt")
+    assert left_out == {rf"{tmp_path}/caf\xe9{name}": walk.NOT_UTF8 for name in names}
+    root = os.fsdecode(bad)
+    assert find_images(root) == ([], [(root, walk.NOT_UTF8)])

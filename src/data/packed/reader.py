@@ -5,64 +5,31 @@ with Arrow files of up to `SHARD_IMAGES` images (shards), and an index of the im
 (`INDEX_FILE`). The copy can be moved alone to where a training runs. Images are read through
 memory maps, in any order.
 
-A copy is refused if a folder of its source changed (files added, removed or renamed). A file
-that is rewritten in place leaves the modification time of its folder as it was: pack again then.
-The index and each image have a checksum. A damaged index or a shard of another size is refused,
-and an image whose pixels changed is unreadable.
+A copy is refused if it lacks a label folder, or if its source changed (files added, removed or
+renamed). A file that is rewritten in place leaves the modification time of its folder as it was:
+pack again then. The index and each image have a checksum. A damaged index, a shard of another size
+and the shard of another folder or copy are refused. An image whose pixels changed is unreadable.
 """
 
 from __future__ import annotations
 
 import bisect
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from genspot.common.errors import GenspotError
 from genspot.data.image_io import UnreadableError
-from genspot.data.layout import (
-    LABELS,
-    FolderImages,
-    LabelFolder,
-    Listing,
-    label_folders,
-    make_listing,
-)
-from genspot.data.packed.index import FolderEntry, read_entry
+from genspot.data.label_folders import LABELS, LabelFolder, find_label_images
+from genspot.data.layout import FolderImages, Listing, make_listing
+from genspot.data.packed.index import FolderEntry, read_entry, read_label_folders
+from genspot.data.packed.shard import SHARD_IMAGES, Shard, check_shard, shard_file
 from genspot.data.settings import Classes
-from genspot.data.walk import PACKED_SUFFIX, LeftOut, join_paths, utf8_path
+from genspot.data.walk import PACKED_SUFFIX, Images, LeftOut, join_paths
 
-SHARD_IMAGES = 1024  # images per file: what a killed pack has to repeat
-BATCH_IMAGES = 32  # images per record batch: what is in memory while packing
 INDEX_FILE = "index.arrow.gz"
 HINT = "task=pack data={generator} packs it, data.format=files reads the images themselves"
-SHARD_SCHEMA = pa.schema(
-    [
-        ("name", pa.string()),  # path of the source file in its label folder
-        ("mtime_ns", pa.int64()),  # modification time of the source file
-        ("height", pa.int32()),
-        ("width", pa.int32()),
-        ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null if unreadable
-        ("crc32", pa.uint32()),  # see `checksum`
-        ("reason", pa.string()),  # why it is unreadable
-    ],
-    metadata={"layout": f"{SHARD_IMAGES} images a file, {BATCH_IMAGES} a batch"},
-)
-
-
-class DamagedShardError(UnreadableError):
-    """A shard that does not hold what was packed."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(f"{file} is damaged or of an earlier version; task=pack writes it anew")
-
-
-def checksum(pixels: np.ndarray) -> int:
-    """Return the CRC-32 of an image, `uint8` H×W×3 and contiguous, and of its height."""
-    return zlib.crc32(pixels.data, pixels.shape[0])
 
 
 class PackedReader:
@@ -99,71 +66,6 @@ class PackedReader:
         return self.__dict__ | {"shards": {}}
 
 
-class Shard:
-    """The images of one file of a packed copy, mapped into memory.
-
-    Raises:
-        DamagedShardError: the file is missing, damaged or no shard.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        try:
-            with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
-                self.table = reader.read_all()
-            self.table.validate(full=True)  # damaged offsets would make Arrow read elsewhere
-        except (OSError, ValueError, pa.ArrowException):
-            raise DamagedShardError(file) from None
-        if not self.table.schema.equals(SHARD_SCHEMA, check_metadata=True):
-            raise DamagedShardError(file)
-        heights, widths, self.checksums = (
-            self.table[name].fill_null(0).to_numpy().astype(np.int64)
-            for name in ("height", "width", "crc32")
-        )
-        self.shapes = np.stack([heights, widths], axis=1)
-        self.batches = [_batch_pixels(chunk) for chunk in self.table["pixels"].chunks]
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    @property
-    def unreadable(self) -> int:
-        """The number of images that could not be read when they were packed."""
-        return int(self.table["reason"].length() - self.table["reason"].null_count)
-
-    def image(self, position: int) -> np.ndarray | str:
-        """Return the pixels of an image, read-only; or why there are none.
-
-        Raises:
-            DamagedShardError: it is not what was packed.
-        """
-        reason = self.table["reason"][position].as_py()
-        if reason is not None:
-            return str(reason)
-        try:
-            height, width = self.shapes[position].tolist()
-            batch, row = divmod(position, BATCH_IMAGES)
-            values, offsets = self.batches[batch]
-            start = int(offsets[row])
-            image = values[start : start + 3 * height * width].reshape(height, width, 3)
-        except (IndexError, ValueError):
-            raise DamagedShardError(self.file) from None
-        if checksum(image) != self.checksums[position]:
-            raise DamagedShardError(self.file)
-        return image
-
-
-def _batch_pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bytes of all images of a record batch, and the offset of each image."""
-    _, offsets, values = chunk.buffers()
-    return np.frombuffer(values or b"", np.uint8), np.frombuffer(offsets, np.int64)
-
-
-def shard_file(folder: Path, number: int) -> Path:
-    """Return the path of a shard in a folder of a packed copy."""
-    return folder / f"{number:05d}.arrow"
-
-
 def packed_folder(root: str) -> Path:
     """Return the path of the packed copy of the data set in `root`."""
     return Path(root + PACKED_SUFFIX)
@@ -175,58 +77,56 @@ def open_packed(
     """Return the images of the packed copy of `folder`, and the reader of them.
 
     Raises:
-        GenspotError: there is no packed copy, it lacks a class or an image, it is damaged, or
-            the folder changed since.
+        GenspotError: there is no packed copy, it lacks a label folder or an image, it is damaged,
+            may not be read, or the folder changed since.
     """
     root = os.path.abspath(folder)
     copy = packed_folder(root)
     outside: list[LeftOut] = []
+    found: list[tuple[LabelFolder, Images | None]]
     if os.path.isdir(root):
-        sources, outside = label_folders(root, generator, classes)
+        found, outside = find_label_images(root, generator, classes)  # type: ignore[assignment]
     else:
-        sources = _packed_label_folders(root, generator, classes)
-    places = [copy / os.path.relpath(source.path, root) for source in sources]
+        found = [(source, None) for source in _packed_label_folders(root, generator, classes)]
+    listed, folders = [], []
     try:
-        entries = [
-            _open_folder(source.path, place) for source, place in zip(sources, places, strict=True)
-        ]
+        for source, images in found:
+            place = os.path.relpath(source.path, root)
+            entry = _open_folder(source.path, copy, place, images)
+            ids = images.file_ids() if images else np.array([], np.int64)
+            paths = join_paths(source.path, entry.names)
+            listed.append(FolderImages(source, paths, entry.left_out_of(source.path), ids))
+            folders.append((copy / place, len(entry.names)))
+    except PermissionError as error:
+        raise GenspotError(f"{error.filename} cannot be read: {error.strerror}") from None
     except GenspotError as error:
         raise GenspotError(f"{error}; {HINT.format(generator=generator)}") from None
-    listing = make_listing(
-        root,
-        generator,
-        [
-            FolderImages(
-                source,
-                join_paths(source.path, entry.names),
-                entry.left_out_of(source.path),
-                entry.real_folders(source.path),
-            )
-            for source, entry in zip(sources, entries, strict=True)
-        ],
-        outside,
-    )
-    folders = [(place, len(entry.names)) for place, entry in zip(places, entries, strict=True)]
-    return listing, PackedReader(folders)
+    return make_listing(root, generator, listed, outside), PackedReader(folders)
 
 
-def _open_folder(source: str, packed: Path) -> FolderEntry:
-    """Return the index of a packed label folder.
+def _open_folder(source: str, copy: Path, place: str, images: Images | None) -> FolderEntry:
+    """Return the index of the label folder `place` of a packed copy.
+
+    Args:
+        source: the label folder of the data set.
+        copy: root of the packed copy.
+        place: of the label folder, relative to both roots.
+        images: what `source` holds; None if it is not here.
 
     Raises:
-        GenspotError: it is missing or damaged, a shard is, or the folder `source` changed.
+        GenspotError: it is missing, damaged or of another label folder, a shard is, or the folder
+            `source` changed.
+        PermissionError: a file may not be read.
     """
-    entry = read_entry(packed / INDEX_FILE)
+    entry = read_entry(copy / place / INDEX_FILE)
     if entry is None:
         raise GenspotError(f"there is no packed copy of {source}")
-    if os.path.isdir(source) and (changed := entry.changed_folder(source)):
-        raise GenspotError(f"{utf8_path(changed)} changed since it was packed")
-    for number, size in enumerate(entry.shards):
-        file = shard_file(packed, number)
-        if not file.is_file():
-            raise GenspotError(f"{file} is missing")
-        if file.stat().st_size != size:
-            raise GenspotError(f"{file} is damaged: {file.stat().st_size} of {size} bytes")
+    if entry.folder != place:
+        raise GenspotError(f"{copy / place} is the packed copy of another folder, {entry.folder}")
+    if images and (changed := entry.changed_place(source, images)):
+        raise GenspotError(f"{changed} changed since it was packed")
+    for number, (size, identity) in enumerate(entry.shards):
+        check_shard(shard_file(copy / place, number), size, identity)
     return entry
 
 
@@ -234,11 +134,11 @@ def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[L
     """Return the label folders of a source that is not here, in the order of `label_folders`.
 
     Raises:
-        GenspotError: `classes` is "any" and there is no packed copy.
+        GenspotError: `classes` is "any" and there is no packed copy, or its list is damaged.
     """
     copy = packed_folder(root)
     if classes == "any":
-        parents = {index.parents[1].relative_to(copy) for index in copy.rglob(INDEX_FILE)}
+        parents = {Path(folder).parent for folder in read_label_folders(copy)}
         if not parents:
             raise GenspotError(
                 f"{copy} lacks all images, and there is no folder {root}; "
@@ -249,7 +149,7 @@ def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[L
     return [
         LabelFolder(
             os.path.normpath(os.path.join(root, parent, name)),
-            "" if parent == Path() else utf8_path(parent.as_posix()),
+            "" if parent == Path() else parent.as_posix(),
             label,
         )
         for parent in sorted(parents)

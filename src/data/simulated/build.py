@@ -21,7 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
-from genspot.data.layout import LABELS
+from genspot.data.label_folders import LABELS
 from genspot.data.settings import Simulation
 from genspot.data.simulated.generators import load_simulator, simulate
 

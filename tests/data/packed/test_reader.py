@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
+from genspot.data.label_folders import LABELS
 from genspot.data.layout import load_samples
 from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
 from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
+from genspot.data.walk import PACKED_LIST
 from helpers.errors import error_of
 from helpers.images import save_image, save_set
 from helpers.packed_sets import (
@@ -165,9 +168,10 @@ def test_reader_never_returns_an_image_of_a_shard_overwritten_by_zeros(
     pack(plain, "gan", None)
     shard = packed_shard(plain)
     expected = all_samples(from_packed(plain))
-    content = shard.read_bytes()
+    opened, content = from_packed(plain), shard.read_bytes()
     shard.write_bytes(content[:start] + bytes(len(content) - start))
-    for row, sample in enumerate(all_samples(from_packed(plain))):
+    assert f"{shard} is damaged; task=pack" in error_of(open_packed, plain, "gan", None)
+    for row, sample in enumerate(all_samples(opened)):
         assert equal(sample, expected[row]) or str(shard) in sample["unreadable"][0][1]
 
 
@@ -177,6 +181,66 @@ def test_open_names_a_shard_of_another_size(plain: Path) -> None:
     shard.write_bytes(shard.read_bytes()[:-100])
     message = error_of(open_packed, plain, "gan", None)
     assert f"{shard} is damaged" in message and "task=pack" in message
+
+
+def copy_of_two_classes(root: Path) -> Path:
+    """Pack two classes of equal names, and return the copy; the source is not changed later."""
+    for seed, name in enumerate(("cat", "dog")):
+        save_set(root / name, 2, 2, seed)
+    pack(root, "gan", "any")
+    return packed_folder(str(root))
+
+
+@pytest.mark.parametrize("source", [True, False])
+@pytest.mark.parametrize("places", [("cat/0_real", "cat/1_fake"), ("cat/0_real", "dog/0_real")])
+@pytest.mark.parametrize("name", ["00000.arrow", "*"])
+def test_open_refuses_what_is_of_another_label_or_class(
+    name: str, places: tuple[str, str], source: bool, tmp_path: Path
+) -> None:
+    root = tmp_path / "set"
+    copy = copy_of_two_classes(root)
+    for file in list((copy / places[0]).glob(name)):
+        file.rename(tmp_path / "between")
+        (copy / places[1] / file.name).rename(file)
+        (tmp_path / "between").rename(copy / places[1] / file.name)
+    if not source:
+        root.rename(tmp_path / "away")
+    message = error_of(open_packed, root, "gan", "any")
+    assert "another folder" in message or "is damaged" in message  # by another size
+    if not source:
+        (tmp_path / "away").rename(root)
+    pack(root, "gan", "any")
+    assert_equals_files(root, "any")
+
+
+def test_open_refuses_a_copy_without_all_its_classes(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    copy = copy_of_two_classes(root)
+    root.rename(tmp_path / "away")
+    for label in LABELS:
+        (copy / "dog" / label / INDEX_FILE).unlink()
+    assert f"no packed copy of {root}/dog/0_real" in error_of(open_packed, root, "gan", "any")
+    shutil.rmtree(copy / "dog")
+    assert f"no packed copy of {root}/dog/0_real" in error_of(open_packed, root, "gan", "any")
+    (copy / PACKED_LIST).write_text("{")
+    assert f"{copy / PACKED_LIST} is damaged" in error_of(open_packed, root, "gan", "any")
+
+
+def test_open_names_a_shard_that_may_not_be_read(
+    plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(plain, "gan", None)
+    memory_map = pa.memory_map
+
+    def refuse(path: str) -> pa.MemoryMappedFile:
+        if path.endswith("0_real/00001.arrow"):
+            raise PermissionError(13, "Failed to open local file")
+        return memory_map(path)
+
+    monkeypatch.setattr(pa, "memory_map", refuse)
+    message = f"{packed_shard(plain)} cannot be read: Permission denied"
+    assert error_of(open_packed, plain, "gan", None) == message
+    assert error_of(pack, plain, "gan", None).startswith(f"{packed_shard(plain)} cannot be read")
 
 
 def test_open_names_a_damaged_index(plain: Path) -> None:
@@ -202,6 +266,6 @@ def test_packed_copy_has_nested_and_linked_images(plain: Path, tmp_path: Path) -
     files, packed = load_samples(plain, "gan", None), open_packed(plain, "gan", None)[0]
     assert packed.table.equals(files.table) and len(packed.table) == 21
     assert packed.skipped.equals(files.skipped) and len(packed.skipped) == 2
-    assert packed.folders == files.folders and len(files.folders) == 4
+    assert np.array_equal(packed.file_ids, files.file_ids)
     save_image(tmp_path / "store" / "0_real" / "new.png", 9, fake=False)
     assert "linked changed since it was packed" in error_of(open_packed, plain, "gan", None)

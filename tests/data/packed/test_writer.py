@@ -13,18 +13,20 @@ import pytest
 from PIL import Image
 
 from genspot.data import image_io
-from genspot.data.packed import reader
-from genspot.data.packed.reader import open_packed, packed_folder
+from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
+from genspot.data.packed.shard import Shard
+from genspot.data.packed.shard_writer import ShardJob, is_current
 from genspot.data.packed.writer import pack
+from genspot.data.walk import NOT_UTF8
 from helpers.errors import error_of
 from helpers.images import save_set
-from helpers.packed_sets import assert_equals_files
+from helpers.packed_sets import assert_equals_files, from_packed
 
 
 def shards(folder: Path) -> dict[str, int]:
     """Return the shards of the packed copy of `folder`, with their inodes."""
     packed = packed_folder(str(folder))
-    files = [file for file in packed.rglob("*.arrow") if file.name != reader.INDEX_FILE]
+    files = [file for file in packed.rglob("*.arrow") if file.name != INDEX_FILE]
     return {file.relative_to(packed).as_posix(): file.stat().st_ino for file in sorted(files)}
 
 
@@ -40,10 +42,10 @@ def kill_pack(folder: Path, name: str) -> None:
     """Pack `folder`, and interrupt that when the image `name` is read."""
     read = image_io.read
 
-    def interrupt(path: str) -> np.ndarray:
+    def interrupt(path: str, *limit: int) -> np.ndarray:
         if path.endswith(name):
             raise KeyboardInterrupt
-        return read(path)
+        return read(path, *limit)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(image_io, "read", interrupt)
@@ -85,7 +87,7 @@ def test_interrupted_pack_after_a_removal_is_refused_even_without_the_source(
 def test_pack_raises_if_the_copy_differs_from_the_source(plain: Path) -> None:
     read = image_io.read
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_io, "read", lambda path: read(path) ^ path.endswith("007.png"))
+        patch.setattr(image_io, "read", lambda path, _: read(path) ^ path.endswith("007.png"))
         assert "007.png: the packed copy differs" in error_of(pack, plain, "gan", None)
     assert list(shards(plain)) == ["0_real/00000.arrow"]
     pack(plain, "gan", None)
@@ -140,8 +142,43 @@ def test_empty_and_unreadable_folders_are_packed(tmp_path: Path) -> None:
 
 
 def test_pack_refuses_a_name_that_is_not_utf8(tmp_path: Path) -> None:
-    save_set(tmp_path / "set" / os.fsdecode(b"caf\xe9"), 1, 1)
-    assert r"caf\xe9" in error_of(pack, tmp_path / "set", "gan", "any")
+    folder = save_set(tmp_path / "set" / os.fsdecode(b"caf\xe9"), 1, 1)
+    for root, classes in ((tmp_path / "set", "any"), (folder, None)):
+        assert rf"caf\xe9 ({NOT_UTF8})" in error_of(pack, root, "gan", classes)
+
+
+def test_pack_finds_every_damage_of_a_shard(plain: Path) -> None:
+    """No flipped bit raises anything else, or gives other pixels."""
+    pack(plain, "gan", None)
+    file = packed_folder(str(plain)) / "0_real" / "00002.arrow"  # of three images
+    content, rng = file.read_bytes(), np.random.default_rng(0)
+    names = [f"{number:03d}.png" for number in range(12, 15)]
+    job = ShardJob(file, [f"{plain}/0_real/{name}" for name in names], names, "0_real", 179)
+    assert is_current(job)
+    expected = [image_io.read(path) for path in job.paths]
+    pixels = content.index(expected[0].tobytes())
+    outside = [place for place in range(len(content)) if not pixels <= place < pixels + 14_000]
+    for place in rng.choice(outside, 400, replace=False).tolist():
+        file.write_bytes(
+            content[:place]
+            + bytes([content[place] ^ 1 << rng.integers(8).item()])
+            + content[place + 1 :]
+        )
+        if is_current(job):
+            shard = Shard(file)
+            assert all(np.array_equal(shard.image(row), expected[row]) for row in range(3))
+
+
+def test_pack_with_a_larger_limit_reads_what_was_refused(plain: Path) -> None:
+    Image.new("RGB", (1200, 1000)).save(plain / "0_real" / "000.png")
+    os.utime(plain / "0_real", ns=(1, 1))
+    reads = []
+    for limit in (1, 2, 1):
+        with rewritten(plain) as written:
+            pack(plain, "gan", None, limit)
+        samples = from_packed(plain)
+        reads.append((len(written), samples[0, 0]["image"] is not None))
+    assert reads == [(4, False), (1, True), (0, True)]
 
 
 def test_pack_on_a_full_disk_raises_before_it_writes(
