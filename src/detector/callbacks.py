@@ -73,7 +73,7 @@ class UnreadableImages(pl.Callback):
 
     def __init__(self) -> None:
         self.unreadable: dict[str, dict[int, str]] = {"train": {}, "val": {}}
-        self.saw_readable_batch = False  # in this epoch
+        self.labels = set[int]()  # of the readable images of this epoch, on this rank
         self.val_images = 0  # readable ones of this validation
 
     def on_train_batch_start(
@@ -87,7 +87,7 @@ class UnreadableImages(pl.Callback):
         """
         self.unreadable["train"].update(batch["unreadable"])
         if batch["image"] is not None:
-            self.saw_readable_batch = True
+            self.labels.update(batch["label"].tolist())
         elif trainer.world_size > 1:
             (_, reason), *others = batch["unreadable"]
             raise GenspotError(
@@ -101,18 +101,19 @@ class UnreadableImages(pl.Callback):
         """Stop before the validation and checkpoint of an epoch that trained on nothing.
 
         Raises:
-            GenspotError: no training image of the whole epoch was readable.
+            GenspotError: no training image of the whole epoch was readable, or none of one label.
         """
         if not trainer.is_last_batch:
             return
-        if not self.saw_readable_batch:
-            reasons = list(self.unreadable["train"].values())
+        self.synchronise()
+        labels, self.labels = set[int]().union(*gather(self.labels)), set[int]()
+        reasons = list(self.unreadable["train"].values())
+        if reasons and len(labels) < 2:
+            kind = {0: "fake ", 1: "real "}[labels.pop()] if labels else ""
             raise GenspotError(
-                f"no training image of a whole epoch could be read ({reasons[0]}, and "
+                f"no {kind}training image of a whole epoch could be read ({reasons[0]}, and "
                 f"{len(reasons) - 1} more files); repair the training set"
             )
-        self.saw_readable_batch = False
-        self.synchronise()
 
     def on_validation_batch_end(
         self,
@@ -148,11 +149,11 @@ class UnreadableImages(pl.Callback):
                 self.unreadable[split] = self.unreadable[split] | unreadable
 
     def state_dict(self) -> dict[str, Any]:
-        return {"unreadable": self.unreadable, "saw_readable_batch": self.saw_readable_batch}
+        return {"unreadable": self.unreadable, "labels": sorted(self.labels)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.unreadable = state_dict["unreadable"]
-        self.saw_readable_batch = state_dict["saw_readable_batch"]
+        self.labels = set(state_dict.get("labels", (0, 1)))  # earlier versions have none
 
 
 class SaveMetadata(pl.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,15 @@ def run_settings(cfg: DictConfig) -> RunSettings:
 
 
 def config_text(cfg: DictConfig) -> str:
-    """Return the configuration as YAML without `resume`, which is no part of what is run."""
-    keys = [str(key) for key in cfg if key != "resume"]
-    return OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, keys), resolve=True)
+    """Return the configuration as YAML without `resume`, which is no part of what is run.
+
+    The folders of the images are absolute: a later test compares its images with theirs.
+    """
+    kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
+    for key in ("data.train", "data.val"):
+        if folder := OmegaConf.select(kept, key):
+            OmegaConf.update(kept, key, os.path.abspath(folder))
+    return OmegaConf.to_yaml(kept, resolve=True)
 
 
 def model_settings(cfg: DictConfig) -> ModelSettings:

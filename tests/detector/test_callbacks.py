@@ -110,6 +110,17 @@ def test_epoch_without_a_readable_image_stops_before_its_checkpoint(
     assert len(list(tmp_path.iterdir())) == broken
 
 
+@pytest.mark.parametrize(("label", "kind"), [(0, "fake"), (1, "real")])
+def test_epoch_without_a_readable_image_of_one_label_stops(label: int, kind: str) -> None:
+    batches = [make_batch([0, 1]), make_batch([2, 3])]
+    for batch in batches:
+        batch["label"][:] = label
+    fit(batches, UnreadableImages())  # of one label, but nothing is unreadable
+    batches[1]["unreadable"] = [(5, "torn")]
+    with pytest.raises(GenspotError, match=rf"no {kind} training image .* \(torn, and 0 more"):
+        fit(batches, UnreadableImages())
+
+
 @pytest.mark.parametrize("place", range(3))
 def test_batches_without_a_readable_image_are_skipped_and_listed(
     place: int, tmp_path: Path
@@ -155,12 +166,15 @@ def test_non_finite_step_of_a_run_lists_its_files(sets: Path, tmp_path: Path) ->
     target = "_target_: helpers.fault_injection.InfiniteWeight, epoch: 1, batch: 2"
     with pytest.raises(GenspotError, match=r"not finite at step 6 \(epoch 1\)"):
         run_task(*tiny(sets), f"+callbacks.fault={{{target}}}", folder=tmp_path)
-    paths = load_samples(sets / "train", "folder", "any").table["path"].to_pylist()
+    table = load_samples(sets / "train", "folder", "any").table
+    paths, labels = table["path"].to_pylist(), table["label"].to_pylist()
     sampler = ResumableShuffleSampler(len(paths), seed=0)
     sampler.set_epoch(1)
     rows = [row for _, row in sampler][16:24]
-    # The next image replaces the torn one.
-    expected = [paths[row + paths[row].endswith("torn.png")] for row in rows]
+    # The next image of its label replaces the torn one; that is the first one's.
+    first = [paths[labels.index(labels[row])] for row in rows]
+    torn = [paths[row].endswith("torn.png") for row in rows]
+    expected = [first[at] if torn[at] else paths[row] for at, row in enumerate(rows)]
     assert [row["path"] for row in read_csv(tmp_path / "not_finite.csv")] == expected
     weights = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.isfinite(value).all() for value in weights.values())
