@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-from genspot.runtime.run_folder import is_batch_job
+from genspot.runtime.run_id import is_batch_job
 
 
 def how_to_continue(setting: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
-from genspot.runtime.run_folder import run_id
+from genspot.runtime.run_id import run_id
 from genspot.tasks.commands import quoted
 from genspot.tasks.home import CONFIG_DIR, expand_home, quote_home
 from genspot.tasks.paths import CONF, EXPERIMENTS
