@@ -70,8 +70,8 @@ class Shard:
             )
             self.shapes = np.stack([heights, widths], axis=1)
             self.batches = [_batch_pixels(chunk) for chunk in self.table["pixels"].chunks]
-        except PermissionError:
-            raise
+        except PermissionError as error:
+            raise _in_words(error, file) from None
         except Exception:  # a damaged file can raise nearly anything
             raise DamagedShardError(file) from None
 
@@ -136,6 +136,11 @@ def _batch_pixels(chunk: pa.LargeBinaryArray) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(values or b"", np.uint8), np.frombuffer(offsets, np.int64)
 
 
+def _in_words(error: PermissionError, file: Path) -> PermissionError:
+    """Return the same error with the system's words in place of Arrow's."""
+    return PermissionError(error.errno, os.strerror(error.errno or 0), str(file))
+
+
 def check_shard(file: Path, size: int, identity: str) -> None:
     """Check that a shard is the one that was packed; its images are checked when they are read.
 
@@ -151,7 +156,7 @@ def check_shard(file: Path, size: int, identity: str) -> None:
         with pa.ipc.open_file(pa.memory_map(str(file))) as reader:
             about = _about(reader.schema)
     except PermissionError as error:
-        raise PermissionError(error.errno, os.strerror(error.errno or 0), str(file)) from None
+        raise _in_words(error, file) from None
     except Exception:  # a damaged file can raise nearly anything
         raise GenspotError(f"{file} is damaged") from None
     if about.get("id") != identity:

@@ -240,7 +240,7 @@ def test_open_names_a_shard_that_may_not_be_read(
     monkeypatch.setattr(pa, "memory_map", refuse)
     message = f"{packed_shard(plain)} cannot be read: Permission denied"
     assert error_of(open_packed, plain, "gan", None) == message
-    assert error_of(pack, plain, "gan", None).startswith(f"{packed_shard(plain)} cannot be read")
+    assert error_of(pack, plain, "gan", None) == message
 
 
 def test_open_names_a_damaged_index(plain: Path) -> None:
