@@ -124,8 +124,8 @@ def describe_shared_images(listings: Mapping[Split, Listing]) -> list[str]:
     """
     splits = [split for split in SPLIT_NAMES if split in listings]
     shared = {
-        pair: np.intersect1d(*(listings[split].file_ids for split in pair))
-        for pair in itertools.combinations(splits, 2)
+        (one, other): np.intersect1d(listings[one].file_ids, listings[other].file_ids)
+        for one, other in itertools.combinations(splits, 2)
     }
     lines = []
     involved = {split for pair, ids in shared.items() if ids.size for split in pair}
@@ -150,7 +150,7 @@ def _sharing_fakes(listing: Listing) -> list[str]:
     names, codes = np.unique(names.astype(str), return_inverse=True)
     ids, codes = np.unique(np.stack([listing.file_ids[fakes], codes]), axis=1)
     found, counts = np.unique(ids, return_counts=True)
-    return names[np.unique(codes[np.isin(ids, found[counts > 1])])].tolist()  # type: ignore[no-any-return]
+    return names[np.unique(codes[np.isin(ids, found[counts > 1])])].tolist()
 
 
 def require_folders(folders: dict[str, str], files: str, path: str, own: Set[str]) -> None:
