@@ -22,7 +22,7 @@ SHARD_SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null if unreadable
-        ("crc32", pa.uint32()),  # see `checksum`
+        ("crc32", pa.uint32()),  # see `checksum`; of a reason, of its bytes
         ("reason", pa.string()),  # why it is unreadable
     ],
     metadata={"layout": f"{SHARD_IMAGES} images a file, {BATCH_IMAGES} a batch"},
@@ -95,6 +95,8 @@ class Shard:
             if (reason is None) != (height * width > 0):
                 raise ValueError("neither an image nor a reason, or both")
             if reason is not None:
+                if zlib.crc32(reason.encode()) != self.checksums[position]:
+                    raise ValueError("another reason")
                 return str(reason)
             batch, row = divmod(position, BATCH_IMAGES)
             values, offsets = self.batches[batch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -93,7 +94,7 @@ def _record_batch(
     names: list[str], mtimes: list[int], images: list[np.ndarray | str]
 ) -> pa.RecordBatch:
     rows = [
-        (name, mtime_ns, None, None, None, None, image)
+        (name, mtime_ns, None, None, None, zlib.crc32(image.encode()), image)
         if isinstance(image, str)
         else (
             name,
