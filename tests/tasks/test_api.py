@@ -45,9 +45,7 @@ def test_predict_equals_the_predict_task(
         ([1e-18, 1, 1], "the logit of a black image is -inf"),
     ],
 )
-def test_refused_model_names_its_checkpoint(
-    std: list[Any], expected: str, tmp_path: Path
-) -> None:
+def test_refused_model_names_its_checkpoint(std: list[Any], expected: str, tmp_path: Path) -> None:
     model = make_model(input=PIXELS | {"std": std})
     state = {"backbone.2.weight": torch.full((1, 3), 1e30), "backbone.2.bias": torch.zeros(1)}
     path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(model), state)
