@@ -25,8 +25,8 @@ def find_weights(content: Any) -> dict[Any, Any]:
     """Return the innermost dict with tensors below the wrappers of `content`, without prefixes.
 
     Returns:
-        An empty dict if there is none. What it holds is not checked. `COUNTER`s of another type
-        than int64 are left out.
+        An empty dict if there is none. What it holds is not checked. Counters of batch norms of
+        another type than int64 are left out.
     """
     return without_odd_counters(_without_prefixes(_unwrap(content, MAX_DEPTH)))
 
