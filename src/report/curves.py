@@ -96,7 +96,7 @@ def reliability_panels(runs: Sequence[Run]) -> Panels:
         alt = f"Fraction of fakes against probability, {caption}. {ece}."
         draw, bins = figures.draw_reliability, list(lines.values())
         panels.append((caption, figures.svg(f"reliability{number}", alt, draw, bins)))
-    stages = ("before", "after") if any(map(_temperature, runs)) else ("before",)
+    stages = ("before", "after") if any(map(_temperature, runs)) else ()
     legend = _legend([f"{stage} temperature scaling" for stage in stages])
     heading = ["generator" if len(runs) == 1 else "run", "temperature scaling", "probabilities"]
     return Panels(panels, legend, [*heading, "images", "mean probability", "fakes"], rows)

@@ -133,6 +133,7 @@ def test_page_says_that_a_temperature_is_not_fitted_and_shows_none(tmp_path: Pat
     assert page.count(note) == 1
     assert "logit threshold -1.25, temperature not fitted (60 images)" in page
     assert not re.search("after temperature scaling|>after<", page + files["results.md"])
+    assert "before temperature scaling</li>" not in page
 
 
 def test_page_of_runs_without_any_ap_says_so(tmp_path: Path) -> None:
