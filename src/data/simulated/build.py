@@ -9,6 +9,7 @@ with the simulator's own grid, and are saved as PNG. They differ only by the sim
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from importlib.resources import files
@@ -24,6 +25,8 @@ from genspot.common.errors import GenspotError
 from genspot.data.label_folders import LABELS
 from genspot.data.settings import Simulation
 from genspot.data.simulated.generators import load_simulator, simulate
+
+log = logging.getLogger(__name__)
 
 # Colour photographs from two installed packages. Training, validation and test photographs are
 # disjoint; the two motorcycles show one scene.
@@ -135,6 +138,7 @@ def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
     """Write all images of `recipe`, and the recipe itself last."""
     model = load_simulator(recipe["name"], **recipe["simulator"])
     title = f"building {recipe['name']}, {split}"
+    log.info("%s: %d pairs of images", title, recipe["images"])  # a bar shows in terminals alone
     with tqdm(total=recipe["images"], desc=title, unit="pair") as progress:
         for first, classes, reals in _windows(recipe, split):
             rng = np.random.default_rng((recipe["seed"], first))
