@@ -50,7 +50,8 @@ def single(trained: Path, images: Path, tmp_path_factory: pytest.TempPathFactory
     return run_task(*overrides, folder=tmp_path_factory.mktemp("single") / "run")
 
 
-@pytest.mark.parametrize("ranks", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_test_by_several_ranks_gives_the_same_rows_and_numbers(
     ranks: int, run: CliRunner, single: Path, trained: Path, images: Path, tmp_path: Path
 ) -> None:
