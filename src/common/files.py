@@ -58,3 +58,11 @@ def _finite(text: str) -> float:
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write `content` to `path` as JSON; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(json.dumps(content, indent=2, allow_nan=False), path)
+
+
+def utf8_path(path: str | Path) -> str:
+    r"""Return `path` with each byte that is not UTF-8 written as \xE9.
+
+    Arrow and CSV hold UTF-8 only, so files with such names are left out.
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

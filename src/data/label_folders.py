@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import utf8_path
 from genspot.data.settings import Classes
 from genspot.data.walk import (
     Folder,
@@ -20,7 +21,6 @@ from genspot.data.walk import (
     find_images,
     join_ids,
     reason_not_an_image,
-    utf8_path,
     walk,
 )
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import utf8_path
 from genspot.common.ranks import is_rank_zero
 from genspot.data.label_folders import LabelFolder, find_label_images, first_of
 from genspot.data.settings import Classes
@@ -27,7 +28,6 @@ from genspot.data.walk import (
     find_images,
     join_ids,
     join_paths,
-    utf8_path,
 )
 
 log = logging.getLogger(__name__)

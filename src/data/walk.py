@@ -6,7 +6,6 @@ import os
 import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -253,11 +252,3 @@ def broken_link(path: str) -> str | None:
     except OSError as error:
         return f"a link that cannot be followed: {error.strerror}"
     return None
-
-
-def utf8_path(path: str | Path) -> str:
-    r"""Return `path` with each byte that is not UTF-8 written as \xE9.
-
-    Arrow and CSV hold UTF-8 only, so files with such names are left out.
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

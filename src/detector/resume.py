@@ -86,7 +86,7 @@ def _tensors(key: str, value: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def training_position(checkpoint: Path | None) -> tuple[int, int]:
-    """Return how many steps the training of `checkpoint` had taken, and epochs it had begun."""
+    """Return how many steps the training of `checkpoint` had taken, and epochs it had started."""
     if checkpoint is None:
         return 0, 0
     content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)

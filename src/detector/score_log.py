@@ -34,7 +34,7 @@ class ScoreLog:
         unreadable: row → the reason.
         changed: rows whose scores were left out, because another file lies there now.
         damaged: how many lines were left out.
-        started: when the oldest file was begun, in nanoseconds of the system's clock.
+        started: when the oldest file was created, in nanoseconds of the system's clock.
         differing: keys of `about` that have other values in a file that was ignored.
     """
 

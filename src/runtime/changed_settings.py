@@ -106,7 +106,7 @@ def split_prolonging(
     Args:
         changes: see `changed_settings`.
         new: the configuration.
-        epochs: that the training has begun; 0 if it left no checkpoint.
+        epochs: that the training has started; 0 if it left no checkpoint.
 
     Returns:
         The other changes; and one line, empty if nothing forbids it.
@@ -130,7 +130,7 @@ def _fault_of_epochs(change: Change, new: Mapping[str, Any], epochs: int) -> str
             f"number of epochs; keep {name}={_shown(change.old)}, or start over in another folder"
         )
     if type(change.new) is int and 0 <= change.new < epochs:
-        return f"{values}: {epochs} epochs have begun already; give {name}={epochs} or more"
+        return f"{values}: {epochs} epochs have started already; give {name}={epochs} or more"
     return ""
 
 

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genspot.common.files import utf8_path
+
 if TYPE_CHECKING:  # the command line imports this module, also for --help
     import pyarrow as pa
 
@@ -26,7 +28,7 @@ def describe_images(samples: pa.Table, folder: str) -> Content:
         The number of images, a digest of names below `folder` and labels, and sizes of files in
         bytes, null where only a packed copy is here.
     """
-    start = len(os.fsencode(os.path.abspath(folder)).decode("utf-8", "backslashreplace")) + 1
+    start = len(utf8_path(os.path.abspath(folder))) + 1
     paths = samples["path"].to_pylist()
     digest = hashlib.sha256("\0".join(path[start:] for path in paths).encode())
     digest.update(samples["label"].to_numpy().astype("int8").tobytes())

@@ -35,7 +35,7 @@ CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
 FIXED_CONTENT = ("data.train", "data.val", "checkpoint")
 WORTHLESS = (LOG, LOCK, CONTENT, run_files.CONFIG)  # in a folder without anything else
 
-_begun: set[Path] = set()  # folders of the runs that this process began
+_started: set[Path] = set()  # folders of the runs that this process began
 _locked: set[Path] = set()  # folders that no other process touches
 
 
@@ -75,7 +75,7 @@ def check_config(folder: Path, config_text: str, resume: str, epochs: int = 0) -
         folder: the run's folder.
         config_text: the composed configuration as YAML, without the setting `resume`.
         resume: "auto" keeps the checkpoints of an interrupted training, "never" removes them.
-        epochs: that its training has begun; 0 if it left no checkpoint.
+        epochs: that its training has started; 0 if it left no checkpoint.
 
     Raises:
         GenspotError: `folder` holds results, a prediction or an interrupted training, and settings
@@ -113,7 +113,7 @@ def save_config(
     """
     if not is_rank_zero():
         return
-    _begun.discard(folder)
+    _started.discard(folder)
     check_config(folder, config_text, resume, epochs)
     content = content or {}
     if kept := _kept(folder, resume):
@@ -136,7 +136,7 @@ def save_config(
     if content:
         write_json(dict(content), folder / CONTENT)
     write_text(config_text, folder / run_files.CONFIG)
-    _begun.add(folder)
+    _started.add(folder)
 
 
 def load_if_complete(
@@ -173,9 +173,9 @@ def load_if_complete(
     return results
 
 
-def has_begun(folder: Path) -> bool:
+def has_started(folder: Path) -> bool:
     """Return whether this process began or continued the run in `folder`: its settings fitted."""
-    return folder in _begun
+    return folder in _started
 
 
 def can_continue(folder: Path) -> bool:

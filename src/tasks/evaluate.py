@@ -40,6 +40,8 @@ from genspot.tasks.scoring import (
     refuse_not_finite,
 )
 
+TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
+
 
 def evaluate_checkpoint(
     cfg: DictConfig,
@@ -73,7 +75,9 @@ def evaluate_checkpoint(
             written; or the report fails, and the figures are written.
     """
     scorer = Scorer(cfg, run, checkpoint, metadata.model, network, datamodule)
-    not_read = [*unreadable_in_training, *_skipped(datamodule, "train", "val")]
+    skipped = datamodule.skipped
+    not_read = [*unreadable_in_training]
+    not_read += [skipped[split] for split in TRAINING_SPLITS if split in skipped]
     if "val" in datamodule.tables and validation is None:
         validation, unreadable = scorer.score("val")
         if not unreadable_in_training:  # a training has met them already
@@ -82,7 +86,7 @@ def evaluate_checkpoint(
     if not scorer.is_first:
         return None
     samples = datamodule.tables["test"]
-    (left_out,) = _skipped(datamodule, "test")
+    left_out = skipped["test"]
     write_csv(concat([unreadable, left_out, *not_read]), run.folder / UNREADABLE)
     scores, validation = _write_finite(scores, validation, run.folder, tested.crop)
     scorer.refuse_nothing_readable(scores, concat([unreadable, left_out]))
@@ -107,11 +111,6 @@ def evaluate_checkpoint(
     finally:  # the figures are there in any case
         print_results(finished.metrics, run.folder, run.quiet)
     return finished
-
-
-def _skipped(datamodule: ImageDataModule, *splits: Split) -> list[pa.Table]:
-    """Return the tables of what was left out of each of `splits` when it was listed."""
-    return [datamodule.skipped[split] for split in splits if split in datamodule.skipped]
 
 
 def _write_finite(

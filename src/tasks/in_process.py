@@ -84,7 +84,7 @@ def run(*overrides: str, config_dir: str | Path | None = None) -> Path:
 
 
 def _check_mode(cfg: DictConfig) -> None:
-    """Raise GenspotError for a sweep, or for several processes: these start commands anew."""
+    """Raise GenspotError for a sweep, or for several processes: these start further commands."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         raise GenspotError(
             "these settings are a sweep: start it on the command line, or call run for each job"

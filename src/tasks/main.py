@@ -25,7 +25,7 @@ from genspot.common.text import PrintableRecord, prepare_streams, printable
 from genspot.runtime.forced_end import end_at_second_signal, end_within_limit
 from genspot.runtime.run_folder import (
     can_continue,
-    has_begun,
+    has_started,
     lock_run_folder,
     remove_worthless_folders,
 )
@@ -101,9 +101,17 @@ def describe(error: Exception, folder: Path) -> Exception:
             return error_messages.describe_peer_loss(error)
         raise error
     except Exception:
-        if has_begun(folder) and can_continue(folder):
-            print_line(f"to continue: {how_to_continue('hydra.run.dir', folder)}")
+        if command := continuing_command(folder):
+            print_line(f"to continue: {command}")
         raise
+
+
+def continuing_command(folder: Path) -> str:
+    """Return the command that continues the run in `folder` after an error, "" if none does."""
+    same_end = (folder / NOT_FINITE).is_file()  # of the same weights on the same images
+    if same_end or not (has_started(folder) and can_continue(folder)):
+        return ""
+    return how_to_continue("hydra.run.dir", folder)
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -150,10 +158,8 @@ def exit_with_error(error: BaseException, folder: Path | None = None) -> NoRetur
     if os.environ.get("GENSPOT_TRACEBACK"):
         raise error
     line = error_messages.format_error(error)
-    if folder:
-        same_end = (folder / NOT_FINITE).is_file()  # of the same weights on the same images
-        if has_begun(folder) and can_continue(folder) and not same_end:
-            line += f"; to continue: {how_to_continue('hydra.run.dir', folder)}"
+    if folder and (command := continuing_command(folder)):
+        line += f"; to continue: {command}"
     print_line(line)
     sys.exit(1)
 

@@ -52,8 +52,7 @@ def predict(cfg: DictConfig) -> None:
     scores, unreadable = scorer.score("predict")
     if not scorer.is_first:
         return
-    skipped = datamodule.skipped.get("predict")
-    unreadable = concat([unreadable, *([skipped] if skipped else [])]).select(["path", "reason"])
+    unreadable = concat([unreadable, datamodule.skipped["predict"]]).select(["path", "reason"])
     write_csv(unreadable, run.folder / UNREADABLE)
     scores, not_finite = finite(scores)
     refuse_not_finite([not_finite], len(scores) + len(not_finite), run.folder)

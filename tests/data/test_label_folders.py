@@ -11,17 +11,7 @@ from genspot.data.packed.writer import pack
 from genspot.data.settings import Classes
 from genspot.data.walk import DANGLING, LOOP
 from helpers.errors import error_of
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def make_label_folders(*parents: Path) -> None:
-    for parent in parents:
-        touch(parent / "0_real" / "b.png", parent / "0_real" / "a.png", parent / "1_fake/a.png")
+from helpers.label_folders import make_label_folders, touch
 
 
 @pytest.mark.parametrize("link", ["1_fake", "1_fake/sub", "1_fake/b.png"])

@@ -20,17 +20,7 @@ from genspot.data.settings import Classes
 from genspot.data.walk import DANGLING, LOOP, NOT_UTF8, PACKED_LIST
 from helpers.errors import error_of
 from helpers.image_bytes import encode
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-
-
-def make_label_folders(*parents: Path) -> None:
-    for parent in parents:
-        touch(parent / "0_real" / "b.png", parent / "0_real" / "a.png", parent / "1_fake/a.png")
+from helpers.label_folders import make_label_folders, touch
 
 
 def rows(table: pa.Table, root: Path) -> list[tuple[str, str, int]]:

@@ -9,17 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from genspot.common.files import utf8_path
 from genspot.data import walk
 from genspot.data.walk import find_images
 from helpers.image_bytes import encode
+from helpers.label_folders import touch
 
 PHOTO = Image.new("RGB", (8, 8), (9, 90, 200))
-
-
-def touch(*paths: Path) -> None:
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
 
 
 def listed(root: Path) -> tuple[list[str], dict[str, str]]:
@@ -187,7 +183,7 @@ def test_find_images_leaves_out_names_that_are_not_utf8(tmp_path: Path) -> None:
             file.write(encode(PHOTO))
     found = find_images(str(tmp_path))
     assert found.names().to_pylist() == [r"caf\xe9.png"]
-    left_out = {walk.utf8_path(path): reason for path, reason in found.left_out}
+    left_out = {utf8_path(path): reason for path, reason in found.left_out}
     names = ("", ".png", ".txt")
     assert left_out == {rf"{tmp_path}/caf\xe9{name}": walk.NOT_UTF8 for name in names}
     root = os.fsdecode(bad)

@@ -25,7 +25,7 @@ def test_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     assert steps == {"last.ckpt": 2, "previous.ckpt": 1, "best.ckpt": 7}
 
 
-def test_position_is_steps_taken_and_epochs_begun(tmp_path: Path) -> None:
+def test_position_is_steps_taken_and_epochs_started(tmp_path: Path) -> None:
     assert training_position(None) == (0, 0)
     content = {"global_step": 9, "epoch": 2}
     AtomicCheckpointIO().save_checkpoint(content, tmp_path / "last.ckpt")

@@ -145,14 +145,14 @@ def test_more_epochs_and_more_patience_prolong_a_training() -> None:
     assert prolong(config(), 6, **epochs, seed=3) == (["seed"], "")
 
 
-def test_fewer_epochs_than_have_begun_are_refused_and_others_go_on() -> None:
+def test_fewer_epochs_than_have_started_are_refused_and_others_go_on() -> None:
     fewer = {"schedule__max_epochs": 4, "trainer__max_epochs": 4}
     assert prolong(config(), 4, **fewer) == ([], "")
     others, fault = prolong(config(), 5, **fewer)
     assert others == []
     assert fault == (
-        "schedule.max_epochs=6, now 4: 5 epochs have begun already; give schedule.max_epochs=5 or "
-        "more"
+        "schedule.max_epochs=6, now 4: 5 epochs have started already; give "
+        "schedule.max_epochs=5 or more"
     )
 
 

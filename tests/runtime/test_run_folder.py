@@ -12,7 +12,7 @@ from genspot.common.errors import GenspotError
 from genspot.runtime.run_folder import (
     can_continue,
     check_config,
-    has_begun,
+    has_started,
     load_if_complete,
     lock_run_folder,
     remove_worthless_folders,
@@ -50,7 +50,7 @@ def test_other_settings_are_refused_by_name_and_keep_what_is_there(
             refuse(tmp_path, new, "auto")
     assert (tmp_path / name).is_file()
     assert (tmp_path / "config.yaml").read_text() == OLD
-    assert not has_begun(tmp_path)
+    assert not has_started(tmp_path)
 
 
 def test_more_epochs_continue_and_the_results_are_to_be_redone(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_more_epochs_continue_and_the_results_are_to_be_redone(tmp_path: Path) -
     assert (tmp_path / "config.yaml").read_text() == longer
     assert not (tmp_path / "metrics.json").exists()
     assert (tmp_path / "last.ckpt").exists()
-    assert has_begun(tmp_path)
+    assert has_started(tmp_path)
     with pytest.raises(GenspotError, match=r"training; trainer.max_epochs=6, now 3"):
         check_config(tmp_path, OLD.replace("4", "3"), "auto", epochs=5)
 

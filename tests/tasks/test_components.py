@@ -1,4 +1,4 @@
-"""Augmentations of the configuration: what is wrong with one is said in one line at the start."""
+"""Augmentations of the configuration: one line at the start names what is wrong with one."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_exit_with_error_says_how_to_continue_unless_it_would_end_the_same(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(main, "has_begun", lambda folder: True)
+    monkeypatch.setattr(main, "has_started", lambda folder: True)
     (tmp_path / "test.0.scores.jsonl").touch()
     if same_end:
         (tmp_path / "not_finite_logits.csv").touch()

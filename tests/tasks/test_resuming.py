@@ -81,7 +81,7 @@ def test_settings_that_change_results_are_refused_before_data_are_read(
 
 def test_fewer_epochs_than_were_done_are_refused(short: Path, sets: Path, tmp_path: Path) -> None:
     folder = copy_of(short, tmp_path / "run")
-    with pytest.raises(GenspotError, match="max_epochs=2, now 1: 2 epochs have begun already"):
+    with pytest.raises(GenspotError, match="max_epochs=2, now 1: 2 epochs have started already"):
         run_task(*tiny(sets), *CONSTANT, "schedule.max_epochs=1", folder=folder)
 
 

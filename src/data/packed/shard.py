@@ -33,7 +33,7 @@ class DamagedShardError(UnreadableError):
     """A shard that does not hold what was packed."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__(f"{file} is damaged or of an earlier version; task=pack writes it anew")
+        super().__init__(f"{file} is damaged or of an earlier version; task=pack writes it again")
 
 
 def checksum(pixels: np.ndarray) -> int:

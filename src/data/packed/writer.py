@@ -15,6 +15,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import utf8_path
 from genspot.data import image_io
 from genspot.data.label_folders import find_label_images, first_of
 from genspot.data.packed.index import (
@@ -27,7 +28,7 @@ from genspot.data.packed.reader import INDEX_FILE, packed_folder
 from genspot.data.packed.shard import SHARD_IMAGES, Shard, shard_file
 from genspot.data.packed.shard_writer import ShardJob, is_current, write_shard
 from genspot.data.settings import MAX_MEGAPIXELS, Classes
-from genspot.data.walk import Images, join_paths, utf8_path
+from genspot.data.walk import Images, join_paths
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def pack(
     """Write or complete the packed copy of `folder`; larger images are unreadable.
 
     Each new shard is written to a temporary file, read back, compared with the source as PIL
-    decodes it, and only then renamed. Shards that exist are checked, and written anew where they
+    decodes it, and only then renamed. Shards that exist are checked, and written again where they
     are damaged or their images changed. An interrupted pack continues with the first missing one.
 
     Raises:
