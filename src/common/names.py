@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+from genspot.common.text import safe_repr
+
 MAX_NAME = 60  # characters: up to 4 bytes each, and a file system takes 255 with the ending
 PUNCTUATION = " ._-+()"
 NAME_RULE = (
@@ -39,6 +41,4 @@ def name_key(name: str) -> str:
 def shown(value: Any) -> str:
     """Return a setting's value as YAML has it, as printable text of one line."""
     words = {None: "null", True: "true", False: "false"}
-    text = words[value] if value is None or isinstance(value, bool) else str(value)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= 100 else f"{text[:100]}…"
+    return safe_repr(words[value] if value is None or isinstance(value, bool) else value, 100)

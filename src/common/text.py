@@ -31,6 +31,13 @@ def printable(text: str) -> str:
     return escape(str(text))
 
 
+def safe_repr(value: Any, limit: int = 200) -> str:
+    """Return `value` as printable text of one line and of `limit` characters at most."""
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
 def _escape_unsafe(character: str) -> str:
     if unicodedata.category(character) in UNSAFE:
         return character.encode("unicode_escape").decode()

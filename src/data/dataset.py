@@ -17,7 +17,7 @@ from genspot.common.geometry import Geometry
 from genspot.common.images import augmented
 from genspot.data import image_io
 from genspot.data.samplers import SampleIndex
-from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS, MEGAPIXEL
+from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 DEGRADATIONS = "degradations"  # the setting of the transforms of test images
@@ -118,10 +118,8 @@ class ImageDataset(Dataset[Sample]):
             Exception: whatever PIL raises.
         """
         image = self.read(row)
-        if image.size > 3 * MEGAPIXEL * self.max_megapixels:  # of a packed copy
-            size = f"{image.shape[1]} × {image.shape[0]}"
-            limit = f"max_megapixels={self.max_megapixels}"
-            raise image_io.UnreadableError(f"{size} pixels are more than {limit}")
+        height, width = image.shape[:2]
+        image_io.check_pixels(width, height, self.max_megapixels)  # for a packed copy
         image = image_io.resize(image, self.geometry.resize, self.max_megapixels)
         if self.augment is not None and max(image.shape[:2]) > MAX_JPEG_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"

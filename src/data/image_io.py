@@ -147,13 +147,20 @@ def open_image(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
         file = Image.open(path, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise UnreadableError(f"more pixels than max_megapixels={max_megapixels}") from error
-    width, height = file.size
-    if width * height > limit:
+    try:
+        check_pixels(*file.size, max_megapixels)
+    except UnreadableError:
         file.close()
+        raise
+    return file
+
+
+def check_pixels(width: int, height: int, max_megapixels: int) -> None:
+    """Raise UnreadableError if an image of this size has more pixels than `max_megapixels`."""
+    if width * height > max_megapixels * MEGAPIXEL:
         raise UnreadableError(
             f"{width} × {height} pixels are more than max_megapixels={max_megapixels}"
         )
-    return file
 
 
 def check_whole_image(image: np.ndarray, max_megapixels: int) -> None:

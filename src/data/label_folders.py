@@ -55,12 +55,12 @@ def find_label_images(
                     f"{generator}: {part.path} lies in the label folder {one.path}; move it out"
                 )
     real, fake = ([pair for pair in found if pair[0].label == label] for label in (0, 1))
-    reals = join_ids(images.file_ids() for _, images in real)
-    for one, images in fake:
-        if len(rows := np.flatnonzero(np.isin(images.file_ids(), reals))):
+    reals, fakes = (join_ids(images.file_ids for _, images in part) for part in (real, fake))
+    for one, images in fake if np.isin(fakes, reals).any() else ():  # one search for all folders
+        if len(rows := np.flatnonzero(np.isin(images.file_ids, reals))):
             raise GenspotError(
                 f"{generator}: {len(rows)} images are in 0_real/ and in 1_fake/, by links to the "
-                f"same files; the first: {os.path.join(one.path, images.names()[rows[0]].as_py())}"
+                f"same files; the first: {os.path.join(one.path, images.names[rows[0]].as_py())}"
             )
     return found, outside
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +31,6 @@ from genspot.data.walk import (
 )
 
 log = logging.getLogger(__name__)
-
-SkippedRow = tuple[str, str, str, int, str]  # path, generator, class, label, reason
 
 # Arrow keeps all paths in one buffer. A list of Python strings would be copied into every worker,
 # page by page, because reading an object changes its reference count.
@@ -65,16 +63,10 @@ class FolderImages(NamedTuple):
     file_ids: np.ndarray
 
 
-def sample_table(rows: Iterable[tuple[str, str, str, int]]) -> pa.Table:
-    """Return a table of `SAMPLE_SCHEMA` of (path, generator, class, label) rows."""
-    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    return pa.table([list(column) for column in columns], schema=SAMPLE_SCHEMA)
-
-
-def skipped_table(rows: Iterable[SkippedRow]) -> pa.Table:
-    """Return a table of `SKIPPED_SCHEMA` of (path, generator, class, label, reason) rows."""
-    columns = list(zip(*rows, strict=True)) or [(), (), (), (), ()]
-    return pa.table([list(column) for column in columns], schema=SKIPPED_SCHEMA)
+def sample_table(rows: Iterable[tuple[Any, ...]], schema: pa.Schema = SAMPLE_SCHEMA) -> pa.Table:
+    """Return a table of `SAMPLE_SCHEMA`, or of `SKIPPED_SCHEMA`, of rows in the order of it."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    return pa.table([list(column) for column in columns], schema=schema)
 
 
 def load_samples(folder: str | Path, generator: str, classes: Classes) -> Listing:
@@ -86,7 +78,7 @@ def load_samples(folder: str | Path, generator: str, classes: Classes) -> Listin
     root = os.path.abspath(folder)
     found, outside = find_label_images(root, generator, classes)
     listed = [
-        FolderImages(one, join_paths(one.path, images.names()), images.left_out, images.file_ids())
+        FolderImages(one, join_paths(one.path, images.names), images.left_out, images.file_ids)
         for one, images in found
     ]
     return make_listing(root, generator, listed, outside)
@@ -122,13 +114,15 @@ def make_listing(
     if empty and is_rank_zero():
         more = f" and in {len(empty) - 1} other folders" if empty[1:] else ""
         log.warning("%s: there is no image in %s%s", generator, utf8_path(empty[0]), more)
-    return Listing(table, skipped_table(rows), join_ids(one.file_ids for one in found))
+    return Listing(
+        table, sample_table(rows, SKIPPED_SCHEMA), join_ids(one.file_ids for one in found)
+    )
 
 
 def join_listings(listings: list[Listing]) -> Listing:
     """Return the images of all `listings`, one after the other."""
     tables = [sample_table([]), *(one.table for one in listings)]
-    skipped = [skipped_table([]), *(one.skipped for one in listings)]
+    skipped = [sample_table([], SKIPPED_SCHEMA), *(one.skipped for one in listings)]
     return Listing(
         pa.concat_tables(tables).unify_dictionaries(),
         pa.concat_tables(skipped).unify_dictionaries(),
@@ -165,11 +159,10 @@ def list_inputs(inputs: str | Path) -> Listing:
         if utf8_path(path) != path:
             raise GenspotError(f"inputs={utf8_path(path)}: {NOT_UTF8}")
         ids = np.array([file_id(path)], np.int64)
-        return Listing(sample_table([(path, "", "", -1)]), skipped_table([]), ids)
+        return Listing(sample_table([(path, "", "", -1)]), sample_table([], SKIPPED_SCHEMA), ids)
     found = find_images(path)
     rows = [(utf8_path(one), "", "", -1, reason) for one, reason in found.left_out]
-    if not found.file_ids().size:
+    if not found.file_ids.size:
         raise GenspotError(f"inputs={utf8_path(path)}: no images there{first_of(rows)}")
-    files = join_paths(path, found.names()).to_pylist()
-    table = sample_table((file, "", "", -1) for file in files)
-    return Listing(table, skipped_table(rows), found.file_ids())
+    table = join_samples([LabelFolder(path, "", -1)], [join_paths(path, found.names)], "")
+    return Listing(table, sample_table(rows, SKIPPED_SCHEMA), found.file_ids)

@@ -6,6 +6,8 @@ import os
 import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -44,12 +46,14 @@ class Folder(NamedTuple):
         return os.path.join(self.path, name)
 
 
-class Images(NamedTuple):
+@dataclass(frozen=True)
+class Images:
     """The images at any depth below a folder, in the order of the folders, then of the names."""
 
     folders: list[Folder]  # sorted by path; `images` are all images there, `others` is empty
     left_out: list[LeftOut]  # sorted by path
 
+    @cached_property
     def names(self) -> pa.Array:
         """Return the paths of the images relative to the folder."""
         parts = [pa.array([], pa.large_string())]
@@ -60,6 +64,7 @@ class Images(NamedTuple):
             parts.append(join_paths(below, names) if below else names)
         return pa.concat_arrays(parts)
 
+    @cached_property
     def file_ids(self) -> np.ndarray:
         """Return the `file_id` of each image, int64."""
         parts = (list(folder.images.values()) for folder in self.folders)

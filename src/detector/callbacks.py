@@ -87,7 +87,8 @@ class UnreadableImages(pl.Callback):
         """
         self.unreadable["train"].update(batch["unreadable"])
         if batch["image"] is not None:
-            self.labels.update(batch["label"].tolist())
+            if len(self.labels) < 2:  # each copy from a GPU waits for it
+                self.labels.update(batch["label"].tolist())
         elif trainer.world_size > 1:
             (_, reason), *others = batch["unreadable"]
             raise GenspotError(

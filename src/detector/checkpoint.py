@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import safe_repr
 from genspot.detector.metadata import PUBLISHED, Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.safe_load import safe_load
-from genspot.detector.settings import safe_repr
 from genspot.detector.state_dicts import (
     COUNTER,
     WRAPPERS,

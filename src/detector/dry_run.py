@@ -7,9 +7,10 @@ from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
+from genspot.common.text import safe_repr
 from genspot.detector.memory import is_out_of_memory
 from genspot.detector.network import DetectorNetwork
-from genspot.detector.settings import ModelSettings, safe_repr
+from genspot.detector.settings import ModelSettings
 
 
 def check_training_network(network: DetectorNetwork, model: ModelSettings, test: Geometry) -> None:

@@ -6,7 +6,7 @@ import zipfile
 from contextlib import suppress
 from pathlib import Path
 
-from genspot.detector.settings import safe_repr
+from genspot.common.text import safe_repr
 
 START = 512  # bytes that are looked at
 MAGIC = {

@@ -12,12 +12,12 @@ from typing import Any
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
+from genspot.common.text import safe_repr
 from genspot.detector.settings import (
     ModelSettings,
     check_keys,
     find_non_plain_value,
     is_name,
-    safe_repr,
 )
 
 VERSION = 2  # of the metadata's form; 1 held Hydra nodes with `_target_`

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import safe_repr
 from genspot.detector.file_kinds import find_other_kind
-from genspot.detector.settings import safe_repr
 
 
 def safe_load(path: Path, setting: str = "checkpoint") -> Any:

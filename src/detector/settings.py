@@ -9,6 +9,7 @@ from typing import Any
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
+from genspot.common.text import safe_repr
 
 TRAINABLE = ("all", "head")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of a training
@@ -162,10 +163,3 @@ def _faults_of_numbers(setting: str, value: Any) -> Iterator[str]:
                 f"{setting}: {part} is not finite, or too large or too small for float32; give 0 "
                 f"or a number of a size from {SMALLEST:g} to {LARGEST:g}"
             )
-
-
-def safe_repr(value: Any) -> str:
-    """Return `value` as printable text of one line, whatever a foreign file holds."""
-    text = str(value)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from genspot.detector.settings import safe_repr
+from genspot.common.text import safe_repr
 
 # Keys under which programs save weights beside other things, in the order in which they count.
 WRAPPERS = (

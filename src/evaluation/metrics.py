@@ -48,8 +48,9 @@ def evaluate(
         GenspotError: The scores cannot be read, or an image has two scores.
     """
     if isinstance(scores, str | Path):
-        scores = read_scores(scores)
-    check_scores(scores, "the table")
+        scores = read_scores(scores)  # which checks them
+    else:
+        check_scores(scores, "the table")
     names = scores["generator"].cast(pa.string()).to_numpy()
     labels = scores["label"].to_numpy().astype(np.int64)
     logits = scores["logit"].to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,10 +144,15 @@ def read_run(folder: Path) -> Run:
     return Run(folder, metrics, config, scores)
 
 
+@functools.cache  # a report reads many runs; the command line none
+def _results_schema() -> TypeAdapter[Results]:
+    return TypeAdapter(Results)
+
+
 def _fault_of_metrics(metrics: Any) -> str | None:
     """Return the first entry that is missing or of another type than `Results` has, or None."""
     try:
-        TypeAdapter(Results).validate_python(metrics, strict=True)
+        _results_schema().validate_python(metrics, strict=True)
     except ValidationError as error:
         for fault in error.errors():
             place = ".".join(map(str, fault["loc"]))

@@ -117,8 +117,8 @@ def save_config(
     check_config(folder, config_text, resume, epochs)
     content = content or {}
     if kept := _kept(folder, resume):
-        faults = _faults_of_content(folder, config_text, content)
-        if faults:
+        configs = _configs(folder, config_text)
+        if faults := _faults_of_content(*configs, _stored_content(folder), content):
             raise _other_settings(folder, kept, "; ".join(faults[:SHOWN]))
     folder.mkdir(parents=True, exist_ok=True)
     stale = [
@@ -159,12 +159,14 @@ def load_if_complete(
         required.append(folder / run_files.BEST_CHECKPOINT)
     if resume == "never" or not all(file.is_file() for file in required):
         return None
-    if changed_settings(*_configs(folder, config_text)):
+    old, new = _configs(folder, config_text)
+    if changed_settings(old, new):
         return None
-    stored = _stored_content(folder) or {}
-    if any(difference(stored.get(setting, {}), found) for setting, found in content.items()):
+    stored = _stored_content(folder)
+    known = stored or {}
+    if any(difference(known.get(setting, {}), found) for setting, found in content.items()):
         return None
-    if _faults_of_content(folder, config_text, content):
+    if _faults_of_content(old, new, stored, content):
         return None
     try:
         results: dict[str, Any] = read_json(metrics)
@@ -231,11 +233,19 @@ def _configs(folder: Path, config_text: str) -> tuple[dict[str, Any], dict[str, 
 
 
 def _faults_of_content(
-    folder: Path, config_text: str, content: Mapping[str, Content]
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    stored: Mapping[str, Content] | None,
+    content: Mapping[str, Content],
 ) -> list[str]:
-    """Return which paths do not hold, or are not known to hold, what the run in `folder` read."""
-    old, new = _configs(folder, config_text)
-    stored = _stored_content(folder)
+    """Return which paths do not hold, or are not known to hold, what a run has read.
+
+    Args:
+        old: its configuration.
+        new: that of this run.
+        stored: what it has read; None if that is not known.
+        content: see `save_config`.
+    """
     changes = {change.setting: change for change in changed_places(old, new)}
     if stored is None:
         return [str(one) for one in changes.values() if not is_moved(one, old, new)]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from genspot.common.ranks import is_rank_zero
 
@@ -46,6 +46,13 @@ class ShutdownRequested(BaseException):
         return 128 + self.number if is_rank_zero() else 0
 
 
+def handle_signals(handler: Callable[[int, Any], object]) -> None:
+    """Handle `SHUTDOWN_SIGNALS`, except those that are ignored, as by nohup."""
+    for number in SHUTDOWN_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 class ShutdownHandler:
     """The handler of `SHUTDOWN_SIGNALS` in this process.
 
@@ -65,9 +72,7 @@ class ShutdownHandler:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in SHUTDOWN_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._handle)
+        handle_signals(self._handle)
 
     @contextmanager
     def installed(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from types import FrameType
 
 from genspot.common.ranks import is_rank_zero
 from genspot.runtime.run_folder import lock_run_folder
-from genspot.runtime.shutdown import SHUTDOWN_SIGNALS
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, handle_signals
 
 NOTES = ".jobs"
 HYDRA_CONFIG = "multirun.yaml"  # which Hydra writes
@@ -53,9 +53,7 @@ class Sweep:
         self.lock.enter_context(lock_run_folder(notes))
         for stale in (stop_file(self.folder), *notes.glob("*.failed")):
             stale.unlink(missing_ok=True)
-        for number in SHUTDOWN_SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as by nohup
-                signal.signal(number, self._request_stop)
+        handle_signals(self._request_stop)
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
         # No exception here: joblib would kill its processes and the jobs below them.

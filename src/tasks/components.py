@@ -38,6 +38,7 @@ from genspot.detector.precision import check_processes
 from genspot.detector.progress import ProgressLog
 from genspot.detector.settings import ModelSettings
 from genspot.tasks import config
+from genspot.tasks.error_messages import place_of, root_cause
 
 # Arguments of Lightning's trainer that genspot gives itself, and the setting to use instead.
 OWN_ARGUMENTS = {
@@ -159,16 +160,12 @@ def make_augmentation(cfg: DictConfig, split: str) -> albumentations.Compose | N
             warnings.filterwarnings("error", ".*not valid for transform.*")
             augment = instantiate(cfg.aug[split], _convert_="all")
     except (InstantiationException, SystemExit) as error:  # a transform of the user's own
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__:
-            cause = cause.__cause__
+        cause = root_cause(error)
         reason = str(cause) or type(cause).__name__
         if isinstance(cause, AttributeError) and cause.name == "available_keys":  # see Compose
             reason = f"{cause.obj!r} is no transform of albumentations"
-        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
-        raise GenspotError(
-            " ".join(f"{setting} cannot be built: {reason} {where}".split())
-        ) from error
+        line = f"{setting} cannot be built: {reason} {place_of(error)}"
+        raise GenspotError(" ".join(line.split())) from error
     check_composition(setting, augment)
     return augment
 

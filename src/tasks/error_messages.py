@@ -53,9 +53,7 @@ def format_error(error: BaseException) -> str:
             "several values: give a list, generator=[sitd,san], quote a text with commas, "
             f"{quoted}, or sweep over them with -m"
         )
-    cause = error
-    while isinstance(cause, HydraException) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = root_cause(error)
     if missing := re.search(r"interpolation: Missing mandatory value: (\S+)", str(cause)):
         return f"{missing[1]} is missing: give {missing[1]}=VALUE"
     if missing := re.search(r"Interpolation key '([^']+)' not found", str(cause)):
@@ -74,10 +72,20 @@ def format_error(error: BaseException) -> str:
             groups = [] if "." in str(cause.full_key) else ["experiments"]
             names = [*map(str, settings), *groups]
             return f"no setting {cause.full_key!r}{suggest_choice(str(cause.key), names)}"
-    where = ""
-    if isinstance(error, InstantiationException):
-        where = " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
+    where = place_of(error) if isinstance(error, InstantiationException) else ""
     return " ".join(f"{cause} {where}".split())
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error that an exception of Hydra's was raised for, or `error` itself."""
+    while isinstance(error, HydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def place_of(error: BaseException) -> str:
+    """Return the line of Hydra's that says which setting it could not instantiate, or ""."""
+    return " ".join(line for line in str(error).splitlines() if line.startswith("full_key"))
 
 
 def suggest_key(key: str, settings: DictConfig) -> str:

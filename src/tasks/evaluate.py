@@ -62,7 +62,7 @@ def evaluate_checkpoint(
         tested: what is tested and reported.
         checkpoint: with the weights.
         metadata: what it is tested as.
-        network: of that model, with any weights.
+        network: of that model, with the weights of the checkpoint.
         datamodule: with the test images, and with validation images to score if it has them.
         validation: scores of validation images, where they are known already.
         unreadable_in_training: tables of unreadable training and validation images.

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import name_key, shown
-from genspot.tasks.overrides import parse_overrides
+from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.schema import FIGURES, GENERATOR, NAME, SECTION, check_keys, plain
 
 MEAN = "mean"  # the row of the means, and the key of their figures
@@ -86,10 +86,10 @@ def _check_files(count: int) -> None:
     """Raise if there are fewer sets than the command line chooses files."""
     if not HydraConfig.initialized():
         return
-    for override in parse_overrides(list(HydraConfig.get().overrides.task)):
-        files = override.value()
+    for override in parse_overrides(command_line_overrides()):
         if override.key_or_group != "generator":
             continue
+        files = override.value()
         files = files if isinstance(files, list) else [files]
         if len(files) > count:
             raise GenspotError(

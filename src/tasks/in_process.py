@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.seed import isolate_rng
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import open_closed_streams
-from genspot.runtime.run_folder import lock_run_folder
+from genspot.runtime.run_folder import LOG, lock_run_folder
 from genspot.tasks import error_messages
 from genspot.tasks.composition import composed, find_task
 from genspot.tasks.config import check_settings
@@ -135,7 +135,7 @@ def _command_line(overrides: tuple[str, ...]) -> Iterator[None]:
 def _log_to(folder: Path) -> Iterator[None]:
     """Write the log of the block into `folder`, and show it where no logging is set up."""
     root, own = logging.getLogger(), logging.getLogger("genspot")
-    handlers: list[logging.Handler] = [logging.FileHandler(folder / "genspot.log")]
+    handlers: list[logging.Handler] = [logging.FileHandler(folder / LOG)]
     if not root.handlers:
         handlers.append(logging.StreamHandler(sys.stdout))
     level = own.level

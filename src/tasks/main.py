@@ -29,7 +29,7 @@ from genspot.runtime.run_folder import (
     lock_run_folder,
     remove_worthless_folders,
 )
-from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, ShutdownRequested
+from genspot.runtime.shutdown import SHUTDOWN_SIGNALS, ShutdownRequested, handle_signals
 from genspot.tasks import error_messages, sweep_jobs
 from genspot.tasks.commands import how_to_continue
 from genspot.tasks.composition import find_task, prepare_arguments, register_studies
@@ -50,9 +50,7 @@ def exit_during_imports(number: int, _: object) -> NoReturn:
 
 def prepare_signals() -> None:
     """Set the handlers that apply until the task is imported."""
-    for number in SHUTDOWN_SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, exit_during_imports)
+    handle_signals(exit_during_imports)
     if "SUBMITIT_EXECUTOR" in os.environ:
         # SLURM sends them to all processes of a job, but submitit's own process answers them: it
         # requeues the job, and stops this one with SIGTERM.

@@ -6,7 +6,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.detector.settings import safe_repr
+from genspot.common.text import safe_repr
 from genspot.tasks.composition import compose_again
 from genspot.tasks.overrides import (
     command_line_overrides,

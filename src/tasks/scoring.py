@@ -47,7 +47,7 @@ class Scorer:
         run: its folder, which gets the logs of scores, and whether they are continued.
         checkpoint: with the weights.
         model: which the checkpoint is scored as.
-        network: of that model, with any weights.
+        network: of that model, with the weights of the checkpoint.
         datamodule: with the images.
 
     Raises:
@@ -63,7 +63,6 @@ class Scorer:
         network: DetectorNetwork,
         datamodule: ImageDataModule,
     ) -> None:
-        checkpoint.load_into(network, model.name)
         exact_float32()
         self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
         self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}

@@ -84,11 +84,11 @@ def train(cfg: DictConfig) -> None:
     datamodule = make_datamodule(cfg, model)
     network = make_network(cfg, model)
     check_training_network(network, model, model.test.with_crop(cfg.crop))
-    precision = resolve_precision(
-        cfg.trainer.precision,
-        cfg.trainer.accelerator,
-        find_wrong_bfloat16_gradient(network, model.train),
-    )
+    choice = cfg.trainer.precision, cfg.trainer.accelerator
+    precision = resolve_precision(*choice)
+    if precision == "bf16-mixed":
+        wrong = find_wrong_bfloat16_gradient(network, model.train)
+        precision = resolve_precision(*choice, wrong)
     datamodule.prepare_data()
     for stage in ("fit", "test"):  # a missing test set must not be found after the training
         datamodule.setup(stage)
@@ -115,6 +115,7 @@ def train(cfg: DictConfig) -> None:
         best = load_checkpoint(run.folder / BEST_CHECKPOINT)
         # A new network: the trained one may be compiled, and has the weights of the last epoch.
         network = make_network(cfg, model, initial_weights=False)
+        best.load_into(network, model.name)
         finished = evaluate_checkpoint(
             cfg, run, tested, best, metadata, network, datamodule, None, not_read
         )

@@ -19,6 +19,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.detector.precision import resolve_precision
 from genspot.tasks.components import make_trainer
+from genspot.tasks.error_messages import root_cause
 from genspot.tasks.schema import SECTION, plain
 
 BUILD_ERRORS = (TypeError, ValueError, InstantiationException, MisconfigurationException)
@@ -49,10 +50,8 @@ def _build(setting: str, build: Callable[..., Any], *arguments: Any, **options: 
     try:
         return build(*arguments, **options)
     except BUILD_ERRORS as error:
-        cause: BaseException = error
-        while isinstance(cause, InstantiationException) and cause.__cause__:
-            cause = cause.__cause__
-        raise GenspotError(f"{setting}: {' '.join(str(cause).split())}") from error
+        reason = " ".join(str(root_cause(error)).split())
+        raise GenspotError(f"{setting}: {reason}") from error
 
 
 def _check_schedule(cfg: DictConfig) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import safe_repr
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
-from genspot.detector.settings import ModelSettings, safe_repr
+from genspot.detector.settings import ModelSettings
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config import check_settings, model_settings
 from genspot.tasks.model_name import check_model_name

@@ -22,7 +22,7 @@ def listed(root: Path) -> tuple[list[str], dict[str, str]]:
     """Return the names of the images below `root`, and reason by name of what is left out."""
     found = find_images(str(root))
     left_out = {os.path.relpath(path, root): reason for path, reason in found.left_out}
-    return found.names().to_pylist(), left_out
+    return found.names.to_pylist(), left_out
 
 
 def test_find_images_takes_nested_ones_after_those_of_the_folder(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_file_ids_are_those_of_the_files_that_links_lead_to(tmp_path: Path) -> N
     (tmp_path / "sub/link.png").symlink_to("../c.png")
     (tmp_path / "gone.png").symlink_to("nowhere")
     found = find_images(str(tmp_path))
-    names, ids = found.names().to_pylist(), found.file_ids().tolist()
+    names, ids = found.names.to_pylist(), found.file_ids.tolist()
     assert names == ["a.png", "b.png", "c.png", "e", "gone.png", "sub/d", "sub/link.png"]
     same = {(names[ids.index(one)], name) for one, name in zip(ids, names, strict=True)}
     assert {pair for pair in same if pair[0] != pair[1]} == {
@@ -182,9 +182,9 @@ def test_find_images_leaves_out_names_that_are_not_utf8(tmp_path: Path) -> None:
         with open(path, "wb") as file:
             file.write(encode(PHOTO))
     found = find_images(str(tmp_path))
-    assert found.names().to_pylist() == [r"caf\xe9.png"]
+    assert found.names.to_pylist() == [r"caf\xe9.png"]
     left_out = {utf8_path(path): reason for path, reason in found.left_out}
     names = ("", ".png", ".txt")
     assert left_out == {rf"{tmp_path}/caf\xe9{name}": walk.NOT_UTF8 for name in names}
     root = os.fsdecode(bad)
-    assert find_images(root) == ([], [(root, walk.NOT_UTF8)])
+    assert find_images(root) == walk.Images([], [(root, walk.NOT_UTF8)])

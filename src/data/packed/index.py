@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
-from genspot.common.files import atomic_write, write_json
+from genspot.common.files import atomic_write, read_json, write_json
 from genspot.data.packed.shard import SHARD_IMAGES
 from genspot.data.walk import PACKED_LIST, Images, LeftOut
 
@@ -58,7 +58,7 @@ def make_entry(
 ) -> FolderEntry:
     """Return the entry of the label folder at `source` with these images and shards."""
     start = len(os.path.join(source, ""))
-    names = images.names()
+    names = images.names
     firsts = [names[row].as_py() for row in range(0, len(names), SHARD_IMAGES)]
     return FolderEntry(
         folder,
@@ -132,7 +132,7 @@ def read_label_folders(copy: Path) -> list[str]:
     """
     file = copy / PACKED_LIST
     try:
-        return [str(Path(folder)) for folder in json.loads(file.read_bytes())["label_folders"]]
+        return [str(Path(folder)) for folder in read_json(file)["label_folders"]]
     except FileNotFoundError:
         return []
     except PermissionError:

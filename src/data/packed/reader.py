@@ -93,7 +93,7 @@ def open_packed(
         for source, images in found:
             place = os.path.relpath(source.path, root)
             entry = _open_folder(source.path, copy, place, images)
-            ids = images.file_ids() if images else np.array([], np.int64)
+            ids = images.file_ids if images else np.array([], np.int64)
             paths = join_paths(source.path, entry.names)
             listed.append(FolderImages(source, paths, entry.left_out_of(source.path), ids))
             folders.append((copy / place, len(entry.names)))

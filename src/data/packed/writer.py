@@ -108,7 +108,7 @@ def _plan(
         folder = os.path.relpath(source.path, root)
         packed = copy / folder
         left_out += images.left_out
-        names = images.names()
+        names = images.names
         paths = join_paths(source.path, names)
         shards = [
             ShardJob(
@@ -130,11 +130,12 @@ def _plan(
 
 def _shards_to_write(jobs: list[FolderJob], threads: ThreadPoolExecutor) -> set[Path]:
     """Return the shards that are missing, damaged, or lack a change of their source."""
-    shards = [shard for job in jobs for shard in job.shards if shard.file.exists()]
-    title = "checking what is packed"
-    current = list(tqdm(threads.map(is_current, shards), title, len(shards), unit="file", delay=2))
-    missing = {shard.file for job in jobs for shard in job.shards if not shard.file.exists()}
-    return missing | {shard.file for shard, good in zip(shards, current, strict=True) if not good}
+    shards = [shard for job in jobs for shard in job.shards]
+    present = [shard for shard in shards if shard.file.exists()]
+    checks = threads.map(is_current, present)
+    current = list(tqdm(checks, "checking what is packed", len(present), unit="file", delay=2))
+    good = {shard.file for shard, is_good in zip(present, current, strict=True) if is_good}
+    return {shard.file for shard in shards} - good
 
 
 def _pack_folder(
