@@ -16,8 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import wandb
-import wandb_workspaces.reports.v2 as wr
 from omegaconf import OmegaConf
+
+from genspot.common.extras import missing_extra
+
+try:
+    import wandb_workspaces.reports.v2 as wr
+except ImportError as error:
+    if error.name != "wandb_workspaces":
+        raise
+    sys.exit(f"dashboards: {missing_extra('this report', 'wandb-workspaces', 'dashboards')}")
 
 GENERATORS = Path(__file__).resolve().parents[1] / "conf" / "generator"
 # Filters on what conf/logger/wandb.yaml logs as the run's config. The first excludes tests of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,14 @@ def test_backbone_of_unknown_architecture_is_refused(
     with pytest.raises(GenspotError, match=expected) as error:
         BACKBONES.build(settings)
     assert "\n" not in str(error.value)
+
+
+def test_timm_that_is_not_installed_is_an_error_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # importing it fails
+    with pytest.raises(GenspotError, match=r"model=timm needs timm: .*genspot\[timm\].*make timm"):
+        BACKBONES.build({"name": "timm", "arch": "test_vit"})
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 5), (3, 2), (16, 5)])

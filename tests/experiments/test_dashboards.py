@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from typing import Any
 
 import pytest
@@ -87,3 +89,15 @@ def test_save_without_access_ends_with_one_line(
     assert isinstance(stopped.value.code, str)  # printed on stderr, with exit code 1
     assert stopped.value.code.startswith("dashboards: not saved: ")
     assert "\n" not in stopped.value.code
+
+
+def test_missing_wandb_workspaces_ends_with_one_line_that_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)  # importing it fails
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(dashboards.__file__), run_name="__main__")
+    assert stopped.value.code == (
+        "dashboards: this report needs wandb-workspaces: pip install 'genspot[dashboards]' "
+        "(in a checkout: make dashboards)"
+    )

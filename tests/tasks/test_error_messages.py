@@ -21,6 +21,7 @@ SETS = ["data=folder", "data.train=whole", "data.val=whole", "test_set.path=whol
 TRAIN = [*SETS, SEARCH_PATH, "model=small"]
 TEST = ["task=test", "generator=folder", "checkpoint=CHECKPOINT", SEARCH_PATH]
 PREDICT = ["task=predict", "checkpoint=CHECKPOINT", SEARCH_PATH]
+SLURM = "hydra-submitit-launcher: pip install 'genspot[slurm]' (in a checkout: make slurm)"
 MISTAKES = {
     # Found by Hydra
     "unknown generator": (["generator=[sitdd]"], ["sitdd", "did you mean 'sitd'"]),
@@ -125,6 +126,28 @@ def test_mistake_gets_one_line(
     for text in expected:
         assert text in line
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "installed_by"),
+    [
+        (["hydra/launcher=submitit_slurm", "hydra.launcher.partition=x"], SLURM),
+        (["hydra/launcher=submitit_local", "-m"], SLURM),
+        (["hydra/launcher=ray", "-m"], "make ray"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_launcher_that_is_not_installed_gets_one_line_that_says_how(
+    launcher: list[str], installed_by: str, run: CliRunner, tmp_path: Path
+) -> None:
+    plugins = tmp_path / "before" / "hydra_plugins"  # hides those that are installed
+    plugins.mkdir(parents=True)
+    (plugins / "__init__.py").touch()
+    result = run("seed=1", *launcher, cwd=tmp_path, PYTHONPATH=str(plugins.parent))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"genspot: {launcher[0]} needs ")
+    assert installed_by in line
 
 
 @pytest.mark.parametrize(

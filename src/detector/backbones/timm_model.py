@@ -8,6 +8,7 @@ from typing import Any, cast
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.common.extras import missing_extra
 from genspot.detector.backbones import register_backbone
 from genspot.detector.initial_weights import HINT, load_body, load_state_dict
 
@@ -28,7 +29,7 @@ def timm_model(arch: str, weights: str | None = None) -> nn.Module:
     try:
         import timm
     except ImportError as error:
-        raise GenspotError("model=timm needs timm: pip install 'genspot[timm]'") from error
+        raise missing_extra("model=timm", "timm", "timm") from error
     # Other forms, such as hf-hub:…, would download what a checkpoint names.
     if not timm.is_model(str(arch)):
         near = timm.list_models(f"*{str(arch).split('.')[0]}*")[:8]
