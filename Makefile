@@ -2,14 +2,21 @@
 # make test   set up everything, check style and types, and run the tests
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
-# make ray    install what sweeps on Ray need
+# make slurm  install an extra: dashboards, slurm or timm; make ray: what sweeps on Ray need
 # make bench  measure the input pipeline and the CPU steps (bench-intervals, bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+# The lock file as constraints: it says which version of a package is installed, and asks for none. So one
+# file holds for users and developers, and a CPU build of torch brings no CUDA libraries.
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
+EXTRAS := dashboards slurm timm
+GROUP = $(BIN)/python -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*groups["dependency-groups"][sys.argv[1]], sep="\n")'
 
-.PHONY: run studies setup test lint mypy docs test-slow test-browser test-gpu bench bench-intervals bench-scale bench-gpu soak ray lock clean
+.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-gpu bench bench-intervals bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -21,43 +28,55 @@ studies: setup
 
 setup: $(READY)
 
-# A half-made environment leaves no mark and is made again.
+# A half-made environment leaves no mark and is made again. TORCH=cpu: builds for CPUs, from PyTorch's
+# own index, which nothing else is taken from.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "genspot needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	$(PIP) --quiet setuptools
+ifdef TORCH
+	$(PIP) --no-deps --index-url https://download.pytorch.org/whl/$(TORCH) torch torchvision
+endif
+	$(PIP) --no-build-isolation --editable .
 	@touch $@
 
+# What the checks need beside it: the group `dev` of pyproject.toml, and the extras that tests use.
+dev: $(READY_DEV)
+
+$(READY_DEV): $(READY)
+	$(GROUP) dev | $(PIP) --no-build-isolation --editable '.[dashboards,slurm,timm]' -r /dev/stdin
+	@touch $@
+
+$(EXTRAS): setup
+	$(PIP) --no-build-isolation --editable '.[$@]'
+
 # One thread for each of several processes: multithreaded ones would wait for one another.
-test: setup lint
+test: dev lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not gpu"
 
-lint: setup
+lint: dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@$(MAKE) --no-print-directory mypy
 
 # A link makes src/ the package genspot for mypy.
-mypy: setup
+mypy: dev
 	@mkdir -p .mypy_cache/path && ln -sfn ../../src .mypy_cache/path/genspot
 	$(BIN)/mypy
 
 # The group `docs` of pyproject.toml, once; with it the build needs no network.
 docs: setup
-	@$(BIN)/python -c 'import tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
-		print(*groups["dependency-groups"]["docs"], sep="\n")' \
-		| $(BIN)/python -m pip install --disable-pip-version-check --quiet -r /dev/stdin
+	@$(GROUP) docs | $(PIP) --quiet -r /dev/stdin
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
-test-slow: setup
+test-slow: dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-test-browser: setup
+test-browser: dev
 	$(BIN)/python -m pytest -m browser
 
-test-gpu: setup
+test-gpu: dev
 	$(BIN)/python -m pytest -m gpu
 
 # Speed beside the published pipeline and plain PyTorch; results and what was dropped are in
@@ -89,7 +108,7 @@ ray: setup
 # Pin what pyproject.toml asks for, for every platform; names and versions, no hosts.
 lock: setup
 	$(BIN)/python -m pip install --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --universal --group dev --extra timm --no-annotate --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --group dev --all-extras --no-annotate --no-emit-index-url \
 		--custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.lock
 
 clean:

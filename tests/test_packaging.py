@@ -1,20 +1,26 @@
-"""The wheel holds everything, and runs outside a checkout."""
+"""The wheel holds everything and runs outside a checkout; pinned versions are installed."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from helpers.settings import ROOT, tiny
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCES = ("src", "conf", "experiments", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -97,11 +103,86 @@ def test_wheel_trains_with_configs_of_the_users_own(
     assert (folder / "report.html").is_file()
 
 
-def test_lock_file_names_versions_and_no_registry() -> None:
+def pinned_versions() -> dict[str, str]:
+    """Return the version of each package of requirements.lock on this platform."""
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert not [line for line in lines if "://" in line or line.startswith("-")]
-    pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
-    assert {"torch", "pytorch-lightning", "hydra-core"} <= pinned
+    pins = [Requirement(line) for line in lines if not line.startswith("#")]
+    here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    return {pin.name: str(pin.specifier).removeprefix("==") for pin in here}
+
+
+def needed_packages(requirements: Iterable[str]) -> set[str]:
+    """Return the names of what `requirements` need here, as the installed packages say."""
+    names: set[str] = set()
+    queue = [(Requirement(text), "") for text in requirements]
+    while queue:
+        requirement, extra = queue.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        if name not in names or requirement.extras:
+            names.add(name)
+            needs = [Requirement(text) for text in metadata.requires(name) or []]
+            queue += [(one, extra) for one in needs for extra in ("", *requirement.extras)]
+    return names
+
+
+def test_lock_file_pins_all_that_users_tests_and_extras_need() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    direct = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+    named = {canonicalize_name(Requirement(text).name) for text in sum(extras.values(), direct)}
+    tested = [text for name in ("dashboards", "slurm", "timm") for text in extras[name]]
+    assert named | needed_packages(direct + tested) <= pinned_versions().keys()
+
+
+def test_makefile_installs_each_extra() -> None:
+    (line,) = [one for one in MAKEFILE.splitlines() if one.startswith("EXTRAS := ")]
+    assert line.split()[2:] == sorted(PROJECT["project"]["optional-dependencies"])
+
+
+def test_cpu_builds_of_the_pinned_versions_are_taken_from_their_index_alone(
+    tmp_path: Path,
+) -> None:
+    """The command of `make setup TORCH=cpu`, with empty wheels in place of PyTorch's index."""
+    expected = {}
+    for name in ("torch", "torchvision"):
+        version = pinned_versions()[name]
+        expected[name] = f"{version}+cpu"
+        for number in ("1.0+cpu", version, expected[name], "99.0+cpu"):
+            empty_wheel(tmp_path / name, name, number)
+        files = (file.name for file in (tmp_path / name).iterdir())
+        links = "".join(f'<a href="{file}">{file}</a>' for file in files)
+        (tmp_path / name / "index.html").write_text(links, encoding="utf-8")
+    printed = subprocess.run(
+        ["make", "-n", "setup", "TORCH=cpu", f"VENV={tmp_path}/new"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    (command,) = [line.split() for line in printed.splitlines() if "--index-url" in line]
+    index = command.index("https://download.pytorch.org/whl/cpu")
+    command[0], command[index] = sys.executable, tmp_path.as_uri()
+    options = ["--isolated", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
+    result = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    found = [one["metadata"] for one in json.loads(result.stdout)["install"]]
+    assert {one["name"]: one["version"] for one in found} == expected
+
+
+def empty_wheel(folder: Path, name: str, version: str) -> None:
+    """Write a wheel with metadata alone into `folder`, which is made."""
+    folder.mkdir(exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        )
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
 
 
 def test_compromised_releases_of_lightning_are_excluded() -> None:
