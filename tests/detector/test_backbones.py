@@ -66,14 +66,15 @@ def test_initial_weights_of_another_form_are_refused(
     [
         ({"name": "resnet", "arch": "vgg11"}, r"model\.backbone\.arch=vgg11: no ResNet"),
         ({"name": "resnet", "arch": "resnet19"}, r"model\.backbone\.arch=resnet19: "),
+        ({"name": "small_cnn", "width": 0}, r"model\.backbone\.width=0: give a whole number"),
+        ({"name": "small_cnn", "width": 10**9}, "from 1 to 1024"),
+        ({"name": "small_cnn", "width": "16"}, "give a whole number"),
         ({"name": "timm", "arch": "test_resne"}, r"model\.arch=test_resne: .*: test_resnet$"),
         ({"name": "timm", "arch": "hf-hub:timm/test_resnet"}, "no such model"),
         ({"name": "timm", "arch": "test_resnet.nope", "weights": "pretrained"}, "cannot build"),
     ],
 )
-def test_backbone_of_unknown_architecture_is_refused(
-    settings: dict[str, Any], expected: str
-) -> None:
+def test_backbone_with_wrong_settings_is_refused(settings: dict[str, Any], expected: str) -> None:
     with pytest.raises(GenspotError, match=expected) as error:
         BACKBONES.build(settings)
     assert "\n" not in str(error.value)
@@ -111,3 +112,10 @@ def test_antialiased_resnet50_loads_resnet50_and_changes_less_under_a_shift() ->
             before, after = (body(image[..., left : left + 64, :64]) for left in (0, 1))
         changes.append(((before - after).norm() / before.norm()).item())
     assert changes[1] < 0.7 * changes[0]
+
+
+@pytest.mark.parametrize("side", [1, 2, 63])
+def test_small_cnn_returns_one_logit_for_an_image_of_any_size(side: int) -> None:
+    network = BACKBONES.build({"name": "small_cnn", "width": 4}).eval()
+    assert network(torch.ones(2, 3, side, side)).shape == (2, 1)
+    assert sum(value.numel() for value in network.parameters()) == 3 * 4 * 9 + 4 * 4 * 4 * 9 + 45

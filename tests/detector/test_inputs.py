@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import laplace
 from torch import nn
 
 from genspot.common.errors import GenspotError
@@ -43,6 +45,20 @@ class Residual(nn.Module):
 def test_input_with_wrong_settings_is_refused(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(GenspotError, match=expected):
         INPUTS.build(PIXELS | changes)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 2), (7, 4), (64, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_laplacian_equals_scipys_also_under_autocast(
+    size: tuple[int, int], dtype: torch.dtype
+) -> None:
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, *size), np.uint8))
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
+        found = INPUTS.build({"name": "laplacian"})(pixels)
+    planes = pixels.float().numpy().reshape(-1, *size)
+    expected = [laplace(plane, mode="nearest") for plane in planes]  # type: ignore[no-untyped-call]
+    assert found.dtype == torch.float32
+    np.testing.assert_array_equal(found.reshape(-1, *size).numpy(), np.stack(expected))
 
 
 def test_name_of_another_input_is_refused() -> None:
