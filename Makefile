@@ -1,5 +1,5 @@
-# make run    set up everything and run the main job on the embedded data set
-# make test   set up everything, check style and types, and run the tests
+# make run    set up and run the main job on the embedded data set (TORCH=cpu: without CUDA)
+# make test   set up, check style and types, and run the tests
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
 # make slurm  install an extra: dashboards, slurm or timm; make ray: what sweeps on Ray need
@@ -102,8 +102,8 @@ soak: setup
 # old cloudpickle, for AWS alone, that joblib refuses; so it is installed as it is. Python 3.11 to
 # 3.14 have wheels of this Ray (Apache-2.0, 2026; hydra-ray-launcher: MIT, 2026-10).
 ray: setup
-	$(BIN)/python -m pip install --disable-pip-version-check ray==2.60.0
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps hydra-ray-launcher==1.2.2
+	$(PIP) ray==2.60.0
+	$(PIP) --no-deps hydra-ray-launcher==1.2.2
 
 # Pin what pyproject.toml asks for, for every platform; names and versions, no hosts.
 lock: setup
