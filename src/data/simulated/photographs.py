@@ -28,8 +28,8 @@ def load(split: str) -> dict[str, Image.Image]:
 
 def table() -> list[dict[str, str]]:
     """Return the rows of the table: file, split, title, author, licence and source."""
-    with (FOLDER / "photographs.csv").open(encoding="utf-8", newline="") as text:
-        return list(csv.DictReader(text))
+    text = (FOLDER / "photographs.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 def _files(split: str) -> dict[str, str]:
