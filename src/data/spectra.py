@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 from PIL import Image
+from scipy.ndimage import median_filter
 from tqdm import tqdm
 
 from genspot.common.files import write_json
@@ -22,6 +23,10 @@ from genspot.data.label_folders import LABELS
 from genspot.data.settings import MAX_MEGAPIXELS
 
 log = logging.getLogger(__name__)
+
+PEAK_FACTORS = (2, 4, 8)  # of upsampling: one, two and three doublings
+PEAK_WINDOW = 5  # pixels a side: what a peak is compared with
+HIGH_FREQUENCY = 0.25  # cycles per pixel, from which on frequencies count as high
 
 
 def spectrum(image: np.ndarray) -> np.ndarray:
@@ -55,6 +60,49 @@ def mean_spectrum(
     return (total / count if count else None), count
 
 
+def peaks(mean: np.ndarray) -> dict[str, float]:
+    """Return how much stronger a mean spectrum is at the frequencies of upsampling than around.
+
+    Upsampling by a factor F leaves peaks at the multiples of 1/F cycles per pixel.
+
+    Args:
+        mean: the mean log magnitude, N×N, with the zero frequency in the centre.
+
+    Returns:
+        F → the geometric mean, over the frequencies whose two coordinates are multiples of 1/F and
+        not both of 2/F, of the magnitude divided by the median of its neighbourhood: about 1
+        without a peak. A factor is left out where it does not divide N, or N is too small.
+    """
+    side = len(mean)
+    height = mean - median_filter(mean, PEAK_WINDOW, mode="wrap")
+    if side % 2 == 0:
+        # Of a real image these three coefficients are real numbers, not complex ones. Of Gaussian
+        # noise, the mean logarithm of their magnitude is lower by ln(2) / 2.
+        height[[0, 0, side // 2], [0, side // 2, 0]] += np.log(2) / 2
+    index = np.arange(side) - side // 2
+    seen = np.outer(index == 0, index == 0)
+    found = {}
+    for factor in PEAK_FACTORS:
+        if side % factor or side // factor <= PEAK_WINDOW:
+            continue
+        multiple = index % (side // factor) == 0
+        chosen = np.outer(multiple, multiple) & ~seen
+        found[str(factor)] = float(np.exp(height[chosen].mean()))
+        seen |= chosen
+    return found
+
+
+def high_frequencies(real: np.ndarray, fake: np.ndarray) -> float:
+    """Return the magnitude of the fakes divided by that of the reals at high frequencies.
+
+    It is the geometric mean where a coordinate is at least `HIGH_FREQUENCY`; the arguments are
+    mean log magnitudes, N×N, with the zero frequency in the centre.
+    """
+    frequency = np.abs(np.fft.fftshift(np.fft.fftfreq(len(real))))
+    high = np.maximum.outer(frequency, frequency) >= HIGH_FREQUENCY
+    return float(np.exp((fake - real)[high].mean()))
+
+
 def write_spectra(
     table: pa.Table,
     folder: Path,
@@ -68,7 +116,8 @@ def write_spectra(
     Args:
         table: of samples.
         folder: gets GENERATOR_real.png and GENERATOR_fake.png (8-bit grey, brighter is stronger,
-            the same scale for both) and spectra.json (the number of images of each).
+            the same scale for both) and spectra.json: the side, and by generator the number of
+            images of each kind, `peaks` of each, and `high_frequencies` if there are both.
         side: of the central crop, in pixels.
         limit: number of images of each kind; they are drawn at random if there are more.
         seed: of that draw.
@@ -78,6 +127,8 @@ def write_spectra(
     names = table["generator"].cast(pa.string()).to_numpy(zero_copy_only=False)
     labels = table["label"].to_numpy()
     counts: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    ratios: dict[str, float] = {}
     for name in tqdm(list(dict.fromkeys(names)), desc="spectra", unit="generator"):
         means = {}
         for label_name, label in LABELS.items():
@@ -90,7 +141,11 @@ def write_spectra(
             if mean is not None:
                 means[kind] = mean
         _write_images(means, folder, name)
-    write_json({"side": side, "images": counts}, folder / "spectra.json")
+        found[name] = {kind: peaks(mean) for kind, mean in means.items()}
+        if len(means) == len(LABELS):
+            ratios[name] = high_frequencies(**means)
+    content = {"side": side, "images": counts, "peaks": found, "high_frequencies": ratios}
+    write_json(content, folder / "spectra.json")
 
 
 def _write_images(means: dict[str, np.ndarray], folder: Path, name: str) -> None:

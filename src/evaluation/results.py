@@ -126,6 +126,9 @@ class Results(Evaluation):
     versions: Annotated[dict[str, str], "versions of Python and of the packages used"]
     commit: Annotated[str | None, "git commit; + marks local changes; null: unknown"]
     unreadable_in_training: Annotated[int, "number of unreadable training and validation images"]
+    training_images: Annotated[
+        dict[str, int] | None, "number of real and of fake training images; null: not trained here"
+    ]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
     notes: Annotated[list[str], "what a reader must know of the images, such as shared folders"]

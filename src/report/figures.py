@@ -52,6 +52,7 @@ SETTINGS: dict[str, Any] = {
 }
 PANEL_SIZE = (2.25, 2.0)  # inches; several fit side by side
 PERCENT_TICKS = (0, 50, 100)
+HISTOGRAM_BINS = 40
 
 
 def svg(name: str, alt: str, draw: Callable[[Axes, *Args], None], *args: *Args) -> Markup:
@@ -120,9 +121,17 @@ def draw_steps(
 
 
 def draw_bars(
-    axes: Axes, labels: Sequence[str], values: Fractions, intervals: Sequence[list[float] | None]
+    axes: Axes,
+    labels: Sequence[str],
+    values: Fractions,
+    intervals: Sequence[list[float] | None],
+    axis: str = "mean AP",
+    chances: Sequence[float] = (),
 ) -> None:
-    """Draw bars from 0 to 100 with intervals; the label is above its bar to fit on a phone."""
+    """Draw bars from 0 to 100 with intervals; the label is above its bar to fit on a phone.
+
+    A dotted line crosses each bar at its value of `chances`, if there are any.
+    """
     figure = axes.figure
     assert isinstance(figure, Figure)
     figure.set_size_inches(5.4, 0.55 + 0.52 * len(labels))
@@ -133,7 +142,34 @@ def draw_bars(
             axes.plot(percents, [row, row], color="black", lw=1.4, marker="|", ms=7)
         axes.text(0, row - 0.28, text, va="bottom", ha="left")
         axes.text(101, row, format_percent(value), va="center", ha="left", weight="bold")
-    axes.set(xlim=(0, 110), ylim=(len(labels) - 0.6, -0.9), yticks=[], xlabel="mean AP")
+    for row, chance in enumerate(chances):
+        axes.plot([100 * chance] * 2, [row - 0.3, row + 0.3], color="black", lw=1.2, ls=":")
+    axes.set(xlim=(0, 110), ylim=(len(labels) - 0.6, -0.9), yticks=[], xlabel=axis)
     axes.set_xticks(range(0, 101, 20))
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False, axis="y")
+
+
+def draw_histograms(axes: Axes, reals: np.ndarray, fakes: np.ndarray) -> None:
+    """Draw the logits of real and of fake images, each as percent of its kind, and logit 0."""
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    figure.set_size_inches(5.4, 2.7)
+    logits = np.concatenate([reals, fakes])
+    edges = np.histogram_bin_edges(logits, HISTOGRAM_BINS)
+    for kind, label, (colour, dash, _) in zip(
+        (reals, fakes), ("real", "fake"), STYLES, strict=False
+    ):
+        weights = np.full(len(kind), 100 / len(kind))
+        drawn: dict[str, Any] = {"histtype": "stepfilled", "weights": weights, "lw": 1.4}
+        axes.hist(
+            kind, edges.tolist(), color=f"{colour}55", ec=colour, ls=dash, label=label, **drawn
+        )
+    margin = max(0.2 * float(np.ptp(logits)), 0.5)  # both sides of the threshold are shown
+    axes.set_xlim(min(edges[0], -margin), max(edges[-1], margin))
+    axes.axvline(0, color="black", lw=1.2)
+    for text, side, shift in (("← called real", "right", -4), ("called fake →", "left", 4)):
+        at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": side}
+        axes.annotate(text, (0, 1), xytext=(shift, 3), textcoords="offset points", **at)
+    axes.set(xlabel="logit", ylabel="percent of its kind")
+    axes.legend(frameon=False, loc="upper left")

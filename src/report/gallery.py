@@ -78,22 +78,38 @@ def pick_ranks(count: int) -> list[tuple[int, str]]:
 
 
 def thumbnail(path: Path) -> tuple[bytes | None, str]:
-    """Return the image as a JPEG of at most `SIDE` pixels a side, or None and the reason.
+    """Return the image as a JPEG of at most `SIDE` pixels a side, or None and the reason."""
+    image, note = read_image(path, small=True)
+    return (None if image is None else small_jpeg(image)), note
+
+
+def read_image(path: Path, small: bool = False) -> tuple[Image.Image | None, str]:
+    """Return the image in RGB, or None and the reason.
 
     The EXIF orientation is ignored, as in training and testing.
+
+    Args:
+        path: of the file.
+        small: whether a reduced image of at least `SIDE` pixels a side will do.
     """
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (2 * SIDE, 2 * SIDE))
-            small = _to_8_bits(image).convert("RGB")
+            if small:
+                image.draft("RGB", (2 * SIDE, 2 * SIDE))
+            return _to_8_bits(image).convert("RGB"), ""
     except (FileNotFoundError, NotADirectoryError):
         return None, "file not found"
     except Exception:  # a file that was damaged or replaced since can raise nearly anything
         return None, "unreadable"
+
+
+def small_jpeg(image: Image.Image) -> bytes:
+    """Return `image` (RGB) as a JPEG of at most `SIDE` pixels a side."""
+    small = image.copy()
     small.thumbnail((SIDE, SIDE))
     content = io.BytesIO()
     small.save(content, "JPEG", quality=80, optimize=True)
-    return content.getvalue(), ""
+    return content.getvalue()
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -111,16 +127,6 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
 def data_uri(content: bytes, kind: str) -> str:
     """Return an image of the format `kind` as a data: URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def spectra(run: Run) -> list[tuple[str, str, str]]:
-    """Return generator, class and data: URI of each spectrum in the folder of `run`."""
-    return [
-        (generator, kind, data_uri(file.read_bytes(), "png"))
-        for generator in run.metrics["generators"]
-        for kind in ("real", "fake")
-        if (file := run.folder / "spectra" / f"{generator}_{kind}.png").is_file()
-    ]
 
 
 def contact_sheets(run: Run) -> dict[str, bytes]:

@@ -9,7 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from genspot.common.text import escape
 from genspot.report import comparison, curves, exports, gallery, summary, tables
 from genspot.report.console import notes
+from genspot.report.explanation import explain
 from genspot.report.runs import Run, generator_names, label_runs
+from genspot.report.sections.spectra import spectra
 
 
 def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
@@ -64,6 +66,7 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         precision_recall=curves.precision_recall_panels(runs),
         max_curves=curves.MAX_RUNS,
         reliability=curves.reliability_panels(runs),
-        spectra=next((found for run in runs if (found := gallery.spectra(run))), []),
+        spectra=next((found for run in runs if (found := spectra(run))), []),
+        explained=None if several else explain(runs[0]),
         gallery_rows=gallery.gallery_rows(runs[0]),
     )

@@ -38,6 +38,12 @@ def verdict(logit: float) -> str:
     return VERDICTS[0] if logit > 0 else VERDICTS[2]
 
 
+def verdict_counts(logits: np.ndarray) -> list[int]:
+    """Return how many of the logits have each of `VERDICTS`."""
+    generated, real = logits >= UNDECIDED, logits <= -UNDECIDED
+    return [int(kind.sum()) for kind in (generated, ~(generated | real), real)]
+
+
 def prediction_table(scores: pa.Table) -> pa.Table:
     """Return the predictions of a table of scores, the highest logit first.
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from genspot.common import run_files
@@ -75,6 +76,43 @@ class Run:
     def image_paths(self) -> frozenset[tuple[str, frozenset[str]]]:
         """The generators, each with the paths of its images: equal if runs scored the same."""
         return frozenset((name, frozenset(images.paths)) for name, images in self.images.items())
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The composed configuration as plain values; empty if it is no mapping."""
+        try:
+            values = yaml.load(self.config, yaml.CSafeLoader)
+        except yaml.YAMLError:
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    @cached_property
+    def generator_settings(self) -> dict[str, dict[str, Any]]:
+        """The files of conf/generator/ in the configuration, by the names of their metrics."""
+        chosen = self.settings.get("generator")
+        files = chosen.items() if isinstance(chosen, dict) else ()
+        return {
+            str(values.get("name") or key): values
+            for key, values in files
+            if isinstance(values, dict)
+        }
+
+    @property
+    def training_generator(self) -> str | None:
+        """What made the fakes of the training set; None if the configuration does not say."""
+        data = self.settings.get("data")
+        name = data.get("generator") if isinstance(data, dict) else None
+        return name if isinstance(name, str) else None
+
+    def has_seen(self, generator: str) -> bool | None:
+        """Return whether the detector was trained on fakes of `generator`; None if unknown.
+
+        Of a folder of images without a kind, nobody knows what made its fakes.
+        """
+        if generator == self.training_generator:
+            return True
+        known = self.training_generator and self.generator_settings.get(generator, {}).get("kind")
+        return False if known else None
 
     @property
     def complete_generators(self) -> list[str]:

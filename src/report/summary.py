@@ -60,10 +60,10 @@ def _mean_ap(run: Run) -> str:
 def ap_accuracy_gap_note(run: Run) -> str | None:
     """Return why the accuracy is lower than the AP suggests; None if the threshold 0.5 is good."""
     generators = run.metrics["generators"]
-    found = {name: result for name, result in generators.items() if _gap(result) >= MIN_GAP}
+    found = {name: result for name, result in generators.items() if gap(result) >= MIN_GAP}
     if not found:
         return None
-    named = sorted(found, key=lambda name: -_gap(found[name]))[:MAX_NAMED]
+    named = sorted(found, key=lambda name: -gap(found[name]))[:MAX_NAMED]
     listing = ", ".join(
         f"{name} ({format_percent(found[name]['acc'])} instead of "
         f"{format_percent(found[name]['acc_oracle'])})"
@@ -81,7 +81,7 @@ def ap_accuracy_gap_note(run: Run) -> str | None:
     )
 
 
-def _gap(figures: Figures) -> float:
+def gap(figures: Figures) -> float:
     """Return by how much the best threshold exceeds the accuracy at 0.5; 0 without figures."""
     if figures["ap"] is None or figures["acc_oracle"] is None:
         return 0.0

@@ -132,7 +132,8 @@ def training_set(cfg: DictConfig) -> TrainingSet:
     for key in ("train", "val", "classes"):
         if key not in values:
             raise GenspotError(f"data.{key} is missing: null says that there is none")
-    values.pop("shortcut_baseline", None)  # concerns the evaluation
+    for key in ("shortcut_baseline", "generator"):  # of the evaluation and the report
+        values.pop(key, None)
     return TrainingSet(
         **{key: value for key, value in values.items() if value is not None}
         | {key: values[key] for key in ("train", "val", "classes")},

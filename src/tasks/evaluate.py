@@ -102,6 +102,7 @@ def evaluate_checkpoint(
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
+    context["training_images"] = _training_images(datamodule)
     context["notes"] = datamodule.notes()
     finished = Run(run.folder, context | results, run.config_text, scores)
     write_json(finished.metrics, run.folder / METRICS)
@@ -198,6 +199,14 @@ def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray | Non
     ]
     labels = train["label"].to_numpy()
     return baselines.shortcut_baseline_scores(features[0], labels, features[1], seed)
+
+
+def _training_images(datamodule: ImageDataModule) -> dict[str, int] | None:
+    """Return the number of real and of fake training images; None if nothing was trained here."""
+    if "train" not in datamodule.tables:
+        return None
+    labels = datamodule.tables["train"]["label"].to_numpy()
+    return {"real": int((labels == 0).sum()), "fake": int((labels == 1).sum())}
 
 
 def _context(

@@ -166,6 +166,7 @@ SETTINGS: dict[str, Kind] = {
     "task.title": optional(TEXT),
     "data.name": COMPONENT,
     "data.simulator": optional(mapping({"name": COMPONENT, **SIMULATOR})),
+    "data.generator": optional(NAME),
     "data.train": optional(PATH),
     "data.val": optional(PATH),
     "data.classes": CLASSES,

@@ -11,7 +11,13 @@ from PIL import Image
 from scipy.ndimage import median_filter
 
 from genspot.data.layout import load_samples
-from genspot.data.spectra import mean_spectrum, spectrum, write_spectra
+from genspot.data.spectra import (
+    high_frequencies,
+    mean_spectrum,
+    peaks,
+    spectrum,
+    write_spectra,
+)
 from helpers.arrays import make_noise
 from helpers.images import save_image, save_set
 
@@ -49,8 +55,48 @@ def test_write_spectra_shows_nearest_upsampling(tmp_path: Path) -> None:
     )
     assert real.shape == fake.shape == (40, 40)
     assert fake[0].mean() < 0.5 * real[0].mean()  # row 0 has the highest vertical frequency
-    counts = json.loads((tmp_path / "spectra" / "spectra.json").read_text())
-    assert counts == {"side": 40, "images": {"mine": {"real": 5, "fake": 5}}}
+    content = json.loads((tmp_path / "spectra" / "spectra.json").read_text())
+    assert content["side"] == 40
+    assert content["images"] == {"mine": {"real": 5, "fake": 5}}
+    assert content["peaks"]["mine"].keys() == {"real", "fake"}
+    assert content["high_frequencies"]["mine"] < 0.9
+
+
+def log_noise(side: int, images: int, step: int = 1) -> np.ndarray:
+    """Return the mean log spectrum of white noise with every `step`-th pixel 4 brighter."""
+    rng, total = np.random.default_rng(0), np.zeros((side, side))
+    for _ in range(images):
+        noise = rng.normal(size=(side, side))
+        if step > 1:
+            noise[::step, ::step] += 4
+        total += np.fft.fftshift(np.log(np.abs(np.fft.fft2(noise))))
+    return total / images
+
+
+def test_peaks_of_noise_are_absent() -> None:
+    heights = peaks(log_noise(64, 400))
+    assert heights.keys() == {"2", "4", "8"}
+    assert list(heights.values()) == pytest.approx(3 * [1], abs=0.1)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(2, {"2"}), (4, {"2", "4"})])
+def test_peaks_are_at_the_frequencies_of_the_grid(step: int, expected: set[str]) -> None:
+    # A grid of step 4 has all multiples of 1/4, so those of 1/2, and none of 1/8 between them.
+    heights = peaks(log_noise(64, 50, step))
+    assert {factor for factor, height in heights.items() if height > 2} == expected
+
+
+def test_peaks_leave_out_factors_that_do_not_divide_the_side() -> None:
+    assert peaks(np.zeros((68, 68))).keys() == {"2", "4"}
+    assert peaks(np.zeros((40, 40))).keys() == {"2", "4"}  # too close for a factor of 8
+    assert peaks(np.zeros((65, 65))) == {}
+
+
+def test_high_frequencies_compare_the_outer_half_of_the_spectrum() -> None:
+    real = log_noise(32, 4)
+    fake = real + np.log(0.25)
+    fake[9:24, 9:24] += 100  # frequencies below 1/4, whose index is 16 ± 7 at most
+    assert high_frequencies(real, fake) == pytest.approx(0.25)
 
 
 def test_write_spectra_of_small_images_warns_and_writes_no_image(

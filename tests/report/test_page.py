@@ -9,10 +9,11 @@ import pytest
 
 from genspot.evaluation.intervals import ap_over_seeds
 from genspot.report.gallery import pick_ranks
+from genspot.report.grades import grade
 from genspot.report.page import render_report
 from genspot.report.tables import EXPORTED_MEASURES
 from helpers.report_page import check_in_browser, parse_page, result_cells
-from helpers.report_runs import make_run, percent
+from helpers.report_runs import COMPLETE, make_run, percent
 
 
 @pytest.mark.parametrize("report", ["single", "ablation"])
@@ -35,6 +36,30 @@ def test_page_shows_every_figure_of_the_metrics(
         assert cells[run.label, "sim_nearest", "published"] == "90.0 (unconfirmed)"
         difference = f"{100 * (run.results['sim_nearest']['ap'] - 0.9):+.1f}".replace("-", "−")
         assert cells[run.label, "sim_nearest", "difference"] == difference
+
+
+def test_page_of_one_run_explains_it_with_the_figures_of_its_tables(single, ablation) -> None:
+    (run,), _, page = single
+    cells, shown = result_cells(page), {}
+    for panel in parse_page(page).iter("article"):
+        shown[panel.get("data-generator")] = "".join(panel.find("p").itertext())
+    assert set(shown) == {*COMPLETE, "only_fakes"}
+    assert shown["only_fakes"] == "One class only: no AP"
+    for name in COMPLETE:
+        ap, interval = (cells[run.label, name, key] for key in ("ap", "ap_interval"))
+        assert shown[name] == f"{grade(run.results[name]).capitalize()}: AP {ap} [{interval}]"
+    ids = [section.get("id") for section in parse_page(page).iter("section")]
+    explained = ["question", "pictures", "answer", "spectra", "threshold", "own-photo"]
+    assert ids[: len(explained) + 1] == [*explained, "results"]
+    sections = {section.get("id") for section in parse_page(ablation.page).iter("section")}
+    assert not sections & {*explained}
+
+
+def test_page_of_one_class_leaves_out_spectra_and_threshold(tmp_path: Path) -> None:
+    page = render_report([make_run(tmp_path / "run", generators=("only_fakes",))], "A")
+    sections = {part.get("id") for part in parse_page(page["report.html"]).iter("section")}
+    assert {"question", "pictures", "answer", "own-photo", "results"} <= sections
+    assert not sections & {"spectra", "threshold"}
 
 
 def test_page_of_several_runs_compares_them(ablation, tmp_path: Path) -> None:
@@ -83,7 +108,7 @@ def test_page_shows_hostile_names_and_paths_as_text(tmp_path: Path) -> None:
     assert all(title.startswith(str(tmp_path / shown)) for title in titles)
     pictures = [element.get("src") for element in elements if element.tag == "img"]
     assert len(pictures) >= 13
-    assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
+    assert all(re.match("data:image/(jpeg|png);base64,", picture) for picture in pictures)
 
 
 def test_page_needs_no_other_file_and_its_ids_are_unique(single, ablation) -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from genspot.report.predictions import prediction_table, print_predictions, verdict
+from genspot.report.predictions import (
+    VERDICTS,
+    prediction_table,
+    print_predictions,
+    verdict,
+    verdict_counts,
+)
 
 UNREADABLE = pa.table({"path": ["torn.png"], "reason": ["truncated"]})
 SCORES = pa.table(
@@ -23,6 +29,12 @@ SCORES = pa.table(
 def test_verdict_is_undecided_near_zero() -> None:
     assert [verdict(logit) for logit in (-0.99, 0.99)] == 2 * ["undecided"]
     assert (verdict(-1.0), verdict(1.0)) == ("no traces found", "looks generated")
+
+
+def test_verdict_counts_are_those_of_the_verdicts() -> None:
+    logits = np.array([-5, -1, -0.99, 0, 0.99, 1, 1, 7])
+    said = [verdict(logit) for logit in logits]
+    assert verdict_counts(logits) == [said.count(name) for name in VERDICTS] == [3, 3, 2]
 
 
 def test_prediction_table_is_sorted_and_uncalibrated() -> None:

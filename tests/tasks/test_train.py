@@ -38,6 +38,9 @@ def test_train_scores_each_readable_test_image_once(trained: Path, sets: Path) -
     assert (figures["images"], figures["real"], figures["fake"]) == (14, 8, 6)
     assert (figures["padded"], figures["unreadable"]) == (1, 1)
     assert metrics["unreadable_in_training"] == 1
+    labels = [path.parent.name for path in (sets / "train").rglob("*.png")]
+    counts = {"real": labels.count("0_real"), "fake": labels.count("1_fake")}
+    assert metrics["training_images"] == counts
     assert {"python", "torch", "numpy"} <= metrics["versions"].keys()
     unreadable = [Path(row["path"]).name for row in read_csv(trained / "unreadable.csv")]
     assert unreadable == ["broken.png", "torn.png"]
@@ -117,6 +120,9 @@ def test_train_runs_the_published_experiment(tmp_path: Path) -> None:
     assert metrics["generators"]["cyclegan"]["images"] == 12
     assert metrics["generators"]["imle"]["published"]["ap"] == 0.995
     assert metrics["mean"]["published"]["ap"] == pytest.approx(0.908, abs=0.01)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "(20 real and 20 fake images), whose fakes are made by progan" in page
+    assert "one it had seen in training, progan, the other 12 not." in page
 
 
 def test_train_builds_the_embedded_data_and_its_checkpoint_knows_its_generators(

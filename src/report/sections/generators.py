@@ -1,0 +1,120 @@
+"""The generators in pictures, and which of them are found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from genspot.report import figures
+from genspot.report.examples import DETAIL, Panel
+from genspot.report.grades import CHANCE, FOUND, GRADES, MIN_FOUND, PARTLY
+from genspot.report.runs import Run
+from genspot.report.sections.words import listing
+from genspot.report.tables import format_ap, format_percent
+
+RULES = {
+    FOUND: f"the interval of the AP lies above {100 * MIN_FOUND:g}",
+    PARTLY: f"the interval lies above that of a random order, but not above {100 * MIN_FOUND:g}",
+    CHANCE: "the interval contains the AP of a random order",
+}
+
+
+def pictures(run: Run, panels: Sequence[Panel]) -> str:
+    """Return how the images of the panels were chosen, and what is shown of them."""
+    kinds = {example.kind for panel in panels for example in panel.examples}
+    texts = []
+    if "fake" in kinds:
+        texts.append(
+            "The fake has the median logit of its generator: half of the fakes look more fake to "
+            "the detector, and half less."
+        )
+    if "real" in kinds:
+        scenes = sum(panel.same_scene for panel in panels)
+        median = "has the median logit of the real images"
+        texts.append(
+            "The real image shows the same scene: it has the same class and file name."
+            if scenes == len(panels)
+            else f"The real image shows the same scene where there is one, and else {median}."
+            if scenes
+            else f"The real image {median}."
+        )
+    texts.append(
+        f"Below each image, its central {DETAIL} × {DETAIL} pixels (the frame) are enlarged, "
+        "because the traces of a generator are small."
+    )
+    if any(panel.spectra for panel in panels):
+        texts.append("At the bottom is the mean spectrum of the images of this kind.")
+    if run.metrics["degradations"]:
+        texts.append("Images and spectra are undegraded.")
+    if run.complete_generators:
+        texts.append(
+            "AP (average precision) says how well the fakes are ranked above the real images: 100 "
+            "if each of them is above each real image, the percentage of fakes in a random order."
+        )
+    return " ".join(texts)
+
+
+def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
+    """Return how many generators are found, of all and of those not seen in training."""
+    graded = [panel for panel in panels if panel.grade]
+    if not graded:
+        return ["No generator has images of both classes, so there is no ranking and no AP."]
+    unseen = [panel for panel in graded if panel.seen is False]
+    texts = [
+        _counts(f"Of {'1 generator' if len(graded) == 1 else f'{len(graded)} generators'}", graded)
+    ]
+    if 0 < len(unseen) < len(graded):
+        texts.append(_counts(f"Of the {len(unseen)} that it had not seen in training", unseen))
+    if len(graded) > 1:
+        texts.append(f"The mean AP is {format_ap(run.metrics['mean'])}.")
+    shortcut = run.metrics["mean"].get("shortcut_baseline_ap")
+    if shortcut is not None:
+        texts.append(
+            "A classifier that sees only file size, mean colour, sharpness and JPEG grid reaches "
+            f"a mean AP of {format_percent(shortcut)}."
+        )
+    return texts
+
+
+def _counts(start: str, graded: Sequence[Panel]) -> str:
+    found = Counter(panel.grade for panel in graded)
+    parts = [
+        f"{found[each]} {'is' if found[each] == 1 else 'are'} {each}"
+        for each in GRADES
+        if found[each]
+    ]
+    return f"{start}, {listing(parts)}."
+
+
+def graded_names(run: Run, panels: Sequence[Panel]) -> list[tuple[str, str]]:
+    """Return each grade that occurs, with its rule, and its generators with their AP."""
+    results, found = run.metrics["generators"], []
+    for each in GRADES:
+        names = [panel.generator for panel in panels if panel.grade == each]
+        if names:
+            rule = f" ({RULES[each]})" if each in RULES else ""
+            aps = ", ".join(f"{name} {format_ap(results[name])}" for name in names)
+            found.append((f"{each.capitalize()}{rule}", aps))
+    without = [panel.generator for panel in panels if panel.grade is None]
+    if without:
+        found.append(("Without an AP, having images of one class only", ", ".join(without)))
+    return found
+
+
+def bars(run: Run, panels: Sequence[Panel]) -> Markup | None:
+    """Return the AP of each generator as bars with intervals, in the order of the panels."""
+    graded = [panel for panel in panels if panel.grade]
+    if not graded:
+        return None
+    results = [run.metrics["generators"][panel.generator] for panel in graded]
+    values = "; ".join(
+        f"{panel.generator} {format_ap(result)}"
+        for panel, result in zip(graded, results, strict=True)
+    )
+    labels = [f"{panel.generator}: {panel.grade}" for panel in graded]
+    aps, intervals = ([result[key] for result in results] for key in ("ap", "ap_interval"))
+    chances = [panel.chance for panel in graded]
+    alt, draw = f"AP in percent of each generator: {values}.", figures.draw_bars
+    return figures.svg("ap-bars", alt, draw, labels, aps, intervals, "AP", chances)
