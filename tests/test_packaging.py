@@ -70,7 +70,16 @@ def test_wheel_holds_every_file_and_the_command(wheel: Path) -> None:
     content = zipfile.ZipFile(wheel)
     expected = {
         f"genspot/{file.relative_to(ROOT / 'src')}"
-        for pattern in ("*.py", "*.html", "*.css", "*.safetensors", "py.typed")
+        for pattern in (
+            "*.py",
+            "*.html",
+            "*.css",
+            "*.safetensors",
+            "*.jpg",
+            "*.csv",
+            "*.md",
+            "py.typed",
+        )
         for file in (ROOT / "src").rglob(pattern)
     }
     for name in ("conf", "experiments"):
