@@ -4,7 +4,9 @@ An interval is for the AP of the population that the images are drawn from, at t
 classes in the set; real and fake images are drawn separately. Both ends are t intervals on the
 logit scale around the AP without its bias in small samples. The lower end also holds if one more
 image of each class ranks like a random image of the other class: a set without errors does not
-prove that there are none. benchmarks/intervals.py measures how often the intervals are right.
+prove that there are none. Where clusters are drawn, such as photographs of which a set has several
+images, they take the place of the images, and half a cluster that of the one more image.
+benchmarks/intervals.py and benchmarks/clusters.py measure how often the intervals are right.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import pyarrow as pa
 from scipy.special import expit, logit, stdtrit
 
 from genspot.common.errors import GenspotError
-from genspot.evaluation.jackknife import Contributions, weighted_sum
+from genspot.evaluation.clusters import ClusterContributions
+from genspot.evaluation.jackknife import Contributions, ImageContributions, weighted_sum
 from genspot.evaluation.shared_images import GeneratorImages, shared_images
 
 DEFAULT_CONFIDENCE = 0.95
@@ -27,16 +30,26 @@ DEFAULT_CONFIDENCE = 0.95
 class Term(NamedTuple):
     """One term of a mean over generators."""
 
-    pool: str  # terms of one pool share their real images
-    real_images: np.ndarray  # R numbers of its real images, equal for the same image of a pool
+    pool: str  # terms of one pool share their real images, or their clusters
+    numbers: np.ndarray  # of its R real images or G clusters, equal for the same one of a pool
     contributions: Contributions
 
 
+class Draws(NamedTuple):
+    """The images of one class of a term, or its clusters: what is drawn independently."""
+
+    pool: tuple[str, str | int]  # draws of one pool with equal numbers are the same
+    numbers: np.ndarray  # N of them
+    contributed: np.ndarray  # N contributions
+    added: float  # root mean square of the changes that more of them make
+    most_freedom: float = math.inf  # degrees of freedom at most
+
+
 class Variance(NamedTuple):
-    """A variance that an independent draw of images or trainings causes."""
+    """A variance that an independent draw of images, clusters or trainings causes."""
 
     value: float
-    freedom: int  # degrees of freedom: the number drawn, less one
+    freedom: float  # degrees of freedom: the number drawn, less one
 
 
 def check_confidence(confidence: float) -> None:
@@ -49,6 +62,7 @@ def ap_intervals(
     scores: pa.Table,
     confidence: float = DEFAULT_CONFIDENCE,
     real_sets: Mapping[str, str] | None = None,
+    clusters: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the average precision of each generator with images of both classes, and their mean.
 
@@ -59,16 +73,22 @@ def ap_intervals(
         scores: a table of scores.
         confidence: the fraction of sets of images whose interval holds the AP of the population.
         real_sets: generator → the set its real images come from; others have their own.
+        clusters: generator → the column of `scores` that names the cluster of an image, such as
+            "class" where the images of a class come from one photograph. The intervals are over
+            clusters then; generators of one real set share those of equal name. The images of
+            others are drawn one by one.
 
     Returns:
-        {"generators": {name: {"ap", "interval", "images"}}, "mean": {"generators", "ap",
-        "interval", "images"}}, sorted by name. Fractions in [0, 1]; the mean over no generators is
-        None. An interval is [lowest, highest] and holds its estimate.
+        {"generators": {name: {"ap", "interval", "images", "clusters"}}, "mean": {"generators",
+        "ap", "interval", "images"}}, sorted by name. Fractions in [0, 1]; the mean over no
+        generators is None. An interval is [lowest, highest] and holds its estimate. "clusters" is
+        their number, or None.
 
     Raises:
-        GenspotError: An image has two scores, or the confidence is no number in (0, 1).
+        GenspotError: An image has two scores, the confidence is no number in (0, 1), or a column
+            of `clusters` is missing.
     """
-    return ap_over_seeds([scores], confidence, real_sets)
+    return ap_over_seeds([scores], confidence, real_sets, clusters)
 
 
 def paired_difference(
@@ -76,14 +96,15 @@ def paired_difference(
     second: pa.Table,
     confidence: float = DEFAULT_CONFIDENCE,
     real_sets: Mapping[str, str] | None = None,
+    clusters: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the AP of `first` minus that of `second` on the images that both have scored.
 
-    The difficulty of an image cancels out. Generators without common images of both classes are
-    left out. Arguments, errors and result are as in `ap_intervals`, with "difference", a fraction
-    in [-1, 1], in place of "ap".
+    The difficulty of an image, or of a cluster, cancels out. Generators without common images of
+    both classes are left out. Arguments, errors and result are as in `ap_intervals`, with
+    "difference", a fraction in [-1, 1], in place of "ap".
     """
-    generators = shared_images([first, second], real_sets)
+    generators = shared_images([first, second], real_sets, clusters)
     return _summarise("difference", generators, [1, -1], (-1.0, 1.0), confidence)
 
 
@@ -91,13 +112,15 @@ def ap_over_seeds(
     tables: list[pa.Table],
     confidence: float = DEFAULT_CONFIDENCE,
     real_sets: Mapping[str, str] | None = None,
+    clusters: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the mean AP, on the images in all `tables`, of trainings that differ in their seed.
 
-    The interval is over trainings and images; both are the same for all generators. With one
-    training it is over images. Arguments, errors and result are as in `ap_intervals`.
+    The interval is over trainings and images or clusters; the trainings are the same for all
+    generators. With one training it is over images or clusters. Arguments, errors and result are
+    as in `ap_intervals`.
     """
-    generators = shared_images(tables, real_sets)
+    generators = shared_images(tables, real_sets, clusters)
     weights = [1 / len(tables)] * len(tables)
     return _summarise("ap", generators, weights, (0.0, 1.0), confidence, over_tables=True)
 
@@ -115,8 +138,7 @@ def _summarise(
 
     def summary(chosen: list[GeneratorImages]) -> dict[str, Any]:
         terms = [
-            Term(each.pool, each.real_images, weighted_sum(each.tables, weights))
-            for each in chosen
+            Term(each.pool, each.numbers, weighted_sum(each.tables, weights)) for each in chosen
         ]
         aps = np.mean([[table.estimate for table in each.tables] for each in chosen], axis=0)
         spread = []
@@ -125,11 +147,14 @@ def _summarise(
         return {
             key: float(np.dot(weights, aps)),
             "interval": mean_interval(terms, confidence, bounds, spread),
-            "images": sum(len(each.reals) + len(each.fakes) for *_, each in terms),
+            "images": sum(each.images for each in chosen),
         }
 
     return {
-        "generators": {name: summary([images]) for name, images in generators.items()},
+        "generators": {
+            name: summary([images]) | {"clusters": images.clusters}
+            for name, images in generators.items()
+        },
         "mean": {"generators": len(generators), key: None, "interval": None, "images": 0}
         | (summary([*generators.values()]) if generators else {}),
     }
@@ -147,24 +172,20 @@ def mean_interval(
         terms: one for each generator.
         confidence: see `ap_intervals`.
         bounds: the lowest and highest value there can be. They are returned where a class has one
-            image, which says nothing about the others.
-        more: variances besides those of the images.
+            image, or lies in one cluster, which says nothing about the others.
+        more: variances besides those of the images or clusters.
     """
     low, high = bounds
     parts = [term.contributions for term in terms]
-    pools: dict[str, list[Term]] = {}
-    for term in terms:
-        pools.setdefault(term.pool, []).append(term)
-    variances = [*more, *(_variance_of_reals(pool, len(terms)) for pool in pools.values())]
-    variances += [
-        Variance(math.fsum(part.fakes**2) / len(terms) ** 2, len(part.fakes) - 1) for part in parts
-    ]
+    pools: dict[tuple[str, str | int], list[Draws]] = {}
+    for draws in _draws(terms):
+        pools.setdefault(draws.pool, []).append(draws)
+    variances = [*more, *(_variance(pool, len(terms)) for pool in pools.values())]
     if min(each.freedom for each in variances) == 0:
         return [low, high]
     variance = sum(each.value for each in variances)
     tails = stdtrit(_freedom(variances), (1 + confidence) / 2)
-    added = [sum(_rms(term.contributions.more_reals) for term in pool) for pool in pools.values()]
-    added += [_rms(part.more_fakes) for part in parts]
+    added = [sum(draws.added for draws in pool) for pool in pools.values()]
     added_variance = sum(np.square(added)) / len(terms) ** 2
     center = float(np.clip(np.mean([part.corrected for part in parts]), low, high))
     shift = float(np.mean([part.more_reals.mean() + part.more_fakes.mean() for part in parts]))
@@ -174,11 +195,30 @@ def mean_interval(
     return [min(ends), max(ends)]
 
 
-def _variance_of_reals(pool: Sequence[Term], count: int) -> Variance:
-    """Return the variance of a mean of `count` terms by the real images that `pool` shares."""
-    images = np.concatenate([term.real_images for term in pool])
-    sums = np.bincount(images, np.concatenate([term.contributions.reals for term in pool]))
-    return Variance(math.fsum(sums**2) / count**2, len(np.unique(images)) - 1)
+def _draws(terms: Sequence[Term]) -> list[Draws]:
+    """Return what is drawn for each term: clusters, or its real images and its fakes."""
+    shared, fakes = [], []
+    for index, (pool, numbers, part) in enumerate(terms):
+        added = _rms(part.more_reals), _rms(part.more_fakes)
+        if isinstance(part, ClusterContributions):
+            # A class that lies in few of the clusters says little about others.
+            freedom = min(len(part.more_reals), len(part.more_fakes)) - 1
+            both = math.hypot(*added)
+            shared.append(Draws(("clusters", pool), numbers, part.clusters, both, freedom))
+        elif isinstance(part, ImageContributions):
+            shared.append(Draws(("reals", pool), numbers, part.reals, added[0]))
+            own = np.arange(len(part.fakes))
+            fakes.append(Draws(("fakes", index), own, part.fakes, added[1]))
+    return shared + fakes
+
+
+def _variance(pool: Sequence[Draws], count: int) -> Variance:
+    """Return the variance of a mean of `count` terms by the draws that `pool` shares."""
+    numbers = np.concatenate([draws.numbers for draws in pool])
+    sums = np.bincount(numbers, np.concatenate([draws.contributed for draws in pool]))
+    freedom = len(np.unique(numbers)) - 1
+    most = min(draws.most_freedom for draws in pool)
+    return Variance(math.fsum(sums**2) / count**2, min(freedom, most))
 
 
 def _freedom(variances: Sequence[Variance]) -> float:

@@ -10,45 +10,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 
+Kind = TypeVar("Kind", bound="Contributions")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Contributions:
-    """An average precision of R real and F fake images, and what the images contribute to it.
+    """An average precision, and what more images would change.
 
-    All entries are linear: those of a difference are the differences of the entries.
+    All entries, also those of subclasses, are linear: those of a difference are the differences
+    of the entries.
 
     Attributes:
         estimate: the average precision.
         corrected: the same without its bias in small samples; may lie outside [0, 1].
-        reals, fakes: R and F contributions. Their sums of squares are the variances of the
-            estimate that the choice of the real and of the fake images causes.
-        more_reals: F changes of the estimate: one more real image scores like this fake one.
-        more_fakes: R changes of the estimate: one more fake image scores like this real one.
+        more_reals: changes of the estimate: more real images score like fake ones.
+        more_fakes: changes of the estimate: more fake images score like real ones.
     """
 
     estimate: float
     corrected: float
-    reals: np.ndarray
-    fakes: np.ndarray
     more_reals: np.ndarray
     more_fakes: np.ndarray
 
 
-def weighted_sum(parts: Sequence[Contributions], weights: Sequence[float]) -> Contributions:
-    """Return Σ weight × contributions of the same images in several tables."""
+@dataclass(frozen=True, kw_only=True)
+class ImageContributions(Contributions):
+    """What R real and F fake images contribute.
+
+    `more_reals` has F changes: one more real image scores like this fake one. `more_fakes` has R
+    changes: one more fake image scores like this real one.
+
+    Attributes:
+        reals, fakes: R and F contributions. Their sums of squares are the variances of the
+            estimate that the choice of the real and of the fake images causes.
+    """
+
+    reals: np.ndarray
+    fakes: np.ndarray
+
+
+def weighted_sum(parts: Sequence[Kind], weights: Sequence[float]) -> Kind:
+    """Return Σ weight × contributions of the same images or clusters in several tables."""
+    kind = type(parts[0])
     sums = {
         field.name: sum(
             weight * getattr(part, field.name) for part, weight in zip(parts, weights, strict=True)
         )
-        for field in fields(Contributions)
+        for field in fields(kind)
     }
-    return Contributions(**sums)
+    return kind(**sums)
 
 
-def contributions(labels: np.ndarray, logits: np.ndarray) -> Contributions:
+def contributions(labels: np.ndarray, logits: np.ndarray) -> ImageContributions:
     """Return the contributions of N images, in their order within each class.
 
     Equal logits form one rank.
@@ -59,9 +76,9 @@ def contributions(labels: np.ndarray, logits: np.ndarray) -> Contributions:
     """
     ranks = np.unique(-logits.astype(np.float64), return_inverse=True)[1]
     ranking = _Ranking(ranks[labels == 0], ranks[labels == 1])
-    reals, bias_of_reals = _leave_out(ranking.value, ranking.change_real(-1)[ranking.real_ranks])
-    fakes, bias_of_fakes = _leave_out(ranking.value, ranking.change_fake(-1)[ranking.fake_ranks])
-    return Contributions(
+    reals, bias_of_reals = leave_out(ranking.value, ranking.change_real(-1)[ranking.real_ranks])
+    fakes, bias_of_fakes = leave_out(ranking.value, ranking.change_fake(-1)[ranking.fake_ranks])
+    return ImageContributions(
         estimate=ranking.value,
         corrected=ranking.value - bias_of_reals - bias_of_fakes,
         reals=reals,
@@ -71,8 +88,13 @@ def contributions(labels: np.ndarray, logits: np.ndarray) -> Contributions:
     )
 
 
-def _leave_out(value: float, without: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the contributions and the bias; `without` has the value without each of N images."""
+def leave_out(value: float, without: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return N contributions to `value`, and its bias.
+
+    Args:
+        value: of all N images or clusters.
+        without: N values, without each of them.
+    """
     others = len(without) - 1
     contributed = (without - without.mean()) * np.sqrt(others / len(without))
     return contributed, others * float(without.mean() - value)
@@ -87,29 +109,33 @@ class _Ranking:
         self.fakes = np.bincount(fake_ranks, minlength=count)
         self.fakes_above = np.cumsum(self.fakes).astype(np.float64)  # and at the same rank
         self.reals_above = np.cumsum(np.bincount(real_ranks, minlength=count)).astype(np.float64)
-        found = self.fakes * _precision(self.fakes_above, self.reals_above)
+        found = self.fakes * precision(self.fakes_above, self.reals_above)
         self.value = float(found.sum() / len(fake_ranks))  # the average precision
 
     def change_real(self, change: int) -> np.ndarray:
         """Return the value by rank, with one real image more (1) or fewer (-1) at this rank."""
         total = len(self.real_ranks)
         weight = total / max(1, total + change)
-        before = self.fakes * _precision(self.fakes_above, weight * self.reals_above)
+        before = self.fakes * precision(self.fakes_above, weight * self.reals_above)
         changed = weight * (self.reals_above + change)
-        after = self.fakes * _precision(self.fakes_above, changed)
+        after = self.fakes * precision(self.fakes_above, changed)
         return _joined(before, after) / len(self.fake_ranks)
 
     def change_fake(self, change: int) -> np.ndarray:
         """Return the value by rank, with one fake image more (1) or fewer (-1) at this rank."""
         total = len(self.fake_ranks)
         weight = total / max(1, total + change)
-        before = self.fakes * _precision(weight * self.fakes_above, self.reals_above)
-        changed = _precision(weight * (self.fakes_above + change), self.reals_above)
+        before = self.fakes * precision(weight * self.fakes_above, self.reals_above)
+        changed = precision(weight * (self.fakes_above + change), self.reals_above)
         return weight * (_joined(before, self.fakes * changed) + change * changed) / total
 
 
-def _precision(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
-    """Return the fraction of fakes; 0 where there are none."""
+def precision(fakes: np.ndarray, reals: np.ndarray) -> np.ndarray:
+    """Return the fraction of fakes by rank; 0 where there are none.
+
+    Args:
+        fakes, reals: weights of the images down to each rank, this one included.
+    """
     fakes, reals = np.maximum(fakes, 0), np.maximum(reals, 0)
     return np.divide(fakes, fakes + reals, out=np.zeros_like(fakes), where=fakes > 0)
 

@@ -28,6 +28,7 @@ def evaluate(
     confidence: float = DEFAULT_CONFIDENCE,
     real_sets: Mapping[str, str] | None = None,
     fit: CalibrationFit | None = None,
+    clusters: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Return the figures of each generator, and their means over generators with both classes.
 
@@ -39,13 +40,17 @@ def evaluate(
         confidence: of the intervals, in (0, 1).
         real_sets: generator → the set its real images come from; see `intervals.ap_intervals`.
         fit: threshold and temperature, fitted on images other than these.
+        clusters: generator → the column of the table that names the cluster of an image, such as
+            "class" where the images of a class come from one photograph; see
+            `intervals.ap_intervals`.
 
     Returns:
         {"generators": {name: …}, "mean": …}, described in `genspot.evaluation.results`. A mean is
         None where a generator with both classes has no such figure.
 
     Raises:
-        GenspotError: The scores cannot be read, or an image has two scores.
+        GenspotError: The scores cannot be read, an image has two scores, or a column of
+            `clusters` is missing.
     """
     if isinstance(scores, str | Path):
         scores = read_scores(scores)  # which checks them
@@ -54,12 +59,13 @@ def evaluate(
     names = scores["generator"].cast(pa.string()).to_numpy()
     labels = scores["label"].to_numpy().astype(np.int64)
     logits = scores["logit"].to_numpy()
-    intervals = ap_intervals(scores, confidence, real_sets)
+    intervals = ap_intervals(scores, confidence, real_sets, clusters)
     results: dict[str, Any] = {}
     for name in dict.fromkeys(names) if generators is None else generators:
         result = generator_metrics(labels[names == name], logits[names == name], fit)
         found = intervals["generators"].get(name)
-        results[name] = result | {"ap_interval": found and _around(result["ap"], found)}
+        result["ap_interval"] = found and _around(result["ap"], found)
+        results[name] = result | {"clusters": found and found["clusters"]}
     complete = complete_generators(results)
     mean: Any = {"generators": len(complete)}
     mean |= {key: mean_or_none(result[key] for result in complete.values()) for key in MEASURES}

@@ -61,6 +61,9 @@ class GeneratorMetrics(Measures):
     real: Annotated[int, "number of scored real images"]
     fake: Annotated[int, "number of scored fake images"]
     ap_interval: Annotated[list[float] | None, "confidence interval [lowest, highest] of `ap`"]
+    clusters: NotRequired[
+        Annotated[int | None, "number of photographs that it is over; null: it is over images"]
+    ]
     title: NotRequired[Annotated[str, "the generator's name in full"]]
     published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
     expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
@@ -131,6 +134,10 @@ class Results(Evaluation):
     ]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
+    clusters: Annotated[
+        dict[str, str],
+        "generator → the column of scores.parquet that names the photograph of an image",
+    ]
     notes: Annotated[list[str], "what a reader must know of the images, such as shared folders"]
 
 

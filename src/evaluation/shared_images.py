@@ -1,9 +1,9 @@
-"""The images that several tables of scores have in common, and those that generators share."""
+"""The images that several tables of scores have in common, and what generators share of them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
+from genspot.evaluation.clusters import cluster_contributions
 from genspot.evaluation.jackknife import Contributions, contributions
 from genspot.evaluation.scores import check_finite
 
@@ -21,31 +22,39 @@ class GeneratorImages(NamedTuple):
     """The images of one generator that all of T tables have scored, and what they contribute."""
 
     pool: str  # the real set, or the generator if it has its own
-    real_images: np.ndarray  # R numbers of its real images, equal for the same image of a pool
-    tables: list[Contributions]  # T of them
+    numbers: np.ndarray  # of its R real images or G clusters, equal for the same one of a pool
+    images: int  # number of real and fake images
+    clusters: int | None  # G; None if its images are drawn one by one
+    tables: Sequence[Contributions]  # T of them: of clusters, or else of images
 
 
 def shared_images(
-    tables: list[pa.Table], real_sets: Mapping[str, str] | None
+    tables: list[pa.Table],
+    real_sets: Mapping[str, str] | None,
+    clusters: Mapping[str, str] | None = None,
 ) -> dict[str, GeneratorImages]:
     """Return the images in all tables, by generator with both classes, sorted by name.
 
     Args:
         tables: tables of scores.
         real_sets: generator → the set its real images come from; others have their own. Real
-            images of a set are the same if class and path below 0_real are equal.
+            images of a set are the same if class and path below 0_real are equal, clusters of a
+            set if they have one name.
+        clusters: generator → the column that names the cluster of an image; the images of other
+            generators are drawn one by one.
 
     Raises:
-        GenspotError: An image has two scores in one table, or a logit is not finite.
+        GenspotError: An image has two scores in one table, a logit is not finite, or a column of
+            `clusters` is missing.
     """
-    real_sets = real_sets or {}
+    real_sets, clusters = real_sets or {}, clusters or {}
     indexes = [_row_index(table) for table in tables]
     labels = tables[0]["label"].to_numpy().astype(np.int64)
-    classes = tables[0]["class"].cast(pa.string()).to_pylist()
+    columns = {name: _texts(tables[0], name) for name in {"class", *clusters.values()}}
     logits = [table["logit"].to_numpy() for table in tables]
     for one in logits:
         check_finite(one, "the scores")
-    numbers: dict[tuple[str, ...], int] = {}  # of the real images
+    numbers: dict[tuple[str, ...], int] = {}  # of the real images and of the clusters
     result = {}
     keys = sorted(set(indexes[0]).intersection(*indexes[1:]))
     for name, group in groupby(keys, key=lambda key: key[0]):
@@ -54,16 +63,35 @@ def shared_images(
         own = labels[rows[0]]
         if len(set(own.tolist())) < 2:
             continue
+        own_logits = [table[row] for table, row in zip(logits, rows, strict=True)]
+        parts: list[Contributions] = []
+        units: list[tuple[str, ...]] = []
+        if name in clusters:
+            found = [columns[clusters[name]][row] for row in rows[0]]
+            places = {cluster: place for place, cluster in enumerate(dict.fromkeys(found))}
+            of_images = np.array([places[cluster] for cluster in found])
+            parts += [cluster_contributions(own, each, of_images) for each in own_logits]
+            units += [(cluster,) for cluster in places]
+        else:
+            parts += [contributions(own, each) for each in own_logits]
+            units += _real_names(
+                [
+                    (columns["class"][row], path.replace("\\", "/"))
+                    for row, (_, path) in zip(rows[0], members, strict=True)
+                    if labels[row] == 0
+                ]
+            )
         pool = f"the set {real_sets[name]}" if name in real_sets else name
-        images = [
-            (classes[row], path.replace("\\", "/"))
-            for row, (_, path) in zip(rows[0], members, strict=True)
-            if labels[row] == 0
-        ]
-        reals = [numbers.setdefault((pool, *real), len(numbers)) for real in _real_names(images)]
-        parts = [contributions(own, table[row]) for table, row in zip(logits, rows, strict=True)]
-        result[name] = GeneratorImages(pool, np.array(reals), parts)
+        known = [numbers.setdefault((pool, *unit), len(numbers)) for unit in units]
+        drawn = len(units) if name in clusters else None
+        result[name] = GeneratorImages(pool, np.array(known), len(members), drawn, parts)
     return result
+
+
+def _texts(table: pa.Table, column: str) -> list[str]:
+    if column not in table.column_names:
+        raise GenspotError(f"the table has no column {column}, which clusters names")
+    return table[column].cast(pa.string()).to_pylist()
 
 
 def _real_names(images: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -19,7 +19,8 @@ from genspot.report.tables import ABSENT, format_percent, format_signed
 MAX_SHADE = 65  # percent of the heat map's colour at AP 100, so that text on it stays legible
 SEEDS_CAPTION = (
     "AP over the trainings that differ only in their seed, in percent, with intervals "
-    "over trainings and images. With few trainings they are wide."
+    "over trainings and test images, or the photographs that these come from. With few trainings "
+    "they are wide."
 )
 
 
@@ -59,10 +60,9 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
     for run in runs[1:]:
         intervals, paired = {}, run.image_paths == first.image_paths
         if paired:
-            # The variation of the images cancels out.
-            pairs = paired_difference(
-                run.scores, first.scores, first.metrics["confidence"], first.real_sets
-            )
+            # The variation of the images, and of their photographs, cancels out.
+            confidence, shared = first.metrics["confidence"], (first.real_sets, first.clusters)
+            pairs = paired_difference(run.scores, first.scores, confidence, *shared)
             intervals = {name: result["interval"] for name, result in result_rows(pairs)}
         cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]
         found.append({"label": run.label, "paired": paired, "cells": cells})
@@ -103,7 +103,7 @@ class SeedGroup:
 
 
 def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
-    """Return each of `seed_groups` with its AP and interval over trainings and images."""
+    """Return each of `seed_groups` with its AP and interval, as `SEEDS_CAPTION` describes them."""
     groups = seed_groups(runs)
     keys = [key for key in varying_choices(runs) if key != "seed"] or ["data"]
     choices = [", ".join(group[0].choices[key] for key in keys) for group in groups]
@@ -111,7 +111,8 @@ def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
     for choice, group in zip(number_if_equal(choices), groups, strict=True):
         first = group[0]
         confidence = first.metrics["confidence"]
-        pooled = ap_over_seeds([run.scores for run in group], confidence, first.real_sets)
+        scores, shared = [run.scores for run in group], (first.real_sets, first.clusters)
+        pooled = ap_over_seeds(scores, confidence, *shared)
         results = dict(result_rows(pooled))
         for result in results.values():
             result["ap_interval"] = result.pop("interval")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from genspot.common.run_files import METRICS, REPORT, SCORES
 from genspot.common.text import printable
-from genspot.report.tables import CONSOLE_COLUMNS, result_table
+from genspot.report.tables import CONSOLE_COLUMNS, interval_units, result_table
 
 
 def is_terminal() -> bool:
@@ -80,7 +80,10 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     crop, generators = metrics["crop"], metrics["generators"]
     area = f"the central {crop} × {crop} pixels of each image" if crop else "whole images"
     confidence = 100 * metrics["confidence"]
-    found = [f"Tested on {area}; intervals are {confidence:g}% confidence intervals of the AP."]
+    found = [
+        f"Tested on {area}; intervals are {confidence:g}% confidence intervals of the AP, over "
+        f"{interval_units(metrics)}."
+    ]
     found += (metrics.get("fit") or {}).get("notes", [])
     found += metrics.get("notes", [])
     for key, meaning in (

@@ -150,6 +150,11 @@ class Run:
         """Generator → the set that its real images come from, where generators share one."""
         return dict(self.metrics.get("real_sets") or {})
 
+    @property
+    def clusters(self) -> dict[str, str]:
+        """Generator → the column of the scores that names the photograph of an image."""
+        return dict(self.metrics.get("clusters") or {})
+
 
 def training_set_name(trained_on: Mapping[str, Any]) -> str:
     """Return the name of the training set, with the number of classes if these were sampled."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genspot.report.runs import Run, varying_choices
-from genspot.report.tables import Figures, format_interval, format_percent
+from genspot.report.tables import Figures, format_interval, format_percent, interval_units
 
 MAX_NAMED = 3  # generators that a sentence names
 MIN_GAP = 0.05  # of the accuracy at 0.5 to that at the best threshold; a smaller one gets no note
@@ -99,7 +99,7 @@ def run_facts(run: Run) -> dict[str, str]:
         "augmentation": choices["aug"],
         "model": choices["model"],
         "test images": f"{area}, {choices['degradations']}",
-        "intervals": f"{100 * metrics['confidence']:g}%, over the images within each class",
+        "intervals": f"{100 * metrics['confidence']:g}%, over {interval_units(metrics)}",
     }
     if fit:
         facts["fitted on validation"] = (

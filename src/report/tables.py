@@ -64,6 +64,20 @@ def _image_counts(figures: Figures) -> str:
     return f"{total} ({figures['real']} + {figures['fake']})" if "real" in figures else total
 
 
+def interval_units(metrics: Mapping[str, Any]) -> str:
+    """Return what the intervals of a run are over, such as "the images of each class"."""
+    images, photographs = "the images of each class", "the photographs that the images come from"
+    complete = [one for one in metrics["generators"].values() if one["ap"] is not None]
+    counts = sorted({one["clusters"] for one in complete if one.get("clusters")})
+    if not counts:
+        return images
+    number = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    if all(one.get("clusters") for one in complete):
+        return f"{photographs} ({number} in a test set)"
+    names = ", ".join(name for name, one in metrics["generators"].items() if one.get("clusters"))
+    return f"{images}; those of {names} over {photographs} ({number} in a test set)"
+
+
 # The cells that do not show a fraction of the figures in percent.
 CELLS: dict[str, Callable[[Figures], str]] = {
     "ap_interval": format_interval,

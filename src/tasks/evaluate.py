@@ -173,8 +173,9 @@ def _figures(
     fit: CalibrationFit | None,
 ) -> dict[str, Any]:
     """Return the figures of each generator and their means, beside those that were published."""
-    names, real_sets = list(tested.specs), _real_sets(tested)
-    results = dict(metrics.evaluate(scores, names, tested.confidence, real_sets, fit))
+    names, confidence = list(tested.specs), tested.confidence
+    real_sets, clusters = _spec_values(tested, "real_set"), _spec_values(tested, "clusters")
+    results = dict(metrics.evaluate(scores, names, confidence, real_sets, fit, clusters))
     crop, degradations = tested.crop, tested.degradations
     trained_on = metadata.as_dict()
     published.annotate(
@@ -183,9 +184,9 @@ def _figures(
     return results
 
 
-def _real_sets(tested: TestSettings) -> dict[str, str]:
-    """Return generator → the set that its real images come from, where it shares them."""
-    return {name: spec["real_set"] for name, spec in tested.specs.items() if spec.get("real_set")}
+def _spec_values(tested: TestSettings, key: str) -> dict[str, str]:
+    """Return generator → value of `key` of its file, where it has one."""
+    return {name: spec[key] for name, spec in tested.specs.items() if spec.get(key)}
 
 
 def _shortcut_scores(datamodule: ImageDataModule, seed: int) -> np.ndarray | None:
@@ -224,5 +225,6 @@ def _context(
         "confidence": tested.confidence,
         "versions": versions(),
         "commit": CHECKOUT and commit(CHECKOUT),
-        "real_sets": _real_sets(tested),
+        "real_sets": _spec_values(tested, "real_set"),
+        "clusters": _spec_values(tested, "clusters"),
     }

@@ -22,14 +22,15 @@ def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     `classes` ("any") and `published` (no figures).
 
     Raises:
-        GenspotError: a file has another key, or a value of another kind, or no `path`; or two
-            sets have one name.
+        GenspotError: a file has another key, or a value of another kind, or no `path`; two sets
+            have one name; or `clusters` fits neither `classes` nor the other sets of `real_set`.
     """
     chosen = plain(cfg, "generator")  # None with generator=[]
     if not isinstance(chosen, dict | None):
         raise GenspotError(f"generator={shown(chosen)}: give a list, generator=[sitd,san]")
     specs = {key: _generator(key, values) for key, values in (chosen or {}).items()}
     _check_distinct(specs)
+    _check_clusters(specs)
     _check_files(len(specs))
     return specs
 
@@ -80,6 +81,29 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
                 "test_set.name=NAME for generator=folder"
             )
         keys[folded] = key
+
+
+def _check_clusters(specs: dict[str, dict[str, Any]]) -> None:
+    """Raise if a set has no class folders to be its clusters, or shares reals that have others.
+
+    Raises:
+        GenspotError: its intervals would say nothing, or those of the means would be too narrow.
+    """
+    by_real_set: dict[str, str] = {}
+    for key, spec in specs.items():
+        if spec["clusters"] and spec["classes"] is None:
+            raise GenspotError(
+                f"generator.{key}.clusters={spec['clusters']} needs class folders, one for each "
+                f"photograph: give generator.{key}.classes=any"
+            )
+        if spec["real_set"] is None:
+            continue
+        first = by_real_set.setdefault(spec["real_set"], key)
+        if spec["clusters"] != specs[first]["clusters"]:
+            raise GenspotError(
+                f"generator.{first} and generator.{key} share the real images of "
+                f"{spec['real_set']}: give both clusters=class, or neither"
+            )
 
 
 def _check_files(count: int) -> None:

@@ -123,6 +123,7 @@ GENERATOR: dict[str, Kind] = {
     "images": optional(whole(0)),
     "published": optional(SECTION),  # of FIGURES
     "real_set": optional(TEXT),
+    "clusters": optional(one_of("class")),  # the images of a class come from one photograph
     "simulator": optional(mapping(SIMULATOR)),
     "kind": optional(TEXT),
     "real": optional(TEXT),

@@ -19,7 +19,7 @@ from genspot.evaluation.intervals import (
     ap_over_seeds,
     paired_difference,
 )
-from genspot.evaluation.jackknife import Contributions
+from genspot.evaluation.jackknife import ImageContributions
 from genspot.evaluation.shared_images import shared_images
 from helpers.scores import ScoreRow, make_scores, shuffle
 
@@ -84,7 +84,7 @@ def logit_limits(center: float, variance: float, tails: float) -> list[float]:
 
 
 def interval_by_hand(
-    parts: list[Contributions], reals: list[list[Any]], confidence: float
+    parts: list[ImageContributions], reals: list[list[Any]], confidence: float
 ) -> list[float]:
     """Return the documented interval of the mean; real images of equal name are the same."""
     count, per_image = len(parts), dict[Any, float]()
@@ -121,7 +121,7 @@ def test_ap_intervals_equal_the_documented_formula(
     found = ap_intervals(shuffle(scores), confidence, real_sets)
     images = shared_images([scores], real_sets)
     parts = {name: each.tables[0] for name, each in images.items()}
-    names = {name: [(each.pool, n) for n in each.real_images] for name, each in images.items()}
+    names = {name: [(each.pool, n) for n in each.numbers] for name, each in images.items()}
     assert list(found["generators"]) == ["a", "b", "c"]
     for name, result in found["generators"].items():
         expected = interval_by_hand([parts[name]], [names[name]], confidence)

@@ -18,13 +18,13 @@ def test_shared_images_nested_and_linked_real_images_are_told_apart_by_their_own
     rows += [(name, "cat", f"{k}.png", 1, 2.0 * k) for name in "xy" for k in range(3)]
     scores = make_scores(rows)
     shared = shared_images([scores], {"x": "s", "y": "s"})
-    numbers = {name: set(images.real_images.tolist()) for name, images in shared.items()}
+    numbers = {name: set(images.numbers.tolist()) for name, images in shared.items()}
     assert {name: len(own) for name, own in numbers.items()} == {"x": 10, "y": 5}
     assert numbers["y"] < numbers["x"]
     # Sets of their own have no image in common, even one with the name of a generator.
     for real_sets in ({}, {"x": "s", "y": "t"}, {"x": "y"}):
         own = [
-            set(images.real_images.tolist())
+            set(images.numbers.tolist())
             for images in shared_images([scores], real_sets).values()
         ]
         assert [len(numbers) for numbers in own] == [10, 5] and not own[0] & own[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,22 @@ def _figures(
         mean["ap_interval"] = [mean["ap"] - 0.02, mean["ap"] + 0.02]
     mean |= {"generators": len(complete), "images": sum(one["images"] for one in complete)}
     return {"generators": results, "mean": mean}
+
+
+def with_photographs(run: Run, count: int = 10) -> Run:
+    """Return `run` with classes that are photographs, and intervals over `count` of them."""
+    names = [f"photo{int(Path(path).name[:3]) % count}" for path in run.scores["path"].to_pylist()]
+    place = run.scores.column_names.index("class")
+    scores = run.scores.set_column(place, "class", pa.array(names, pa.string()))
+    figures = run.metrics["generators"]
+    clusters = dict.fromkeys(figures, "class")
+    counted = {
+        name: one | {"clusters": count if one["status"] == "ok" else None}
+        for name, one in figures.items()
+    }
+    return replace(
+        run, scores=scores, metrics=run.metrics | {"clusters": clusters, "generators": counted}
+    )
 
 
 def make_training(folder: Path, seed: int, score_seed: int | None = None, **about: Any) -> Run:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from genspot.evaluation.intervals import ap_over_seeds, paired_difference
 from genspot.report.comparison import differences, over_seeds, seed_groups
 from genspot.report.page import render_report
 from genspot.report.runs import Run
-from helpers.report_runs import GENERATORS, make_run, make_training
+from genspot.report.tables import format_signed
+from helpers.report_runs import GENERATORS, make_run, make_training, with_photographs
 
 ONE = {"generators": GENERATORS[:1]}
 
@@ -29,6 +31,20 @@ def test_differences_hold_the_ap_difference_and_a_paired_interval(ablation) -> N
         assert shown == pytest.approx(expected, abs=0.051)
         assert low <= shown <= high
         assert excludes_zero == (low > 0 or high < 0)
+
+
+def test_differences_and_seeds_are_over_photographs_where_these_are_drawn(tmp_path) -> None:
+    runs = [make_training(tmp_path / str(seed), seed, **ONE) for seed in (0, 1)]
+    drawn = [with_photographs(run) for run in runs]
+    scores, confidence, clusters = [run.scores for run in drawn], 0.95, drawn[0].clusters
+    (group,) = over_seeds(drawn)
+    pooled = ap_over_seeds(scores, confidence, None, clusters)["mean"]["interval"]
+    assert group.results["mean"]["ap_interval"] == pooled
+    assert pooled != over_seeds(runs)[0].results["mean"]["ap_interval"]
+    pair = paired_difference(scores[1], scores[0], confidence, None, clusters)["mean"]
+    texts = [format_signed(end) for end in pair["interval"]]
+    assert differences(drawn)[0]["cells"][0][0].endswith(f" [{', '.join(texts)}]")
+    assert differences(drawn) != differences(runs)
 
 
 def test_differences_of_means_need_the_same_generators(tmp_path) -> None:

@@ -10,7 +10,7 @@ from genspot.report.console import (
     print_results,
     print_table,
 )
-from helpers.report_runs import make_run, percent
+from helpers.report_runs import make_run, percent, with_photographs
 
 
 def test_make_console_prints_text_literally(capsys) -> None:
@@ -55,6 +55,21 @@ def test_print_results_shows_the_table_without_empty_columns(single, capsys) -> 
         assert text in printed
     assert percent(run.results["mean"]["ap"]) in printed
     assert "published accuracy" not in " ".join(printed.split())
+
+
+def test_notes_say_what_the_intervals_are_over(tmp_path) -> None:
+    run = make_run(tmp_path / "run", generators=("first", "second", "only_fakes"))
+    first = "Tested on the central 32 × 32 pixels of each image; intervals are 95% confidence "
+    first += "intervals of the AP, over the "
+    photographs = "photographs that the images come from"
+    assert notes(run.metrics)[0] == f"{first}images of each class."
+    drawn = with_photographs(run).metrics
+    assert notes(drawn)[0] == f"{first}{photographs} (10 in a test set)."
+    drawn["generators"]["second"]["clusters"] = 14
+    assert notes(drawn)[0] == f"{first}{photographs} (10 to 14 in a test set)."
+    drawn["generators"]["second"]["clusters"] = None
+    expected = f"{first}images of each class; those of first over the {photographs} (10 in a test"
+    assert notes(drawn)[0] == f"{expected} set)."
 
 
 def test_notes_say_what_is_not_fitted(tmp_path) -> None:

@@ -11,7 +11,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.tables import write_parquet
 from genspot.report.runs import Run, label_runs, read_run
 from helpers.errors import error_of
-from helpers.report_runs import make_run
+from helpers.report_runs import make_run, with_photographs
 
 
 def write_run(run: Run) -> Path:
@@ -28,7 +28,10 @@ def labels_of(*runs: Run) -> list[str]:
 
 def test_read_run_returns_what_was_written(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    assert read_run(write_run(run)) == run
+    assert read_run(write_run(run)) == run and run.clusters == {}
+    drawn = with_photographs(make_run(tmp_path / "drawn", generators=("sitd", "empty")))
+    assert read_run(write_run(drawn)) == drawn
+    assert drawn.clusters == {"sitd": "class", "empty": "class"}
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "scores.parquet"])
@@ -66,6 +69,8 @@ def test_read_run_with_wrong_metrics_says_so(content: str, tmp_path: Path) -> No
         ("generators.sitd", "3", r"generators\.sitd: "),
         ("generators", "[1]", "generators: "),
         ("generators", None, "has no generators"),
+        ("generators.sitd.clusters", '"14"', r"generators\.sitd\.clusters"),
+        ("clusters", '["sitd"]', "clusters: "),
         ("mean", "null", "mean: "),
         ("mean.ap", None, r"has no mean\.ap"),
         ("trained_on.model", "{}", r"has no trained_on\.model\.name"),

@@ -77,6 +77,11 @@ def test_generator_specs_keep_what_a_file_says() -> None:
             "no setting generator.mine.published",
         ),
         ({"path": "here", "real_set": 3}, "generator.mine.real_set=3: give a text"),
+        ({"path": "here", "clusters": "photo"}, "generator.mine.clusters=photo: give class, or"),
+        (
+            {"path": "here", "clusters": "class", "classes": None},
+            "needs class folders, one for each photograph: give generator.mine.classes=any",
+        ),
         ({"path": "here", "simulator": {"stages": 2}}, "give {upsampling: nearest or bilinear"),
         (
             {"path": "here", "simulator": {"upsampling": "foo", "stages": 2}},
@@ -89,6 +94,17 @@ def test_generator_specs_keep_what_a_file_says() -> None:
 )
 def test_generator_specs_refuse_what_the_schema_does_not_have(values: Any, expected: str) -> None:
     assert expected in refusal(mine=values)
+
+
+def test_generator_specs_refuse_one_real_set_with_and_without_clusters() -> None:
+    drawn = {"path": "a", "real_set": "s", "clusters": "class"}
+    assert specs(first=drawn, second=drawn)["first"]["clusters"] == "class"
+    assert len(specs(first=drawn, second=drawn | {"real_set": "t", "clusters": None})) == 2
+    message = refusal(first=drawn, second=drawn | {"clusters": None})
+    expected = (
+        "generator.first and generator.second share the real images of s: give both clusters"
+    )
+    assert message.startswith(expected)
 
 
 @pytest.mark.parametrize("key", ["a/b", "..", "mean", "2024"])

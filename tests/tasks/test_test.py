@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 from torchvision import transforms
 
+import genspot
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones.resnet import resnet
 from genspot.detector.metadata import IMAGENET
@@ -51,6 +52,25 @@ def test_test_degrades_images_and_averages_spectra(
     assert (degraded / "spectra" / "mine_fake.png").is_file()
     with Image.open(degraded / "ranking" / "mine.png") as sheet:
         assert sheet.size[1] == 2 * SIDE
+
+
+def test_test_of_photographs_has_intervals_over_them(trained: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        save_set(tmp_path / "set" / f"photo{number}", 3, 3, seed=number)
+    settings = settings_of(trained / "best.ckpt", tmp_path / "set")
+    folder = run_task(*settings, "+generator.folder.clusters=class", folder=tmp_path / "run")
+    results = read_metrics(folder)
+    figures = results["generators"]["mine"]
+    assert results["clusters"] == {"mine": "class"} and figures["clusters"] == 4
+    keys = ("confidence", "real_sets", "fit", "clusters")
+    again = genspot.evaluate(folder, **{key: results[key] for key in keys})
+    assert again["generators"]["mine"].items() <= figures.items()
+    assert again["mean"].items() <= results["mean"].items()
+    by_image = genspot.evaluate(folder, confidence=results["confidence"])
+    assert by_image["mean"]["ap_interval"] != results["mean"]["ap_interval"]
+    assert "photographs that the images come from (4 in a test set)" in (
+        folder / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_test_scores_validation_images_that_are_here(
