@@ -19,9 +19,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from genspot.common.errors import GenspotError
-from genspot.data.settings import MIN_SIMULATION, Simulation
+from genspot.data.settings import Simulation
 from genspot.data.simulated import build as build_module
-from genspot.data.simulated.build import MARGIN, OFFSETS, PHOTOS, build, photos, window
+from genspot.data.simulated import photographs
+from genspot.data.simulated.build import MARGIN, OFFSETS, SPLITS, build, window
 from genspot.data.simulated.generators import (
     Simulator,
     load_simulator,
@@ -61,17 +62,8 @@ def psnr(real: np.ndarray, fake: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((real / 255 - fake / 255) ** 2)))
 
 
-def test_photographs_of_the_splits_are_disjoint_and_as_many_as_the_least_images() -> None:
-    found = {split: {photo.tobytes() for photo in photos(split).values()} for split in PHOTOS}
-    assert sum(map(len, found.values())) == len(set.union(*found.values()))
-    assert {split: len(images) for split, images in found.items()} == {
-        split: MIN_SIMULATION[split] for split in PHOTOS
-    }
-    assert MIN_SIMULATION["size"] >= OFFSETS
-
-
-@pytest.mark.parametrize("split", PHOTOS)
-def test_build_writes_pairs_of_each_photograph(tmp_path: Path, split: str) -> None:
+@pytest.mark.parametrize("split", SPLITS)
+def test_build_writes_pairs_in_a_class_for_each_photograph(tmp_path: Path, split: str) -> None:
     folder = tmp_path / "set"
     make(folder, split, size=64)
     images = pixels(folder)
@@ -81,8 +73,9 @@ def test_build_writes_pairs_of_each_photograph(tmp_path: Path, split: str) -> No
     assert {image.shape for image in images.values()} == {(64, 64, 3)}
     assert all((real != fake).any() for real, fake in pairs)
     assert np.mean([psnr(real, fake) for real, fake in pairs]) > 20
-    classes = {"set"} if split == "test" else set(photos(split))
-    assert {file.parents[1].name for file in folder.rglob("*.png")} == classes
+    assert {file.parents[2] for file in folder.rglob("*.png")} == {folder}
+    used = photographs.names(split)[: getattr(SMALL, split)]
+    assert {file.parents[1].name for file in folder.rglob("*.png")} == set(used)
 
 
 def test_build_twice_gives_the_same_bytes_and_leaves_the_folder(tmp_path: Path) -> None:
@@ -156,11 +149,11 @@ def test_second_build_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(loads) == 1
 
 
-@pytest.mark.parametrize("size", [16, 281, 512])
+@pytest.mark.parametrize("size", [16, 281, 1000])
 def test_window_of_any_size_can_be_cut(size: int) -> None:
     side = size + OFFSETS + 2 * MARGIN
     for split in ("val", "test"):
-        for photo in photos(split).values():
+        for photo in photographs.load(split).values():
             cut = window(photo, side, np.random.default_rng(0))
             assert cut.shape == (side, side, 3) and cut.dtype == np.uint8
 
@@ -168,7 +161,7 @@ def test_window_of_any_size_can_be_cut(size: int) -> None:
 @pytest.fixture(scope="module")
 def windows() -> np.ndarray:
     rng = np.random.default_rng(0)
-    return np.stack([window(p, 64, rng) for p in photos("test").values() for _ in range(4)])
+    return np.stack([window(p, 64, rng) for p in photographs.load("test").values()])
 
 
 @pytest.mark.parametrize("name", SIMULATORS)

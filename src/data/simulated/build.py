@@ -1,9 +1,10 @@
-"""The embedded data set: packaged photographs, and their reconstructions by simulated generators.
+"""The embedded data set: photographs, and their reconstructions by simulated generators.
 
 Real and fake images are the same windows of the same photographs. Each window is cut from a
 photograph that was reduced at random, which removes the block grid of its JPEG. The fake passes
 through the simulator. Then both are cropped at the same random offset, so that neither is in phase
-with the simulator's own grid, and are saved as PNG. They differ only by the simulator.
+with the simulator's own grid, and are saved as PNG. They differ only by the simulator. The classes
+of a set are its photographs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,60 +24,28 @@ from tqdm import tqdm
 from genspot.common.errors import GenspotError
 from genspot.data.label_folders import LABELS
 from genspot.data.settings import Simulation
+from genspot.data.simulated import photographs
 from genspot.data.simulated.generators import load_simulator, simulate
 
 log = logging.getLogger(__name__)
 
-# Colour photographs from two installed packages. Training, validation and test photographs are
-# disjoint; the two motorcycles show one scene.
-PHOTOS = {
-    "train": {
-        "skimage.data": [
-            "astronaut.png",
-            "hubble_deep_field.jpg",
-            "ihc.png",
-            "motorcycle_left.png",
-            "motorcycle_right.png",
-            "retina.jpg",
-        ],
-        "sklearn.datasets": ["images/china.jpg"],
-    },
-    "val": {"skimage.data": ["coffee.png"]},
-    "test": {
-        "skimage.data": ["chelsea.png", "rocket.jpg"],
-        "sklearn.datasets": ["images/flower.jpg"],
-    },
-}
 OFFSETS = 16  # range of the final crop's offset in pixels: twice the largest stride of a simulator
 MARGIN = 8  # pixels around it, which the zero padding of a simulator may reach
 REDUCTION = (0.35, 0.75)  # range of the factor by which a photograph is reduced
 BATCH = 20
-
-
-def photos(split: str) -> dict[str, Image.Image]:
-    """Return the photographs of "train", "val" or "test" by their names."""
-    return {
-        Path(name).stem: Image.open(str(files(package).joinpath(name))).convert("RGB")
-        for package, names in PHOTOS[split].items()
-        for name in names
-    }
+SPLITS = ("test", "train", "val")  # the place of a split is part of the seed of its windows
+PNG_COMPRESSION = 1  # of 0 to 9: the default takes three times as long and saves a tenth
 
 
 def window(photo: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a `size` × `size` window of `photo`, reduced, rotated and recoloured at random.
-
-    There are few photographs. With random colours in each window, a detector cannot memorise
-    them and has to learn the traces of the generator.
-    """
+    """Return a `size` × `size` window of `photo`, reduced at random and flipped or not."""
     lowest = max(REDUCTION[0], size / min(photo.size))
     # At the lowest reduction, rounding could make the window larger than the photograph.
     side = min(size / rng.uniform(lowest, max(lowest, REDUCTION[1])), *photo.size)
     left, top = (rng.uniform(0, length - side) for length in photo.size)
     box = (left, top, left + side, top + side)
     reduced = np.asarray(photo.resize((size, size), Image.Resampling.LANCZOS, box=box))
-    rotated = np.rot90(reduced, int(rng.integers(4)))[..., rng.permutation(3)]
-    gain, gamma = rng.uniform(0.6, 1.0), rng.uniform(0.7, 1.4)
-    return np.rint(255 * gain * (rotated / 255) ** gamma).astype(np.uint8)
+    return reduced[:, ::-1] if rng.random() < 0.5 else reduced
 
 
 def build(
@@ -85,8 +53,8 @@ def build(
 ) -> None:
     """Write a simulated data set into `folder`, unless it is there already.
 
-    Training and validation sets have one class per photograph, test sets have none. An existing
-    data set with the same recipe is left as it is, and need not be writable.
+    It has one class per photograph. An existing data set with the same recipe is left as it is,
+    and need not be writable.
 
     Args:
         folder: of the data set.
@@ -102,7 +70,7 @@ def build(
     recipe = {
         "name": name,
         "simulator": simulator,
-        "photos": PHOTOS[split],
+        "photographs": photographs.names(split),
         "images": getattr(simulation, split),
         "size": simulation.size,
         "seed": simulation.seed,
@@ -144,23 +112,22 @@ def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
             rng = np.random.default_rng((recipe["seed"], first))
             fakes = simulate(model, reals)
             for number, (class_name, *pair) in enumerate(zip(classes, reals, fakes, strict=True)):
-                parent = folder if split == "test" else folder / class_name
                 top, left = rng.integers(MARGIN, MARGIN + OFFSETS, size=2)
                 for label_name, image in zip(LABELS, pair, strict=True):
-                    (parent / label_name).mkdir(parents=True, exist_ok=True)
                     crop = image[top : top + recipe["size"], left : left + recipe["size"]]
-                    file = parent / label_name / f"{first + number:06d}.png"
-                    Image.fromarray(crop).save(file)
+                    file = folder / class_name / label_name / f"{first + number:06d}.png"
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(crop).save(file, compress_level=PNG_COMPRESSION)
             progress.update(len(reals))
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=2))
 
 
 def _windows(recipe: dict[str, Any], split: str) -> Iterator[tuple[int, list[str], np.ndarray]]:
     """Yield batches: number of the first window, names of their photographs, the windows."""
-    sources = photos(split)
+    sources = photographs.load(split)
     names = sorted(sources)
     # The generator's name is not part of the seed: all generators get the same windows.
-    rng = np.random.default_rng((recipe["seed"], sorted(PHOTOS).index(split)))
+    rng = np.random.default_rng((recipe["seed"], SPLITS.index(split)))
     side = recipe["size"] + OFFSETS + 2 * MARGIN
     for first in range(0, recipe["images"], BATCH):
         count = min(BATCH, recipe["images"] - first)
