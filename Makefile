@@ -87,6 +87,7 @@ bench: setup
 
 bench-intervals: setup
 	$(BIN)/python -m benchmarks.intervals
+	$(BIN)/python -m benchmarks.clusters
 
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scaling

@@ -84,6 +84,6 @@ def _average_precision(reals: np.ndarray, fakes: np.ndarray, ratio: float) -> fl
         reals, fakes: weights of the images at each rank, the highest logit first.
         ratio: of the classes.
     """
-    fakes = fakes / fakes.sum()
-    reals = reals * (ratio / reals.sum())
-    return float(fakes @ precision(np.cumsum(fakes), np.cumsum(reals)))
+    total = fakes.sum()
+    reals = reals * (ratio * total / reals.sum())
+    return float(fakes @ precision(np.cumsum(fakes).astype(np.float64), np.cumsum(reals)) / total)

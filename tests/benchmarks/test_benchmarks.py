@@ -29,6 +29,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
     [
         "pipeline --count 4 --turns 1",
         "intervals --count 2 --populations normal --methods jackknife percentile bca",
+        "clusters --count 2",
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),
         pytest.param("step --turns 1", marks=pytest.mark.slow),
         pytest.param(

@@ -235,6 +235,17 @@ def test_ap_intervals_class_in_one_cluster_says_nothing(
     assert difference["mean"]["interval"] == [-1, 1]
 
 
+@pytest.mark.parametrize(("count", "lowest"), [(10, 0.6), (20, 0.8), (100, 0.95)])
+def test_ap_intervals_separated_photographs_are_no_proof_of_a_perfect_detector(
+    count: int, lowest: float
+) -> None:
+    scores = photographs("ab", count, shift=50.0)
+    found = ap_intervals(scores, 0.95, {"a": "s", "b": "s"}, CLUSTERS)
+    for result in (found["generators"]["a"], found["mean"]):
+        low, high = result["interval"]
+        assert high == result["ap"] == 1 and lowest < low < 1 - 1 / count
+
+
 def test_ap_intervals_two_clusters_say_little() -> None:
     scores = keep(photographs(shift=2.0), lambda name, _: name in ("p00", "p01"))
     low, high = ap_intervals(scores, clusters=CLUSTERS)["mean"]["interval"]
