@@ -10,23 +10,23 @@ from helpers.report_runs import COMPLETE, make_run
 
 
 @pytest.mark.parametrize(
-    ("interval", "fakes", "expected"),
+    ("ap", "interval", "fakes", "expected"),
     [
-        ([0.9, 0.99], 50, FOUND),
-        ([0.899, 0.99], 50, PARTLY),
-        ([0.501, 0.7], 50, PARTLY),
-        ([0.5, 0.999], 50, CHANCE),
-        ([0.45, 0.5], 50, CHANCE),
-        ([0.3, 0.499], 50, BELOW),
-        ([0.7, 0.8], 75, CHANCE),  # chance is the fraction of fakes
-        ([0.91, 0.97], 95, CHANCE),
-        (None, 100, None),
+        (0.95, [0.51, 0.99], 50, FOUND),
+        (0.949, [0.9, 0.99], 50, PARTLY),
+        (0.6, [0.501, 0.7], 50, PARTLY),
+        (0.99, [0.5, 0.999], 50, CHANCE),
+        (0.48, [0.45, 0.5], 50, CHANCE),
+        (0.4, [0.3, 0.499], 50, BELOW),
+        (0.76, [0.7, 0.8], 75, CHANCE),  # chance is the fraction of fakes
+        (0.96, [0.91, 0.97], 95, CHANCE),
+        (1.0, None, 100, None),
     ],
 )
-def test_grade_follows_from_the_interval_and_the_fraction_of_fakes(
-    interval, fakes: int, expected: str | None
+def test_grade_follows_from_the_ap_its_interval_and_the_fraction_of_fakes(
+    ap: float, interval, fakes: int, expected: str | None
 ) -> None:
-    figures = {"ap_interval": interval, "fake": fakes, "images": 100}
+    figures = {"ap": ap, "ap_interval": interval, "fake": fakes, "images": 100}
     assert grade(figures) == expected
     assert chance(figures) == fakes / 100
 

@@ -15,8 +15,8 @@ from genspot.report.sections.words import listing
 from genspot.report.tables import format_ap, format_percent
 
 RULES = {
-    FOUND: f"the interval of the AP lies above {100 * MIN_FOUND:g}",
-    PARTLY: f"the interval lies above that of a random order, but not above {100 * MIN_FOUND:g}",
+    FOUND: f"the AP is {100 * MIN_FOUND:g} or more, its interval above that of a random order",
+    PARTLY: f"the interval lies above that of a random order, and the AP is below {100 * MIN_FOUND:g}",
     CHANCE: "the interval contains the AP of a random order",
 }
 
