@@ -16,7 +16,7 @@ from genspot.report.tables import format_ap, format_percent
 
 RULES = {
     FOUND: f"the AP is {100 * MIN_FOUND:g} or more, its interval above that of a random order",
-    PARTLY: f"the interval lies above that of a random order, and the AP is below {100 * MIN_FOUND:g}",
+    PARTLY: f"the AP is below {100 * MIN_FOUND:g}, its interval above that of a random order",
     CHANCE: "the interval contains the AP of a random order",
 }
 
