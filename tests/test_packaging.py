@@ -92,7 +92,7 @@ def test_wheel_holds_every_file_and_the_command(wheel: Path) -> None:
 
 def test_wheel_composes_outside_the_checkout(installed: dict[str, str], tmp_path: Path) -> None:
     text = genspot("experiments=quickstart", "--cfg", "job", cwd=tmp_path, env=installed)
-    assert "arch: resnet18" in text
+    assert "name: small_cnn_laplacian" in text
     where = "import genspot; print(genspot.__path__[0])"
     result = subprocess.run(
         [sys.executable, "-c", where], cwd=tmp_path, env=installed, capture_output=True, text=True
