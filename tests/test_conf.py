@@ -14,6 +14,7 @@ from hydra import compose
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from genspot.data.simulated.super_resolution import NETWORKS
 from genspot.detector.metadata import PUBLISHED as PUBLISHED_METADATA
 from genspot.tasks import config
 from genspot.tasks.components import make_network
@@ -27,7 +28,9 @@ def names(group: str) -> list[str]:
 
 
 SIMULATED = [name for name in names("generator") if name.startswith("sim_")]
-PUBLISHED = [name for name in names("generator") if name not in (*SIMULATED, "folder")]
+SUPER_RESOLUTION = [name for name in names("generator") if name.startswith("sr_")]
+OWN = (*SIMULATED, *SUPER_RESOLUTION, "folder")
+PUBLISHED = [name for name in names("generator") if name not in OWN]
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -44,6 +47,15 @@ def test_generator_states_what_a_test_needs(name: str) -> None:
         assert facts <= spec.keys()
         assert Path(spec["path"]).parent.name == "test"
         assert {"blur_jpg_0.5", "blur_jpg_0.1"} <= spec["published"].keys()
+
+
+def test_each_super_resolution_network_has_a_file_that_names_its_package() -> None:
+    assert SUPER_RESOLUTION == sorted(f"sr_{name}" for name in NETWORKS)
+    for name in SUPER_RESOLUTION:
+        spec = composed(f"generator=[{name}]").generator[name]
+        assert (spec.simulator.network, spec.clusters) == (name.removeprefix("sr_"), "class")
+        file = ROOT / "conf" / "generator" / f"{name}.yaml"
+        assert NETWORKS[spec.simulator.network].package in file.read_text(encoding="utf-8")
 
 
 def test_published_test_sets_are_thirteen_with_90329_images() -> None:

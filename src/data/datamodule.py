@@ -22,7 +22,7 @@ from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_option
 from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
-from genspot.data.simulated.build import build
+from genspot.data.simulated.build import build, check_buildable
 from genspot.data.sources import (
     describe_shared_images,
     load_test_sets,
@@ -105,7 +105,10 @@ class ImageDataModule(pl.LightningDataModule):
 
         Raises:
             GenspotError: a folder holds something else; see `genspot.data.simulated.build.build`.
+                Or a package is missing that a test set needs.
         """
+        for test_set in self.test_sets:  # before the first of them is built
+            check_buildable(test_set)
         if (source := self.training_set) and source.simulator:
             options = dict(source.simulator)
             name = options.pop("name")

@@ -22,6 +22,9 @@ MIN_SIMULATION = {"size": 16, "seed": 0, "train": 2, "val": 1, "test": 2}
 # How a simulated generator doubles height and width; each stands for a family of real generators.
 UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
 
+# Whose weights are in packages that the extra super-resolution installs.
+SUPER_RESOLUTION_NETWORKS = ("realesrgan", "waifu2x", "realcugan")
+
 
 @dataclass(frozen=True)
 class TrainingSet:
@@ -52,7 +55,7 @@ class TestSet:
     name: str  # names the metrics: ap/NAME
     path: str | None  # folder of the images
     classes: Classes  # see `TrainingSet.classes`
-    simulator: dict[str, Any] | None = None  # upsampling and stages, if the set is built here
+    simulator: dict[str, Any] | None = None  # what makes the fakes, if the set is built here
     setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
     own: bool = False  # of the user's own: nobody can download it
 

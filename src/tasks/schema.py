@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NAME_RULE, is_safe_name, shown
-from genspot.data.settings import MIN_SIMULATION, UPSAMPLERS
+from genspot.data.settings import MIN_SIMULATION, SUPER_RESOLUTION_NETWORKS, UPSAMPLERS
 from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS, is_name
 
 MAX_SEED = 2**32 - 1
@@ -34,6 +34,14 @@ class Kind:
 def optional(kind: Kind) -> Kind:
     """Return `kind` or null."""
     return Kind(f"{kind.words}, or null", lambda value: value is None or kind.accepts(value))
+
+
+def either(first: Kind, second: Kind) -> Kind:
+    """Return the values of both kinds."""
+    return Kind(
+        f"{first.words} or {second.words}",
+        lambda value: first.accepts(value) or second.accepts(value),
+    )
 
 
 def whole(minimum: int, maximum: int = 2**31) -> Kind:
@@ -107,6 +115,7 @@ SECTION = Kind("its settings as {key: value, …}", lambda value: isinstance(val
 PROBABILITY = number("a number between 0 and 1", lambda value: 0 < value < 1)
 PERCENT = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
 SIMULATOR = {"upsampling": one_of(*UPSAMPLERS), "stages": whole(1, 8)}
+SUPER_RESOLUTION = {"network": one_of(*SUPER_RESOLUTION_NETWORKS)}
 
 # Figures of one row of a generator's `published`, in percent.
 FIGURES: dict[str, Kind] = {
@@ -124,7 +133,7 @@ GENERATOR: dict[str, Kind] = {
     "published": optional(SECTION),  # of FIGURES
     "real_set": optional(TEXT),
     "clusters": optional(one_of("class")),  # the images of a class come from one photograph
-    "simulator": optional(mapping(SIMULATOR)),
+    "simulator": optional(either(mapping(SIMULATOR), mapping(SUPER_RESOLUTION))),
     "kind": optional(TEXT),
     "real": optional(TEXT),
     "upsampling": optional(TEXT),

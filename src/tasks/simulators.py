@@ -19,7 +19,7 @@ def simulators(cfg: DictConfig) -> None:
     """
     specs = generator_specs(cfg)
     for name, spec in specs.items():
-        if spec["simulator"] is None:
+        if "upsampling" not in (spec["simulator"] or {}):
             raise GenspotError(f"{name} is not simulated; give generator=[sim_nearest, …]")
     simulators = {name: spec["simulator"] for name, spec in specs.items()}
     task = cfg.task

@@ -84,6 +84,10 @@ def test_generator_specs_keep_what_a_file_says() -> None:
         ),
         ({"path": "here", "simulator": {"stages": 2}}, "give {upsampling: nearest or bilinear"),
         (
+            {"path": "here", "simulator": {"network": "foo"}},
+            "or {network: realesrgan or waifu2x or realcugan}, or null",
+        ),
+        (
             {"path": "here", "simulator": {"upsampling": "foo", "stages": 2}},
             "'upsampling': 'foo'",
         ),

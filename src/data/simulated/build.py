@@ -4,7 +4,8 @@ Real and fake images are the same windows of the same photographs. Each window i
 photograph that was reduced at random, which removes the block grid of its JPEG. The fake passes
 through the simulator. Then both are cropped at the same random offset, so that neither is in phase
 with the simulator's own grid, and are saved as PNG. They differ only by the simulator. The classes
-of a set are its photographs.
+of a set are its photographs. Where a super-resolution network takes the place of the simulator,
+`genspot.data.simulated.super_resolution` makes the pairs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,20 @@ from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.data.label_folders import LABELS
-from genspot.data.settings import Simulation
+from genspot.data.settings import Simulation, TestSet
 from genspot.data.simulated import photographs
 from genspot.data.simulated.generators import load_simulator, simulate
+from genspot.data.simulated.super_resolution import (
+    check_installed,
+    load_network,
+    make_super_resolved_pairs,
+    window_side,
+)
 
 log = logging.getLogger(__name__)
+
+# From windows of photographs to real images and their fakes, each uint8 N×H×W×3.
+PairMaker = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 OFFSETS = 16  # range of the final crop's offset in pixels: twice the largest stride of a simulator
 MARGIN = 8  # pixels around it, which the zero padding of a simulator may reach
@@ -59,13 +70,15 @@ def build(
     Args:
         folder: of the data set.
         name: of the simulator.
-        simulator: its upsampling and stages; see `genspot.data.simulated.generators.Simulator`.
+        simulator: its upsampling and stages, see `genspot.data.simulated.generators.Simulator`;
+            or {"network": NAME}, one of `genspot.data.simulated.super_resolution.NETWORKS`.
         split: "train", "val" or "test"; says which photographs are used.
         simulation: size, seed and numbers of the images.
 
     Raises:
         GenspotError: the folder contains anything else. It is not removed, because another run
-            may be reading it, and because it may have other contents.
+            may be reading it, and because it may have other contents. Or a package that a
+            super-resolution network needs is missing.
     """
     recipe = {
         "name": name,
@@ -94,6 +107,13 @@ def build(
         partial.rename(folder)
 
 
+def check_buildable(test_set: TestSet) -> None:
+    """Raise GenspotError if `test_set` is yet to be built and a package for it is missing."""
+    network = (test_set.simulator or {}).get("network")
+    if network and test_set.path and _read_recipe(Path(test_set.path)) is None:
+        check_installed(network, f"generator={test_set.choice}")
+
+
 def _read_recipe(folder: Path) -> Any:
     """Return the recipe of the data set in `folder`; None if there is none."""
     try:
@@ -102,15 +122,26 @@ def _read_recipe(folder: Path) -> Any:
         return None
 
 
+def _pair_maker(recipe: dict[str, Any]) -> tuple[PairMaker, int]:
+    """Return what makes real images and fakes of windows, and the side of the windows."""
+    name, simulator = recipe["name"], recipe["simulator"]
+    side = recipe["size"] + OFFSETS + 2 * MARGIN
+    if network := simulator.get("network"):
+        enlarge = load_network(network, f"generator={name}")
+        return partial(make_super_resolved_pairs, enlarge, side), window_side(side)
+    model = load_simulator(name, **simulator)
+    return lambda windows, rng: (windows, simulate(model, windows)), side
+
+
 def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
     """Write all images of `recipe`, and the recipe itself last."""
-    model = load_simulator(recipe["name"], **recipe["simulator"])
+    make_pairs, side = _pair_maker(recipe)
     title = f"building {recipe['name']}, {split}"
     log.info("%s: %d pairs of images", title, recipe["images"])  # a bar shows in terminals alone
     with tqdm(total=recipe["images"], desc=title, unit="pair") as progress:
-        for first, classes, reals in _windows(recipe, split):
+        for first, classes, windows in _windows(recipe, split, side):
             rng = np.random.default_rng((recipe["seed"], first))
-            fakes = simulate(model, reals)
+            reals, fakes = make_pairs(windows, rng)
             for number, (class_name, *pair) in enumerate(zip(classes, reals, fakes, strict=True)):
                 top, left = rng.integers(MARGIN, MARGIN + OFFSETS, size=2)
                 for label_name, image in zip(LABELS, pair, strict=True):
@@ -122,13 +153,14 @@ def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
     (folder / "recipe.json").write_text(json.dumps(recipe, indent=2))
 
 
-def _windows(recipe: dict[str, Any], split: str) -> Iterator[tuple[int, list[str], np.ndarray]]:
+def _windows(
+    recipe: dict[str, Any], split: str, side: int
+) -> Iterator[tuple[int, list[str], np.ndarray]]:
     """Yield batches: number of the first window, names of their photographs, the windows."""
     sources = photographs.load(split)
     names = sorted(sources)
     # The generator's name is not part of the seed: all generators get the same windows.
     rng = np.random.default_rng((recipe["seed"], SPLITS.index(split)))
-    side = recipe["size"] + OFFSETS + 2 * MARGIN
     for first in range(0, recipe["images"], BATCH):
         count = min(BATCH, recipe["images"] - first)
         drawn = [names[(first + number) % len(names)] for number in range(count)]
