@@ -50,7 +50,7 @@ def test_generator_states_what_a_test_needs(name: str) -> None:
 
 
 def test_each_super_resolution_network_has_a_file_that_names_its_package() -> None:
-    assert SUPER_RESOLUTION == sorted(f"sr_{name}" for name in NETWORKS)
+    assert sorted(f"sr_{name}" for name in NETWORKS) == SUPER_RESOLUTION
     for name in SUPER_RESOLUTION:
         spec = composed(f"generator=[{name}]").generator[name]
         assert (spec.simulator.network, spec.clusters) == (name.removeprefix("sr_"), "class")
