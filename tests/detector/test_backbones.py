@@ -118,4 +118,7 @@ def test_antialiased_resnet50_loads_resnet50_and_changes_less_under_a_shift() ->
 def test_small_cnn_returns_one_logit_for_an_image_of_any_size(side: int) -> None:
     network = BACKBONES.build({"name": "small_cnn", "width": 4}).eval()
     assert network(torch.ones(2, 3, side, side)).shape == (2, 1)
-    assert sum(value.numel() for value in network.parameters()) == 3 * 4 * 9 + 4 * 4 * 4 * 9 + 45
+    assert (
+        sum(value.numel() for value in network.parameters())
+        == 9 * (3 * 4 + 4 * 8 + 8 * 16) + 2 * 28 + 17
+    )

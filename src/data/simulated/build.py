@@ -43,20 +43,26 @@ PairMaker = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.nda
 OFFSETS = 16  # range of the final crop's offset in pixels: twice the largest stride of a simulator
 MARGIN = 8  # pixels around it, which the zero padding of a simulator may reach
 REDUCTION = (0.35, 0.75)  # range of the factor by which a photograph is reduced
+GAIN, GAMMA = (0.6, 1.0), (0.7, 1.4)  # ranges of a random exposure
 BATCH = 20
 SPLITS = ("test", "train", "val")  # the place of a split is part of the seed of its windows
-PNG_COMPRESSION = 1  # of 0 to 9: the default takes three times as long and saves a tenth
+PNG_COMPRESSION = 0  # all files have one size, so that it tells nothing
 
 
 def window(photo: Image.Image, size: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a `size` × `size` window of `photo`, reduced at random and flipped or not."""
+    """Return a `size` × `size` window of `photo`, reduced, exposed and perhaps flipped at random.
+
+    With a random exposure, an image's contrast says little on whether it is sharp.
+    """
     lowest = max(REDUCTION[0], size / min(photo.size))
     # At the lowest reduction, rounding could make the window larger than the photograph.
     side = min(size / rng.uniform(lowest, max(lowest, REDUCTION[1])), *photo.size)
     left, top = (rng.uniform(0, length - side) for length in photo.size)
     box = (left, top, left + side, top + side)
     reduced = np.asarray(photo.resize((size, size), Image.Resampling.LANCZOS, box=box))
-    return reduced[:, ::-1] if rng.random() < 0.5 else reduced
+    flipped = reduced[:, ::-1] if rng.random() < 0.5 else reduced
+    gain, gamma = rng.uniform(*GAIN), rng.uniform(*GAMMA)
+    return np.rint(255 * gain * (flipped / 255) ** gamma).astype(np.uint8)
 
 
 def build(
