@@ -24,8 +24,7 @@ def test_shared_images_nested_and_linked_real_images_are_told_apart_by_their_own
     # Sets of their own have no image in common, even one with the name of a generator.
     for real_sets in ({}, {"x": "s", "y": "t"}, {"x": "y"}):
         own = [
-            set(images.numbers.tolist())
-            for images in shared_images([scores], real_sets).values()
+            set(images.numbers.tolist()) for images in shared_images([scores], real_sets).values()
         ]
         assert [len(numbers) for numbers in own] == [10, 5] and not own[0] & own[1]
 
