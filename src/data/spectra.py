@@ -117,7 +117,8 @@ def write_spectra(
         table: of samples.
         folder: gets GENERATOR_real.png and GENERATOR_fake.png (8-bit grey, brighter is stronger,
             the same scale for both) and spectra.json: the side, and by generator the number of
-            images of each kind, `peaks` of each, and `high_frequencies` if there are both.
+            images of each kind, `peaks` of each, and `high_frequencies` if there are both, of
+            more than one pixel.
         side: of the central crop, in pixels.
         limit: number of images of each kind; they are drawn at random if there are more.
         seed: of that draw.
@@ -142,7 +143,7 @@ def write_spectra(
                 means[kind] = mean
         _write_images(means, folder, name)
         found[name] = {kind: peaks(mean) for kind, mean in means.items()}
-        if len(means) == len(LABELS):
+        if len(means) == len(LABELS) and side > 1:
             ratios[name] = high_frequencies(**means)
     content = {"side": side, "images": counts, "peaks": found, "high_frequencies": ratios}
     write_json(content, folder / "spectra.json")

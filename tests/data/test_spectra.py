@@ -99,6 +99,14 @@ def test_high_frequencies_compare_the_outer_half_of_the_spectrum() -> None:
     assert high_frequencies(real, fake) == pytest.approx(0.25)
 
 
+def test_write_spectra_of_single_pixels_compares_no_high_frequencies(tmp_path: Path) -> None:
+    table = load_samples(save_set(tmp_path / "set", 2, 2), "mine", None).table
+    write_spectra(table, tmp_path / "spectra", side=1, limit=5, seed=0)
+    content = json.loads((tmp_path / "spectra" / "spectra.json").read_text())
+    assert content["images"] == {"mine": {"real": 2, "fake": 2}}
+    assert content["high_frequencies"] == {}
+
+
 def test_write_spectra_of_small_images_warns_and_writes_no_image(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
