@@ -51,7 +51,8 @@ def test(cfg: DictConfig) -> None:
     model = metadata.model
     network = make_scoring_network(cfg, checkpoint, model)
     tested = config.test_settings(cfg, model)
-    record(cfg, metadata, tested.crop)
+    folders, generator = _training_data(checkpoint)
+    record(cfg, metadata, tested.crop, generator)
     validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
     datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
@@ -65,7 +66,7 @@ def test(cfg: DictConfig) -> None:
     datamodule.prepare_data()
     for stage in ("test", *(["validate"] if score_validation else [])):
         datamodule.setup(stage)
-    datamodule.name_training_folders(_training_folders(checkpoint))
+    datamodule.name_training_folders(folders)
     datamodule.warn_of_notes()
     content |= describe_sets(datamodule)
     if load_if_complete(*saved, content):  # with its images at another place
@@ -91,14 +92,18 @@ def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | N
     return read_validation(checkpoint.path.parent, crop)
 
 
-def _training_folders(checkpoint: Checkpoint) -> dict[Split, str]:
-    """Return the folders of the training and validation images, where the training's run is."""
+def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, str], str | None]:
+    """Return the folders of the training and validation images, and what made their fakes.
+
+    They are read from the training's run; {} and None without it.
+    """
     file = checkpoint.path.parent / CONFIG
     try:
         data = OmegaConf.load(file).data
-        return {split: str(data[split]) for split in ("train", "val") if data.get(split)}
+        folders = {split: str(data[split]) for split in ("train", "val") if data.get(split)}
+        return folders, data.get("generator") and str(data.generator)
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
-        return {}  # no run, or damaged; neither hinders a test
+        return {}, None  # no run, or damaged; neither hinders a test
 
 
 def _has_validation_images(cfg: DictConfig) -> bool:

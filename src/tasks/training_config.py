@@ -119,15 +119,25 @@ def _first_difference(existing: Any, requested: Any, setting: str) -> str | None
     return f"{setting}={safe_repr(existing)}, not {safe_repr(requested)}"
 
 
-def record(cfg: DictConfig, metadata: Metadata, crop: int | None) -> None:
+def record(
+    cfg: DictConfig, metadata: Metadata, crop: int | None, generator: str | None = None
+) -> None:
     """Make the configuration that is kept and logged say what is evaluated.
 
     `aug` and `crop` become words where their value would read as null.
+
+    Args:
+        cfg: is changed.
+        metadata: of the checkpoint.
+        crop: of the test images; None for whole images.
+        generator: what made the fakes of the training set; None: as `cfg` says.
     """
     if cfg.data.name != metadata.data:
         OmegaConf.update(cfg, "data", {"name": metadata.data}, merge=False)
     if OmegaConf.select(cfg, "data.num_classes") != metadata.num_classes:
         OmegaConf.update(cfg, "data.num_classes", metadata.num_classes, force_add=True)
+    if generator is not None:
+        OmegaConf.update(cfg, "data.generator", generator, force_add=True)
     OmegaConf.update(cfg, "model", metadata.model.as_dict(), merge=False)
     OmegaConf.update(cfg, "aug", {"name": metadata.aug or "unknown"}, merge=False)
     OmegaConf.update(cfg, "crop", crop or "none")

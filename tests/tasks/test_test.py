@@ -42,6 +42,20 @@ def test_test_equals_the_test_of_the_training_and_records_its_settings(
     assert read_logits(folder) == read_logits(trained)
 
 
+def test_test_names_the_generator_of_the_training_and_not_that_of_the_configuration(
+    trained: Path, sets: Path, tmp_path: Path
+) -> None:
+    for name in ("best.ckpt", "config.yaml"):
+        (tmp_path / name).write_bytes((trained / name).read_bytes())
+    config = OmegaConf.load(tmp_path / "config.yaml")
+    config.data.generator = "sim_deconv3"
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    settings = settings_of(tmp_path / "best.ckpt", sets / "test", "data=simulated")
+    folder = run_task(*settings, folder=tmp_path / "run")
+    recorded = OmegaConf.load(folder / "config.yaml").data
+    assert recorded == {"name": "folder", "generator": "sim_deconv3"}
+
+
 def test_test_degrades_images_and_averages_spectra(
     trained: Path, sets: Path, tmp_path: Path
 ) -> None:
