@@ -33,6 +33,10 @@ setup: $(READY)
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "genspot needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+ifdef TORCH
+	@case '$(TORCH)' in cpu | cu[0-9]* | rocm[0-9]* | xpu) ;; *) \
+		echo "TORCH=$(TORCH): give cpu, or another name in PyTorch's index; without it: the builds of PyPI"; exit 1;; esac
+endif
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --quiet setuptools
 ifdef TORCH
