@@ -107,10 +107,10 @@ def build(
                 "recipe.json says what, if it was built here); remove it, or use another place: "
                 "paths.datasets=PATH"
             )
-        partial = folder.with_name(f"{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        _write_images(partial, recipe, split)
-        partial.rename(folder)
+        unfinished = folder.with_name(f"{folder.name}.partial")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        _write_images(unfinished, recipe, split)
+        unfinished.rename(folder)
 
 
 def check_buildable(test_set: TestSet) -> None:
