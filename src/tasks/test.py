@@ -100,8 +100,9 @@ def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, str], str | None
     file = checkpoint.path.parent / CONFIG
     try:
         data = OmegaConf.load(file).data
-        folders = {split: str(data[split]) for split in ("train", "val") if data.get(split)}
-        return folders, data.get("generator") and str(data.generator)
+        splits: tuple[Split, ...] = ("train", "val")
+        folders = {split: str(data[split]) for split in splits if data.get(split)}
+        return folders, str(data.generator) if data.get("generator") else None
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
         return {}, None  # no run, or damaged; neither hinders a test
 
