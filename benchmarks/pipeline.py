@@ -35,7 +35,8 @@ from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
-from genspot.data.simulated.build import photos, window
+from genspot.data.simulated import photographs
+from genspot.data.simulated.build import window
 
 PUBLISHED = "published pipeline"
 EXACT = "exact, from PNG"
@@ -52,7 +53,9 @@ def label_folder(folder: Path, number: int) -> Path:
 def write_photographs(folder: Path, count: int) -> None:
     """Write `count` windows of 256×256 pixels of the embedded photographs as PNG."""
     rng = np.random.default_rng(0)
-    sources = [photo for split in ("train", "val", "test") for photo in photos(split).values()]
+    sources = [
+        photo for split in ("train", "val", "test") for photo in photographs.load(split).values()
+    ]
     for number in range(count):
         pixels = window(sources[number % len(sources)], SIDE, rng)
         Image.fromarray(pixels).save(label_folder(folder, number) / f"{number:06d}.png")

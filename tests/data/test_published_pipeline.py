@@ -36,7 +36,8 @@ from genspot.data.label_folders import LABELS
 from genspot.data.layout import load_samples, sample_table
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
-from genspot.data.simulated.build import photos, window
+from genspot.data.simulated import photographs
+from genspot.data.simulated.build import window
 from genspot.tasks.paths import CONF
 
 WINDOWS, EPOCHS = 40, 3
@@ -53,7 +54,9 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Windows of the packaged photographs, 256×256, packed."""
     folder = tmp_path_factory.mktemp("photographs") / "set"
     rng = np.random.default_rng(0)
-    sources = [photo for split in ("train", "val", "test") for photo in photos(split).values()]
+    sources = [
+        photo for split in ("train", "val", "test") for photo in photographs.load(split).values()
+    ]
     for name in LABELS:
         (folder / name).mkdir(parents=True)
     for number in range(WINDOWS):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from genspot.data.layout import sample_table
 from genspot.data.shortcut_baseline import FEATURES, features, image_features
-from genspot.data.simulated.build import photos
+from genspot.data.simulated import photographs
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (8, 8), (40, 33)])
@@ -35,7 +35,7 @@ def test_features_of_a_table_are_a_matrix_with_zeros_for_unreadable_files(tmp_pa
 def test_jpeg_grid_is_larger_after_compression(tmp_path: Path) -> None:
     column = FEATURES.index("JPEG grid")
     ratios = []
-    for photo in photos("test").values():
+    for photo in photographs.load("test").values():
         window = photo.resize((photo.width // 3, photo.height // 3), Image.Resampling.LANCZOS)
         window.save(tmp_path / "image.png")
         window.save(tmp_path / "image.jpg", quality=30)
