@@ -181,7 +181,8 @@ def test_cpu_builds_of_the_pinned_versions_are_taken_from_their_index_alone(
 
 
 def test_unknown_builds_of_torch_are_refused_in_one_line(tmp_path: Path) -> None:
-    command = ["make", "setup", "TORCH=foo", f"VENV={tmp_path}/new", f"PYTHON={sys.executable}"]
+    command = ["make", "--no-print-directory", "setup", "TORCH=foo"]
+    command += [f"VENV={tmp_path}/new", f"PYTHON={sys.executable}"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode != 0
     assert result.stdout.startswith("TORCH=foo: give cpu") and result.stdout.count("\n") == 1
