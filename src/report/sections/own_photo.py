@@ -79,14 +79,24 @@ def verdicts(run: Run, order: Sequence[str]) -> Table:
 
 
 def distinct_reals(run: Run) -> np.ndarray:
-    """Return the logits of the real images; generators that share their reals count once."""
-    largest: dict[str, np.ndarray] = {}
-    for name in run.images:
+    """Return the logits of the real images; those that generators share count once.
+
+    Generators of one real set share the largest of their sets. Those with as many images of other
+    logits have the same photographs in another form.
+    """
+    kept: dict[str, list[np.ndarray]] = {}
+    for name in sorted(run.images, key=lambda name: -len(_logits(run, name, 0))):
         shared = run.real_sets.get(name)
-        key, logits = f"set {shared}" if shared else f"generator {name}", _logits(run, name, 0)
-        if len(logits) > len(largest.get(key, ())):
-            largest[key] = logits
-    return np.concatenate([np.empty(0), *largest.values()])
+        logits = np.sort(_logits(run, name, 0))
+        found = kept.setdefault(f"set {shared}" if shared else f"generator {name}", [])
+        if not any(_is_same(logits, other) for other in found):
+            found.append(logits)
+    return np.concatenate([np.empty(0), *(logits for sets in kept.values() for logits in sets)])
+
+
+def _is_same(logits: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether sorted logits are of the same images, or of fewer of them."""
+    return len(logits) < len(other) or np.allclose(logits, other, atol=1e-3)
 
 
 def _logits(run: Run, generator: str, label: int) -> np.ndarray:

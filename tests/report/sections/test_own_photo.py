@@ -80,8 +80,23 @@ def test_verdicts_count_what_a_prediction_would_say(tmp_path: Path) -> None:
         assert row[5] == f"{(values > 0).sum()} ({100 * (values > 0).mean():.1f}%)"
 
 
-def test_shared_real_images_count_once(tmp_path: Path) -> None:
+def with_equal_logits(run: Run, generator: str, other: str) -> Run:
+    """Return `run` with the logits of `generator` those of `other`."""
+    names, values = np.array(run.scores["generator"].to_pylist()), run.scores["logit"].to_numpy()
+    values = values.copy()
+    values[names == generator] = values[names == other]
+    column = run.scores.column_names.index("logit")
+    return replace(run, scores=run.scores.set_column(column, "logit", [values]))
+
+
+def test_shared_real_images_count_once_and_other_forms_of_them_by_themselves(
+    tmp_path: Path,
+) -> None:
     names, sets = ("first", "second", "third"), {"first": "same", "second": "same"}
     run = make_run(tmp_path / "run", generators=names, real_sets=sets)
-    expected = np.concatenate([logits(run, name, 0) for name in ("first", "third")])
-    assert distinct_reals(run).tolist() == expected.tolist()
+    counts = {name: len(logits(run, name, 0)) for name in names}
+    assert counts["first"] == counts["second"]
+    assert len(distinct_reals(run)) == sum(counts.values())
+    shared = distinct_reals(with_equal_logits(run, "second", "first"))
+    expected = [*logits(run, "first", 0), *logits(run, "third", 0)]
+    assert sorted(shared) == sorted(expected)
