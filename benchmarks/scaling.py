@@ -33,7 +33,8 @@ from tqdm import tqdm
 from benchmarks.timing import print_table
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset, Sample
-from genspot.data.layout import LABELS, load_samples, sample_table
+from genspot.data.label_folders import LABELS
+from genspot.data.layout import load_samples, sample_table
 from genspot.data.loaders import loader_options
 from genspot.data.samplers import ResumableShuffleSampler, SampleIndex
 

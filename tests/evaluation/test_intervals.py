@@ -288,3 +288,10 @@ def test_ap_over_seeds_spread_of_trainings_widens_the_interval() -> None:
         assert low < np.mean(points) - 2 * error and np.mean(points) + 1.5 * error < high
     # All generators see the same trainings, so the spread of trainings does not average out.
     assert width(found["mean"]["interval"]) > 0.9 * width(found["generators"]["a"]["interval"])
+
+
+def test_over_seeds_equal_trainings_without_errors_have_the_interval_of_one() -> None:
+    rows = [("g", "", f"{k}.png", label, 9 * label) for label in (0, 1) for k in range(20)]
+    table = make_scores(rows)
+    one, two = ap_intervals(table), ap_over_seeds([table, table])
+    assert two["generators"]["g"]["interval"] == one["generators"]["g"]["interval"]

@@ -69,6 +69,16 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
         texts.append(_counts(f"Of the {len(unseen)} that it had not seen in training", unseen))
     if len(graded) > 1:
         texts.append(f"The mean AP is {format_ap(run.metrics['mean'])}.")
+    results = run.metrics["generators"]
+    called = {panel.generator: results[panel.generator].get("acc_fake") for panel in graded}
+    shares = sorted((share, name) for name, share in called.items() if share is not None)
+    if len(shares) > 1:
+        (low, worst), (high, best) = shares[0], shares[-1]
+        texts.append(
+            "These words are on the order of the images. At a probability of 0.5, "
+            f"{format_percent(low)}% ({worst}) to {format_percent(high)}% ({best}) of the fakes "
+            "are called fake."
+        )
     shortcut = run.metrics["mean"].get("shortcut_baseline_ap")
     if shortcut is not None:
         texts.append(

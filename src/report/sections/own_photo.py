@@ -25,6 +25,13 @@ def command(run: Run) -> str:
     return " ".join([*parts, "inputs=photo.jpg"])
 
 
+# What a detector of simulated generators is not for.
+SIMULATED = (
+    "This detector learnt a simulated generator. Nothing here says that it finds the fakes of "
+    "real ones: do not judge a photo by it."
+)
+
+
 def own_photo(run: Run) -> list[str]:
     """Return what the answer means, with the errors in this test."""
     certain = 1 / (1 + np.exp(-UNDECIDED))
@@ -32,6 +39,9 @@ def own_photo(run: Run) -> list[str]:
         f"It prints a probability and a verdict: “{VERDICTS[0]}” from {certain:.2f} on, "
         f"“{VERDICTS[2]}” up to {1 - certain:.2f}, “{VERDICTS[1]}” between them. {LIMITS}"
     ]
+    trained_on = run.generator_settings.get(run.training_generator or "", {})
+    if str(trained_on.get("kind")).startswith("simulated"):
+        texts.append(SIMULATED)
     errors = []
     reals = distinct_reals(run)
     if len(reals):

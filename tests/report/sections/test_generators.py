@@ -30,6 +30,9 @@ def test_answer_counts_the_grades_of_all_and_of_unseen_generators(tmp_path: Path
     assert "Of 4 generators, 2 are found, 1 is partly found and 1 is not distinguishable" in text
     assert "Of the 3 that it had not seen in training, 1 is found, 1 is partly found and " in text
     assert f"The mean AP is {format_ap(run.metrics['mean'])}." in text
+    shares = [run.metrics["generators"][name]["acc_fake"] for name in INTERVALS]
+    assert f"At a probability of 0.5, {percent(min(shares))}% (" in text
+    assert f" to {percent(max(shares))}% (" in text
     shortcut = run.metrics["mean"]["shortcut_baseline_ap"]
     assert f"reaches a mean AP of {percent(shortcut)}." in text
 

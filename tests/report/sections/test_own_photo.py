@@ -8,7 +8,13 @@ import pytest
 
 from genspot.report.predictions import VERDICTS, verdict
 from genspot.report.runs import Run
-from genspot.report.sections.own_photo import command, distinct_reals, own_photo, verdicts
+from genspot.report.sections.own_photo import (
+    SIMULATED,
+    command,
+    distinct_reals,
+    own_photo,
+    verdicts,
+)
 from helpers.report_runs import COMPLETE, make_run
 
 
@@ -100,3 +106,12 @@ def test_shared_real_images_count_once_and_other_forms_of_them_by_themselves(
     shared = distinct_reals(with_equal_logits(run, "second", "first"))
     expected = [*logits(run, "first", 0), *logits(run, "third", 0)]
     assert sorted(shared) == sorted(expected)
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("simulated, autoencoder", True), ("GAN", False)])
+def test_own_photo_warns_of_a_detector_of_simulated_generators(
+    tmp_path: Path, kind: str, warned: bool
+) -> None:
+    run = make_run(tmp_path / "run")
+    run = replace(run, config=f"data: {{generator: a}}\ngenerator: {{a: {{kind: '{kind}'}}}}")
+    assert (SIMULATED in own_photo(run)) == warned
