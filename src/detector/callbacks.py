@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import distributed
@@ -22,6 +23,21 @@ def gather(value: Any) -> list[Any]:
     values: list[Any] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
     return values
+
+
+class SeedSteps(pl.Callback):
+    """Seed PyTorch before each training step by (seed, step, rank).
+
+    The random numbers of dropout then depend on nothing else: not on how many workers started, nor
+    on whether the training was interrupted.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        key = (self.seed, trainer.global_step, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 
 class ScoreCollector(pl.Callback):

@@ -16,7 +16,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.tables import write_csv
 from genspot.data.datamodule import ImageDataModule
-from genspot.detector.callbacks import SaveMetadata, StopOnNonFinite, UnreadableImages
+from genspot.detector.callbacks import SaveMetadata, SeedSteps, StopOnNonFinite, UnreadableImages
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_training_network, find_wrong_bfloat16_gradient
 from genspot.detector.graceful_stop import GracefulStop
@@ -153,6 +153,7 @@ def fit(
             unreadable,
             SaveMetadata(metadata.as_dict()),
             RestoreProgress(),
+            SeedSteps(run.seed),
             StopOnNonFinite(run.folder, partial(_write_samples, datamodule.tables["train"])),
             GracefulStop(SHUTDOWN, run.folder, before_save=unreadable.synchronise),
             *instantiate(cfg.callbacks, _convert_="all").values(),

@@ -56,6 +56,17 @@ def test_finished_training_is_prolonged_to_the_bits_of_a_longer_one(
     assert_same_training(folder, long)
 
 
+def test_training_with_dropout_is_prolonged_to_the_bits_of_a_longer_one(
+    sets: Path, tmp_path: Path
+) -> None:
+    model = ["model=small_cnn_laplacian", "model.train.crop=32", "model.test.crop=32"]
+    settings = [*tiny(sets), *CONSTANT, *model]
+    run_task(*settings, "workers=1", folder=tmp_path / "run")
+    run_task(*settings, "schedule.max_epochs=3", folder=tmp_path / "run")
+    run_task(*settings, "schedule.max_epochs=3", folder=tmp_path / "undisturbed")
+    assert_same_training(tmp_path / "run", tmp_path / "undisturbed")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
