@@ -180,7 +180,7 @@ def mean_interval(
     pools: dict[tuple[str, str | int], list[Draws]] = {}
     for draws in _draws(terms):
         pools.setdefault(draws.pool, []).append(draws)
-    # Few trainings that end alike do not make the images less certain.
+    # Trainings with equal results have no variance; their number must not widen the interval.
     variances = [each for each in more if each.value > 0]
     variances += [_variance(pool, len(terms)) for pool in pools.values()]
     if min(each.freedom for each in variances) == 0:

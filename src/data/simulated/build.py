@@ -164,7 +164,7 @@ def _windows(
 ) -> Iterator[tuple[int, list[str], np.ndarray]]:
     """Yield batches: number of the first window, names of their photographs, the windows."""
     sources = photographs.load(split)
-    names = sorted(sources)
+    names = list(sources)
     # The generator's name is not part of the seed: all generators get the same windows.
     rng = np.random.default_rng((recipe["seed"], SPLITS.index(split)))
     for first in range(0, recipe["images"], BATCH):

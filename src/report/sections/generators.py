@@ -75,7 +75,7 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
     if len(shares) > 1:
         (low, worst), (high, best) = shares[0], shares[-1]
         texts.append(
-            "These words are on the order of the images. At a probability of 0.5, "
+            "These grades are about the order of the images. At a probability of 0.5, "
             f"{format_percent(low)}% ({worst}) to {format_percent(high)}% ({best}) of the fakes "
             "are called fake."
         )

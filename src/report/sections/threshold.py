@@ -60,5 +60,6 @@ def _example(run: Run, name: str) -> str:
         text += f" The threshold chosen on validation images reaches {reached}."
     best = format_percent(result["acc_oracle"])
     return (
-        f"{text} The best threshold reaches {best}, but only the labels of these images tell it."
+        f"{text} The best threshold reaches {best}, but choosing it needs the labels of these "
+        "images."
     )
