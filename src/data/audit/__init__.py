@@ -1,0 +1,1 @@
+"""What an image file tells besides its picture: its format, its history, its digests."""
