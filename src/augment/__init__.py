@@ -1,1 +1,1 @@
-"""Image degradations as albumentations transforms: blur, JPEG compression and resizing."""
+"""Changes of images as albumentations transforms: blur, JPEG compression, resizing, fitting."""

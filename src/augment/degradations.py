@@ -1,8 +1,9 @@
-"""Degradations of test images by name and strength: blur_1.5, jpeg_75, resize_0.5."""
+"""Changes of images by name and strength: blur_1.5, jpeg_75, resize_0.5, fit_256."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import albumentations
@@ -11,6 +12,7 @@ from albumentations import ImageOnlyTransform
 from PIL import Image
 
 from genspot.augment.blur import Blur
+from genspot.augment.fit import Fit
 from genspot.augment.jpeg import JPEG
 from genspot.augment.ranges import as_range
 from genspot.common.errors import GenspotError
@@ -44,29 +46,78 @@ TRANSFORMS: dict[str, Callable[[float], ImageOnlyTransform]] = {
     "blur": lambda sigma: Blur(sigma, p=1),
     "jpeg": lambda quality: JPEG(quality, codecs=["pil"], p=1),
     "resize": Resize,
+    "fit": Fit,
 }
+FORMS = "blur_SIGMA, jpeg_QUALITY, resize_SCALE or fit_SIDE"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is done to every image right after it is decoded, in training and in tests.
+
+    Attributes:
+        steps: of `TRANSFORMS`, of which none is random, in the order in which they are applied.
+    """
+
+    steps: tuple[ImageOnlyTransform, ...]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return `image` (`uint8`, H×W×3) after all steps.
+
+        Raises:
+            ValueError: a step refuses it; with the reason.
+        """
+        for step in self.steps:
+            image = step.apply(image, **step.get_params())
+        return image
 
 
 def parse_degradations(degradations: str) -> albumentations.Compose | None:
     """Return the transform of test images before their crop; None for "none".
 
     Args:
-        degradations: "none", or one or more in the order in which they are applied, such as
-            "blur_1.5+jpeg_75". Each applies to every image.
+        degradations: see `parse_steps`.
 
     Raises:
-        GenspotError: A degradation is unknown, or its strength is outside its range.
+        GenspotError: see `parse_steps`.
     """
-    if degradations == "none":
-        return None
-    transforms = []
-    for text in str(degradations).split("+"):  # YAML gives a number where a user wrote one
-        kind, _, strength = text.partition("_")
+    steps = parse_steps("degradations", degradations)
+    return albumentations.Compose(steps) if steps else None
+
+
+def parse_protocol(protocol: str) -> Protocol | None:
+    """Return what is done to every image after it is decoded; None for "none".
+
+    Args:
+        protocol: see `parse_steps`.
+
+    Raises:
+        GenspotError: see `parse_steps`.
+    """
+    steps = parse_steps("protocol", protocol)
+    return Protocol(tuple(steps)) if steps else None
+
+
+def parse_steps(setting: str, text: str) -> list[ImageOnlyTransform]:
+    """Return the transforms that `text` names, each of which applies to every image.
+
+    Args:
+        setting: where `text` stands, for messages.
+        text: "none", or one or more in the order in which they are applied, such as
+            "blur_1.5+jpeg_75".
+
+    Raises:
+        GenspotError: One is unknown, or its strength is outside its range.
+    """
+    if text == "none":
+        return []
+    steps = []
+    for word in str(text).split("+"):  # YAML gives a number where a user wrote one
+        kind, _, strength = word.partition("_")
         if kind not in TRANSFORMS:
-            forms = "blur_SIGMA, jpeg_QUALITY or resize_SCALE"
-            raise GenspotError(f"degradations={text}: write {forms}")
+            raise GenspotError(f"{setting}={word}: write {FORMS}")
         try:
-            transforms.append(TRANSFORMS[kind](float(strength)))
+            steps.append(TRANSFORMS[kind](float(strength)))
         except ValueError as error:
-            raise GenspotError(f"degradations={text}: {error}") from error
-    return albumentations.Compose(transforms)
+            raise GenspotError(f"{setting}={word}: {error}") from error
+    return steps

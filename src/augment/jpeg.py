@@ -15,6 +15,8 @@ from genspot.augment.ranges import as_range
 from genspot.augment.verified import sample_images, verified_or_fallback
 from genspot.common.errors import GenspotError
 
+MAX_SIDE = 65_500  # pixels; a JPEG holds no longer sides
+
 
 def _opencv_encode(image: np.ndarray, quality: int) -> np.ndarray:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
@@ -88,4 +90,7 @@ class JPEG(ImageOnlyTransform):
         }
 
     def apply(self, img: np.ndarray, quality: int, codec: str, **params: Any) -> np.ndarray:
+        if max(img.shape[:2]) > MAX_SIDE:
+            size = f"{img.shape[1]} × {img.shape[0]}"
+            raise ValueError(f"{size} pixels: a JPEG has no side above {MAX_SIDE}")
         return CODECS[codec](img, quality)

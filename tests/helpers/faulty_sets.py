@@ -167,7 +167,8 @@ def colour(folder: Path, seed: int = 0, count: int = COUNT) -> list[tuple[str, s
     """Save fakes of half the saturation."""
     reals, fakes = _plain(seed, count)
     grey = [image.convert("L").convert("RGB") for image in fakes]
-    return _save(folder, (reals, [Image.blend(*pair, 0.5) for pair in zip(grey, fakes, strict=True)]))
+    pale = [Image.blend(*pair, 0.5) for pair in zip(grey, fakes, strict=True)]
+    return _save(folder, (reals, pale))
 
 
 def sharpness(folder: Path, seed: int = 0, count: int = COUNT) -> list[tuple[str, str]]:
