@@ -34,8 +34,9 @@ from benchmarks.timing import print_table
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset, Sample
 from genspot.data.label_folders import LABELS
-from genspot.data.layout import load_samples, sample_table
+from genspot.data.layout import sample_table
 from genspot.data.loaders import loader_options
+from genspot.data.places import load_samples
 from genspot.data.samplers import ResumableShuffleSampler, SampleIndex
 
 CLASSES = [f"class_{number:02d}" for number in range(20)]

@@ -12,6 +12,18 @@ from genspot.common.errors import GenspotError
 OPENCV_NO_MEMORY = -4  # cv2.Error.StsNoMem
 
 
+class UnreadableError(OSError):
+    """An image that is refused; the message is the reason."""
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise UnreadableError if the file of an image, of `size` bytes, is empty or too large."""
+    if not size:
+        raise UnreadableError("an empty file")
+    if size > max_bytes:
+        raise UnreadableError(f"{size} bytes: more than {max_bytes} are not read")
+
+
 def describe_wrong_image(value: object) -> str | None:
     """Return what `value` is, for a message; None if it is an image: `uint8`, H×W×3, not empty."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 
 import albumentations
@@ -17,9 +17,10 @@ from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.ranks import is_rank_zero
 from genspot.data.dataset import DEGRADATIONS, ImageDataset, Sample
-from genspot.data.layout import Listing, list_inputs, load_samples
+from genspot.data.layout import Listing, list_inputs
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
 from genspot.data.packed.reader import PackedReader
+from genspot.data.places import load_samples
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build, check_buildable
@@ -49,6 +50,8 @@ class ImageDataModule(pl.LightningDataModule):
         loading: batch sizes, workers and seed.
         simulation: sizes and seed of the data sets that are built here.
         inputs: the photo or folder of a prediction.
+        protocol: what is done to every image after it is decoded; see
+            `genspot.data.dataset.ImageDataset`.
 
     Attributes:
         tables: the table of samples of each split that was set up.
@@ -72,6 +75,7 @@ class ImageDataModule(pl.LightningDataModule):
         loading: Loading,
         simulation: Simulation,
         inputs: str | None = None,
+        protocol: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> None:
         super().__init__()
         if training_set and not train_geometry.fixed_size:
@@ -81,6 +85,7 @@ class ImageDataModule(pl.LightningDataModule):
             )
         self.training_set, self.test_sets, self.inputs = training_set, test_sets, inputs
         self.augment, self.loading, self.simulation = augment, loading, simulation
+        self.protocol = protocol
         self.train_geometry, self.test_geometry = train_geometry, test_geometry
         self.tables: dict[Split, pa.Table] = {}
         self.skipped: dict[Split, pa.Table] = {}
@@ -115,8 +120,12 @@ class ImageDataModule(pl.LightningDataModule):
             for split, folder in (("train", source.train), ("val", source.val)):
                 if folder:
                     build(folder, name, options, split, self.simulation)
+        for one in source.parts if source else ():
+            for split, folder in (("train", one.train), ("val", one.val)):
+                if one.simulator and isinstance(folder, str):
+                    build(folder, one.name, one.simulator, split, self.simulation)
         for test_set in self.test_sets:
-            if test_set.simulator and test_set.path:
+            if test_set.simulator and isinstance(test_set.path, str):
                 build(test_set.path, test_set.name, test_set.simulator, "test", self.simulation)
 
     def setup(self, stage: str) -> None:
@@ -259,6 +268,7 @@ class ImageDataModule(pl.LightningDataModule):
             setting=DEGRADATIONS if split == "test" else f"aug.{split}",
             max_megapixels=self.loading.max_megapixels,
             max_whole_megapixels=self.loading.max_whole_megapixels,
+            protocol=self.protocol,
         )
 
     def sample_images(self, split: Split) -> Iterator[tuple[str, np.ndarray]]:

@@ -24,7 +24,9 @@ import os
 import random
 import stat
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from io import BytesIO
 
 import numpy as np
 from PIL import (
@@ -34,7 +36,9 @@ from PIL import (
 )
 from torchvision.transforms import functional
 
-from genspot.common.images import is_out_of_memory
+from genspot.common import containers
+from genspot.common.images import UnreadableError as UnreadableError
+from genspot.common.images import check_size, is_out_of_memory
 from genspot.data import png
 from genspot.data.settings import MAX_MEGAPIXELS, MEGAPIXEL
 
@@ -57,10 +61,6 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 with contextlib.suppress(OSError, AttributeError):  # libtiff, linked into PIL, prints to stderr
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
-
-
-class UnreadableError(OSError):
-    """An image that is refused; the message is the reason."""
 
 
 def describe_error(error: Exception) -> str:
@@ -88,13 +88,15 @@ def read(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
             values.
         Exception: whatever PIL raises for a file it cannot decode.
     """
-    size = check_file(path, max_megapixels)
-    if path[-4:].lower() == ".png" and size <= png.MAX_FILE_BYTES:
+    content = find_content(path, max_megapixels)
+    if isinstance(content, bytes):
+        pixels = png.decode(content, max_megapixels * MEGAPIXEL)
+    elif path[-4:].lower() == ".png" and content <= png.MAX_FILE_BYTES:
         with open(path, "rb") as file:
             pixels = png.decode(file.read(), max_megapixels * MEGAPIXEL)
-        if pixels is not None:
-            return pixels
-    return read_with_pil(path, max_megapixels)
+    else:
+        pixels = None
+    return _decode(path, content, max_megapixels) if pixels is None else pixels
 
 
 def read_with_pil(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray:
@@ -103,9 +105,14 @@ def read_with_pil(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray
     Raises:
         see `read`.
     """
-    with open_image(path, max_megapixels) as file:
+    return _decode(path, find_content(path, max_megapixels), max_megapixels)
+
+
+def _decode(path: str, content: bytes | int, max_megapixels: int) -> np.ndarray:
+    """Return the pixels of an image by PIL; see `find_content` of the content."""
+    with _open(path, content, max_megapixels) as file:
         if file.format in ("JPEG", "MPO"):
-            _check_scans(path)
+            _check_scans(path, content)
         with large_photo_lock if file.width * file.height > LARGE_PIXELS else nullcontext():
             return to_rgb(file)
 
@@ -139,12 +146,16 @@ def open_image(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
         UnreadableError: the file is empty, not regular or too large.
         Exception: whatever PIL raises for a file that it does not recognise.
     """
-    check_file(path, max_megapixels)
+    return _open(path, find_content(path, max_megapixels), max_megapixels)
+
+
+def _open(path: str, content: bytes | int, max_megapixels: int) -> Image.Image:
     limit = max_megapixels * MEGAPIXEL
     if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limit  # PIL refuses images of more than twice as many pixels
     try:
-        file = Image.open(path, formats=FORMATS)
+        source = BytesIO(content) if isinstance(content, bytes) else path
+        file = Image.open(source, formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise UnreadableError(f"more pixels than max_megapixels={max_megapixels}") from error
     try:
@@ -179,13 +190,25 @@ def check_whole_image(image: np.ndarray, max_megapixels: int) -> None:
 
 
 def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
-    """Return the size of the file at `path` in bytes.
+    """Return the number of bytes of the encoded image at `path`, a file or within a container.
+
+    Raises:
+        UnreadableError, OSError: see `find_content`.
+    """
+    content = find_content(path, max_megapixels)
+    return len(content) if isinstance(content, bytes) else content
+
+
+def find_content(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> bytes | int:
+    """Return the content of an image within a container, or the size of a file in bytes.
 
     Raises:
         UnreadableError: the file is empty or not regular (reading a pipe could block for ever),
-            is too large (some decoders read all of it at once), or the locale lacks its name.
+            is too large (some decoders read all of it at once), or the locale lacks its name; or
+            the container gives no such image.
         OSError: the file does not exist or may not be read.
     """
+    limit = max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
     try:
         status = os.stat(path)
     except UnicodeEncodeError as error:
@@ -193,24 +216,24 @@ def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
             f"its name cannot be written in {error.encoding}, the locale's encoding: set "
             "LC_ALL=C.UTF-8"
         ) from None
+    except OSError as error:
+        if error.errno not in containers.INSIDE:
+            raise
+        return containers.read_bytes(path, limit)
     if not stat.S_ISREG(status.st_mode):
         raise UnreadableError("not a regular file")
-    if not status.st_size:
-        raise UnreadableError("an empty file")
-    limit = max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
-    if status.st_size > limit:
-        raise UnreadableError(f"{status.st_size} bytes: more than {limit} are not read")
+    check_size(status.st_size, limit)
     return status.st_size
 
 
-def _check_scans(path: str) -> None:
+def _check_scans(path: str, content: bytes | int) -> None:
     """Raise if a JPEG repeats its image in thousands of scans, which would take hours to decode.
 
     Raises:
         UnreadableError: the file has more than `MAX_JPEG_SCANS` scans.
     """
     scans, last = 0, b""
-    with open(path, "rb") as file:
+    with BytesIO(content) if isinstance(content, bytes) else open(path, "rb") as file:
         while chunk := file.read(2**18):
             scans += (last + chunk).count(b"\xff\xda")  # does not occur in compressed data
             last = chunk[-1:]
@@ -224,6 +247,19 @@ def _used_bits(file: Image.Image) -> int:
     """Return how many bits of a 16-bit image are used: TIFF also has 12."""
     tags = getattr(file, "tag_v2", {})
     return int(tags[258][0]) if 258 in tags else 16  # 258: BitsPerSample
+
+
+def prepare(protocol: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
+    """Return `image` (`uint8`, H×W×3) after `protocol`.
+
+    Raises:
+        UnreadableError: it fails; with the reason.
+    """
+    try:
+        return protocol(image)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ValueError) else describe_error(error)
+        raise UnreadableError(f"protocol: {reason}") from error
 
 
 def resize(

@@ -69,7 +69,7 @@ def sample_table(rows: Iterable[tuple[Any, ...]], schema: pa.Schema = SAMPLE_SCH
     return pa.table([list(column) for column in columns], schema=schema)
 
 
-def load_samples(folder: str | Path, generator: str, classes: Classes) -> Listing:
+def load_folder(folder: str | Path, generator: str, classes: Classes) -> Listing:
     """Return the images below `folder`; see `genspot.data.label_folders` and `genspot.data.walk`.
 
     Raises:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from genspot.common.checks import check_integer
@@ -14,6 +16,10 @@ MAX_WHOLE_MEGAPIXELS = 32  # a ResNet-50 takes 6.6 GB for it; the released image
 
 Split = Literal["train", "val", "test", "predict"]
 Classes = list[str] | Literal["any"] | None
+
+# Where images come from: the path of a folder, a ZIP file, a list, or Parquet and Arrow files of
+# encoded images; or {real:, fake:}, {path:, image:, label:, class:, generator:} or {hub:, …}.
+Place = str | Mapping[str, Any]
 
 # An image side of less than 16 pixels shows no complete period of the simulators' upsampling; an
 # interval needs two photographs (`data/simulated/build.py`).
@@ -27,19 +33,59 @@ SUPER_RESOLUTION_NETWORKS = ("realesrgan", "waifu2x", "realcugan")
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Names of the labels: of folders, and of values in columns. Case does not matter.
+
+    The first names of both come before the others: where a set has a folder of that name, only
+    they are label folders.
+    """
+
+    real: tuple[str, ...]
+    fake: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        names = [name.casefold() for name in (*self.real, *self.fake)]
+        if not (self.real and self.fake) or len(set(names)) < len(names):
+            raise GenspotError(
+                "labels: give at least one name for real and one for fake, each name once"
+            )
+
+    @cached_property
+    def values(self) -> dict[str, int]:
+        """The label of each name in lower case: 0 real, 1 fake."""
+        real, fake = (dict.fromkeys(map(str.casefold, names)) for names in (self.real, self.fake))
+        return dict.fromkeys(real, 0) | dict.fromkeys(fake, 1)
+
+    @property
+    def first(self) -> dict[str, int]:
+        """The first name of each label, as it is written."""
+        return {self.real[0]: 0, self.fake[0]: 1}
+
+
+DEFAULT_LABELS = Labels(real=("0_real", "real", "nature"), fake=("1_fake", "fake", "ai"))
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """What a detector is trained and validated on: one choice of `data=`."""
 
     name: str
-    train: str | None  # folder of the training images
-    val: str | None  # folder of the validation images
+    train: Place | None  # the training images
+    val: Place | None  # the validation images
     classes: Classes  # class folders; "any": every one there is; None: no class folders
     num_classes: int | None = None  # train on this many classes, drawn with the seed; None: all
     simulator: dict[str, Any] | None = None  # name, upsampling and stages, if it is built here
     format: str = "files"  # "files", or "packed" to read what task=pack wrote
     own: bool = False  # of the user's own: nobody can download it
+    labels: Labels = DEFAULT_LABELS
+    parts: tuple[TestSet, ...] = ()  # of data=sets: trained on together, in place of train and val
 
     def __post_init__(self) -> None:
+        if self.parts and (self.num_classes is not None or self.format != "files"):
+            raise GenspotError(
+                f"data={self.name} trains on all classes of image files: leave data.num_classes "
+                "and data.format as they are"
+            )
         if self.format not in ("files", "packed"):
             raise GenspotError(f"data.format={self.format}: choose files or packed")
         if self.num_classes is not None:
@@ -53,11 +99,17 @@ class TestSet:
     __test__ = False  # pytest takes classes named Test… for tests
 
     name: str  # names the metrics: ap/NAME
-    path: str | None  # folder of the images
+    path: Place | None  # the images
     classes: Classes  # see `TrainingSet.classes`
     simulator: dict[str, Any] | None = None  # what makes the fakes, if the set is built here
     setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
     own: bool = False  # of the user's own: nobody can download it
+    labels: Labels = DEFAULT_LABELS
+    # Of data=sets, see `genspot.data.splits`.
+    train: Place | None = None  # its training images; None: a part of those at `path`
+    val: Place | None = None  # its validation images; None: a part of the training images
+    by_class: bool = False  # all images of a class stay in one part
+    divided: bool = False  # only the test part of the images at `path` is tested
 
     @property
     def choice(self) -> str:

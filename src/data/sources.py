@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,11 @@ import pyarrow as pa
 from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
 from genspot.data.label_folders import label_folders
-from genspot.data.layout import Listing, join_listings, load_samples
+from genspot.data.layout import Listing, join_listings
 from genspot.data.packed.reader import PackedReader, open_packed
+from genspot.data.places import load_samples
 from genspot.data.settings import Classes, Split, TestSet, TrainingSet
+from genspot.data.splits import load_part, load_parts
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,9 @@ def load_training_set(
     Raises:
         GenspotError: a folder is not set, is missing, or lacks real or fake images.
     """
+    if source.parts:
+        _require_test_sets(source.parts)
+        return load_parts(source.parts, split), None
     folder = source.train if split == "train" else source.val
     if not folder:
         raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
@@ -91,6 +96,12 @@ def load_test_sets(test_sets: list[TestSet]) -> Listing:
     Raises:
         GenspotError: a folder is not set, is missing or has another layout.
     """
+    _require_test_sets(test_sets)
+    return join_listings([load_part(test_set, "test") for test_set in test_sets])
+
+
+def _require_test_sets(test_sets: Sequence[TestSet]) -> None:
+    """Raise GenspotError if the images of a set are not named or missing."""
     folders = {}
     for test_set in test_sets:
         if not test_set.path:
@@ -98,9 +109,6 @@ def load_test_sets(test_sets: list[TestSet]) -> Listing:
         folders[test_set.choice] = test_set.path
     own = {test_set.choice for test_set in test_sets if test_set.own}
     require_folders(folders, TEST_FILES, "test", own)
-    return join_listings(
-        [load_samples(test.path or "", test.name, test.classes) for test in test_sets]
-    )
 
 
 def warn_of_skipped(listing: Listing, split: Split) -> None:

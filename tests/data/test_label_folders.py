@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from genspot.data.layout import load_samples
 from genspot.data.packed.writer import pack
+from genspot.data.places import load_samples
 from genspot.data.settings import Classes
 from genspot.data.walk import DANGLING, LOOP
 from helpers.errors import error_of

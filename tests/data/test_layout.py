@@ -14,8 +14,8 @@ from genspot.data.layout import (
     SAMPLE_SCHEMA,
     SKIPPED_SCHEMA,
     list_inputs,
-    load_samples,
 )
+from genspot.data.places import load_samples
 from genspot.data.settings import Classes
 from genspot.data.walk import DANGLING, LOOP, NOT_UTF8, PACKED_LIST
 from helpers.errors import error_of

@@ -33,9 +33,10 @@ from genspot.augment.jpeg import JPEG
 from genspot.common.geometry import Geometry
 from genspot.data.dataset import ImageDataset
 from genspot.data.label_folders import LABELS
-from genspot.data.layout import load_samples, sample_table
+from genspot.data.layout import sample_table
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
+from genspot.data.places import load_samples
 from genspot.data.simulated import photographs
 from genspot.data.simulated.build import window
 from genspot.tasks.paths import CONF

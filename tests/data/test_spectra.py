@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.ndimage import median_filter
 
-from genspot.data.layout import load_samples
+from genspot.data.places import load_samples
 from genspot.data.spectra import (
     high_frequencies,
     mean_spectrum,

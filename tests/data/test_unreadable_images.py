@@ -13,9 +13,9 @@ import pytest
 
 from genspot.common.tables import csv_cell
 from genspot.data.dataset import ImageDataset
-from genspot.data.layout import load_samples
 from genspot.data.packed.reader import open_packed
 from genspot.data.packed.writer import pack
+from genspot.data.places import load_samples
 from helpers.cli_runner import CliRunner
 from helpers.images import save_set
 from helpers.odd_images import (

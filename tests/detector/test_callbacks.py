@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoin
 from torch.utils.data import DataLoader
 
 from genspot.common.errors import GenspotError
-from genspot.data.layout import load_samples
+from genspot.data.places import load_samples
 from genspot.data.samplers import ResumableShuffleSampler
 from genspot.detector import callbacks
 from genspot.detector.callbacks import (

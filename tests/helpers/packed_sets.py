@@ -12,8 +12,8 @@ from PIL import Image
 from genspot.augment.blur import Blur
 from genspot.augment.jpeg import JPEG
 from genspot.data.dataset import ImageDataset, Sample
-from genspot.data.layout import load_samples
 from genspot.data.packed.reader import open_packed
+from genspot.data.places import load_samples
 from genspot.data.settings import Classes
 
 

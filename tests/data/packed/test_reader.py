@@ -16,9 +16,9 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
 from genspot.data.label_folders import LABELS
-from genspot.data.layout import load_samples
 from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
 from genspot.data.packed.writer import pack
+from genspot.data.places import load_samples
 from genspot.data.settings import Classes
 from genspot.data.walk import PACKED_LIST
 from helpers.errors import error_of

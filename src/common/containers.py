@@ -1,0 +1,172 @@
+"""Images within containers: ZIP files, and Parquet and Arrow files of encoded images.
+
+The path of such an image is that of the container, a slash, and its place within: the name of a
+member (`/d/set.zip/1_fake/a.png`), or the number of a row (`/d/test.parquet/12`). Where the column
+of the images was chosen, the place is `COLUMN/ROW`.
+
+Containers stay open, also in the processes that this one forks: they are read through memory maps,
+which have no position in the file that processes could share.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import zipfile
+from functools import cached_property
+from typing import Protocol
+
+import pyarrow as pa
+
+from genspot.common.image_tables import ArrowImages, ParquetImages
+from genspot.common.images import UnreadableError, check_size
+from genspot.common.text import printable
+
+MAX_BYTES = 2**30  # of one encoded image, unless the caller says otherwise
+MAX_OPEN = 32  # containers that stay open
+# What the system says of a path that leads into a file; the second of a very long one.
+INSIDE = (errno.ENOTDIR, errno.ENAMETOOLONG)
+ENCRYPTED = 0x1  # flags of a ZIP member
+UTF8 = 0x800
+
+
+class Container(Protocol):
+    """A file of many encoded images."""
+
+    def read(self, place: str, max_bytes: int) -> bytes:
+        """Return the encoded image at `place`.
+
+        Raises:
+            UnreadableError: there is none, it is damaged, or larger than `max_bytes`.
+        """
+
+
+class ZipImages:
+    """The members of a ZIP file.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        zipfile.BadZipFile and others: it is no ZIP file, or its index is damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.archive = zipfile.ZipFile(pa.memory_map(path))
+
+    @cached_property
+    def members(self) -> dict[str, zipfile.ZipInfo]:
+        """The members by `member_name`; of those of one name the last."""
+        return {member_name(info): info for info in self.archive.infolist()}
+
+    def read(self, place: str, max_bytes: int = MAX_BYTES) -> bytes:
+        """Return the content of a member; see `Container.read`."""
+        info = self.members.get(place)
+        if info is None or info.is_dir():
+            raise UnreadableError("the ZIP file has no such member")
+        if info.flag_bits & ENCRYPTED:
+            raise UnreadableError("encrypted within the ZIP file: unpack it")
+        # The decoders of the other methods return all at once, however much it is.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
+            raise UnreadableError(
+                f"compressed by {method} within the ZIP file, where only stored and deflated "
+                "images are read: unpack it"
+            )
+        check_size(info.file_size, max_bytes)
+        try:
+            with self.archive.open(info) as file:
+                return file.read(info.file_size + 1)  # bounds what is decompressed at a time
+        except MemoryError:
+            raise
+        except Exception as error:  # damaged archives raise nearly anything
+            raise UnreadableError(f"damaged within the ZIP file: {printable(error)}") from None
+
+
+def member_name(info: zipfile.ZipInfo) -> str:
+    """Return the name of a member as text.
+
+    Names without the flag of UTF-8 are code page 437 by the standard, but UTF-8 in many archives.
+    """
+    if not info.flag_bits & UTF8:
+        try:
+            return info.filename.encode("cp437").decode()
+        except UnicodeError:
+            pass
+    return info.filename
+
+
+KINDS = {".zip": ZipImages, ".parquet": ParquetImages, ".arrow": ArrowImages}
+_open: dict[str, tuple[tuple[int, ...], Container]] = {}  # by path, the last used at the end
+
+
+def container_of(path: str) -> str:
+    """Return the file that holds the image at `path`: a container, or `path` itself.
+
+    A container is looked for where the system says that a part of `path` is no folder.
+    """
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno in INSIDE:
+            end = path.rfind("/")
+            while end > 0:
+                if os.path.isfile(path[:end]):
+                    return path[:end]
+                end = path.rfind("/", 0, end)
+    return path
+
+
+def is_inside(path: str) -> bool:
+    """Return whether `path` is that of an image within a container."""
+    return container_of(path) != path
+
+
+def open_container(path: str) -> Container:
+    """Return the container at `path`, which stays open.
+
+    Raises:
+        UnreadableError: it is no container, or damaged.
+    """
+    status = os.stat(path)
+    stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
+    known, container = _open.pop(path, (None, None))
+    if container is None or known != stamp:
+        kind = KINDS.get(os.path.splitext(path)[1].lower())
+        if kind is None:
+            raise UnreadableError(f"{path} is neither a folder nor one of {', '.join(KINDS)}")
+        try:
+            container = kind(path)
+        except MemoryError:
+            raise
+        except Exception as error:  # zipfile and Arrow raise nearly anything on damaged files
+            kind_name = os.path.splitext(path)[1][1:].lower()
+            raise UnreadableError(
+                f"{path} cannot be read as {kind_name}: {printable(error)}"
+            ) from None
+    _open[path] = stamp, container
+    while len(_open) > MAX_OPEN:
+        _open.pop(next(iter(_open)), None)
+    return container
+
+
+def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the encoded image at `path`, which is within a container.
+
+    Raises:
+        FileNotFoundError: there is no such container.
+        UnreadableError: the image is missing, damaged or larger than `max_bytes`.
+    """
+    container = container_of(path)
+    if container == path:
+        raise FileNotFoundError(errno.ENOENT, "no such image", path)
+    return open_container(container).read(path[len(container) + 1 :], max_bytes)
+
+
+def encoded_size(path: str) -> int:
+    """Return the number of bytes of the encoded image at `path`, a file or within a container.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return len(read_bytes(path)) if is_inside(path) else os.path.getsize(path)
