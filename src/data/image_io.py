@@ -20,11 +20,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
-import os
 import random
-import stat
 import warnings
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 
@@ -36,18 +33,15 @@ from PIL import (
 )
 from torchvision.transforms import functional
 
-from genspot.common import containers
 from genspot.common.images import UnreadableError as UnreadableError
-from genspot.common.images import check_size, is_out_of_memory
+from genspot.common.images import is_out_of_memory
 from genspot.data import png
+from genspot.data.encoded import check_scans, find_content
 from genspot.data.settings import MAX_MEGAPIXELS, MEGAPIXEL
 
 # The formats of photos among those that PIL can open, whatever the files are named. Other formats
 # start programs (EPS) or take unlimited time.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "AVIF")
-MAX_FILE_BYTES = 2**30  # a larger file is read only if its pixels may take that
-MAX_JPEG_SCANS = 100  # encoders write about ten; decoding each costs a pass over the whole image
-MAX_PIXEL_BYTES = 8  # in a file: 16-bit RGBA, not compressed
 NETWORK_BYTES = 205  # a pixel takes within a ResNet-50 in float32, measured at 2 to 6 megapixels
 LARGE_PIXELS = 2**25
 STRIP_PIXELS = 2**24  # decoded pixels that are converted at a time
@@ -112,7 +106,7 @@ def _decode(path: str, content: bytes | int, max_megapixels: int) -> np.ndarray:
     """Return the pixels of an image by PIL; see `find_content` of the content."""
     with _open(path, content, max_megapixels) as file:
         if file.format in ("JPEG", "MPO"):
-            _check_scans(path, content)
+            check_scans(path, content)
         with large_photo_lock if file.width * file.height > LARGE_PIXELS else nullcontext():
             return to_rgb(file)
 
@@ -189,77 +183,10 @@ def check_whole_image(image: np.ndarray, max_megapixels: int) -> None:
         )
 
 
-def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
-    """Return the number of bytes of the encoded image at `path`, a file or within a container.
-
-    Raises:
-        UnreadableError, OSError: see `find_content`.
-    """
-    content = find_content(path, max_megapixels)
-    return len(content) if isinstance(content, bytes) else content
-
-
-def find_content(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> bytes | int:
-    """Return the content of an image within a container, or the size of a file in bytes.
-
-    Raises:
-        UnreadableError: the file is empty or not regular (reading a pipe could block for ever),
-            is too large (some decoders read all of it at once), or the locale lacks its name; or
-            the container gives no such image.
-        OSError: the file does not exist or may not be read.
-    """
-    limit = max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
-    try:
-        status = os.stat(path)
-    except UnicodeEncodeError as error:
-        raise UnreadableError(
-            f"its name cannot be written in {error.encoding}, the locale's encoding: set "
-            "LC_ALL=C.UTF-8"
-        ) from None
-    except OSError as error:
-        if error.errno not in containers.INSIDE:
-            raise
-        return containers.read_bytes(path, limit)
-    if not stat.S_ISREG(status.st_mode):
-        raise UnreadableError("not a regular file")
-    check_size(status.st_size, limit)
-    return status.st_size
-
-
-def _check_scans(path: str, content: bytes | int) -> None:
-    """Raise if a JPEG repeats its image in thousands of scans, which would take hours to decode.
-
-    Raises:
-        UnreadableError: the file has more than `MAX_JPEG_SCANS` scans.
-    """
-    scans, last = 0, b""
-    with BytesIO(content) if isinstance(content, bytes) else open(path, "rb") as file:
-        while chunk := file.read(2**18):
-            scans += (last + chunk).count(b"\xff\xda")  # does not occur in compressed data
-            last = chunk[-1:]
-    if scans > MAX_JPEG_SCANS:
-        raise UnreadableError(
-            f"{scans} scans of one JPEG: more than {MAX_JPEG_SCANS} are not decoded"
-        )
-
-
 def _used_bits(file: Image.Image) -> int:
     """Return how many bits of a 16-bit image are used: TIFF also has 12."""
     tags = getattr(file, "tag_v2", {})
     return int(tags[258][0]) if 258 in tags else 16  # 258: BitsPerSample
-
-
-def prepare(protocol: Callable[[np.ndarray], np.ndarray], image: np.ndarray) -> np.ndarray:
-    """Return `image` (`uint8`, H×W×3) after `protocol`.
-
-    Raises:
-        UnreadableError: it fails; with the reason.
-    """
-    try:
-        return protocol(image)
-    except Exception as error:
-        reason = str(error) if isinstance(error, ValueError) else describe_error(error)
-        raise UnreadableError(f"protocol: {reason}") from error
 
 
 def resize(

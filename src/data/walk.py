@@ -16,6 +16,7 @@ import pyarrow.compute
 from PIL import Image, UnidentifiedImageError
 
 from genspot.data import image_io
+from genspot.data.encoded import check_file
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp"),
@@ -235,7 +236,7 @@ def reason_not_an_image(path: str) -> str | None:
     if reason := broken_link(path):
         return reason
     try:
-        image_io.check_file(path, sys.maxsize)  # its size is judged when it is read
+        check_file(path, sys.maxsize)  # its size is judged when it is read
         with Image.open(path, formats=image_io.FORMATS):
             return None
     except Image.DecompressionBombError:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from genspot.data import image_io
+from genspot.data import encoded
 from helpers.image_bytes import damage, encode, make_gradients, make_png
 
 HEIGHT, WIDTH = 24, 31
@@ -97,7 +97,7 @@ AS_PIL: dict[str, tuple[str, bytes]] = {
     "PNG without extension": ("a", encode(PHOTO)),
     "two pictures of a phone": ("a.JPE", two_frames("MPO")),
     "progressive JPEG": ("a.jpg", encode(PHOTO, "JPEG", progressive=True)),
-    "JPEG of the most scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS)),
+    "JPEG of the most scans": ("a.jpg", jpeg_of_scans(encoded.MAX_JPEG_SCANS)),
     "rotated JPEG": ("a.jpg", rotated("JPEG")),
     "rotated TIFF": ("a.tif", rotated("TIFF")),
 }
@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "17901 × 10000 pixels are more than max_megapixels=179",
     ),
     "JPEG bomb": ("a.jpg", jpeg_of_size(65_000, 65_000), "more pixels than max_megapixels"),
-    "JPEG of too many scans": ("a.jpg", jpeg_of_scans(image_io.MAX_JPEG_SCANS + 1), "scans"),
+    "JPEG of too many scans": ("a.jpg", jpeg_of_scans(encoded.MAX_JPEG_SCANS + 1), "scans"),
     "PostScript": ("a.png", encode(PHOTO, "EPS"), "no image of a known format"),
     "text": ("a.txt", b"no photo", "no image of a known format"),
     "HEIC": ("a.heic", b"\0\0\0\x18ftypheic" + bytes(40), "no image of a known format"),
@@ -151,7 +151,7 @@ def save_special_files(folder: Path) -> dict[str, str]:
     os.mkfifo(folder / "pipe.jpg")
     with open(folder / "sparse.webp", "wb") as file:
         file.write(encode(PHOTO, "WEBP"))
-        file.truncate(2 * image_io.MAX_FILE_BYTES)
+        file.truncate(2 * encoded.MAX_FILE_BYTES)
     # Left out of the table, for its name.
     Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(encode(PHOTO))
     return {
