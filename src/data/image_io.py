@@ -104,11 +104,20 @@ def read_with_pil(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray
 
 def _decode(path: str, content: bytes | int, max_megapixels: int) -> np.ndarray:
     """Return the pixels of an image by PIL; see `find_content` of the content."""
-    with _open(path, content, max_megapixels) as file:
-        if file.format in ("JPEG", "MPO"):
-            check_scans(path, content)
-        with large_photo_lock if file.width * file.height > LARGE_PIXELS else nullcontext():
-            return to_rgb(file)
+    with open_content(path, content, max_megapixels) as file:
+        return decode_opened(file, path, content)
+
+
+def decode_opened(file: Image.Image, path: str, content: bytes | int) -> np.ndarray:
+    """Return the pixels of what `open_content` returned for `path` and `content`.
+
+    Raises:
+        see `read`.
+    """
+    if file.format in ("JPEG", "MPO"):
+        check_scans(path, content)
+    with large_photo_lock if file.width * file.height > LARGE_PIXELS else nullcontext():
+        return to_rgb(file)
 
 
 def to_rgb(image: Image.Image) -> np.ndarray:
@@ -140,10 +149,15 @@ def open_image(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> Image.Image:
         UnreadableError: the file is empty, not regular or too large.
         Exception: whatever PIL raises for a file that it does not recognise.
     """
-    return _open(path, find_content(path, max_megapixels), max_megapixels)
+    return open_content(path, find_content(path, max_megapixels), max_megapixels)
 
 
-def _open(path: str, content: bytes | int, max_megapixels: int) -> Image.Image:
+def open_content(path: str, content: bytes | int, max_megapixels: int) -> Image.Image:
+    """Return an image, its header read and nothing decoded; see `find_content` of the content.
+
+    Raises:
+        see `open_image`.
+    """
     limit = max_megapixels * MEGAPIXEL
     if Image.MAX_IMAGE_PIXELS is not None and limit > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limit  # PIL refuses images of more than twice as many pixels
