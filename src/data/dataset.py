@@ -21,6 +21,7 @@ from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 DEGRADATIONS = "degradations"  # the setting of the transforms of test images
+PixelFunction = Callable[[np.ndarray], np.ndarray]  # of `uint8`, H×W×3
 MAX_SUBSTITUTES = 100  # unreadable files in a row after which a training sample is given up
 
 
@@ -53,6 +54,8 @@ class ImageDataset(Dataset[Sample]):
             unreadable; an augmentation of the user that fails is an error.
         max_megapixels: of an image that is read; larger ones are unreadable.
         max_whole_megapixels: of an image that is neither cropped nor resized to one size.
+        protocol: what is done to each image before all else: a function from pixels to pixels
+            that gives the same each time. An image on which it fails is unreadable.
 
     Raises:
         GenspotError: on indexing: the augmentation fails or returns no image.
@@ -69,8 +72,9 @@ class ImageDataset(Dataset[Sample]):
         setting: str = "aug",
         max_megapixels: int = MAX_MEGAPIXELS,
         max_whole_megapixels: int = MAX_WHOLE_MEGAPIXELS,
+        protocol: PixelFunction | None = None,
     ) -> None:
-        self.table = table
+        self.table, self.protocol = table, protocol
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment if augment is not None and augment.transforms else None
@@ -110,16 +114,27 @@ class ImageDataset(Dataset[Sample]):
             after = np.roll(same, -np.searchsorted(same, requested))
             yield from after[1:MAX_SUBSTITUTES].tolist()
 
-    def load_resized(self, row: int) -> np.ndarray:
-        """Return the image of `row`, resized.
+    def load(self, row: int) -> np.ndarray:
+        """Return the image of `row` after the protocol.
 
         Raises:
-            UnreadableError: the image is too large or too long, or see `genspot.data.image_io`.
+            UnreadableError: the image is too large, or the protocol fails on it; or see
+                `genspot.data.image_io`.
             Exception: whatever PIL raises.
         """
         image = self.read(row)
         height, width = image.shape[:2]
         image_io.check_pixels(width, height, self.max_megapixels)  # for a packed copy
+        return image if self.protocol is None else prepare(self.protocol, image)
+
+    def load_resized(self, row: int) -> np.ndarray:
+        """Return the image of `row` after the protocol, resized.
+
+        Raises:
+            UnreadableError: the image is too large or too long, or see `load`.
+            Exception: whatever PIL raises.
+        """
+        image = self.load(row)
         image = image_io.resize(image, self.geometry.resize, self.max_megapixels)
         if self.augment is not None and max(image.shape[:2]) > MAX_JPEG_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"
@@ -180,6 +195,19 @@ class ImageDataset(Dataset[Sample]):
         if self.train:
             return image_io.random_crop(image, self.geometry.crop, rng)
         return image_io.centre_crop(image, self.geometry.crop)
+
+
+def prepare(protocol: PixelFunction, image: np.ndarray) -> np.ndarray:
+    """Return `image` (`uint8`, H×W×3) after `protocol`.
+
+    Raises:
+        image_io.UnreadableError: it fails; with the reason.
+    """
+    try:
+        return protocol(image)
+    except Exception as error:
+        reason = str(error) if isinstance(error, ValueError) else image_io.describe_error(error)
+        raise image_io.UnreadableError(f"protocol: {reason}") from error
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
+from genspot.common.names import NO_PROTOCOL
 from genspot.common.text import safe_repr
 from genspot.detector.settings import (
     ModelSettings,
@@ -36,6 +37,8 @@ class Metadata:
         study: the study (a file of experiments/) that trained it, or None.
         seed: of the training, or None where a foreign file does not say.
         model: the model's settings.
+        protocol: what was done to each image after it was decoded, in the words of the setting
+            `protocol`; files of versions that had none lack it.
     """
 
     data: str
@@ -44,18 +47,24 @@ class Metadata:
     study: str | None
     seed: int | None
     model: ModelSettings
+    protocol: str = NO_PROTOCOL
 
     def __post_init__(self) -> None:
         for name, value in (("data", self.data), ("aug", self.aug), ("study", self.study)):
             if not is_name(value) and (name == "data" or value is not None):
                 raise GenspotError(f"{name}={safe_repr(value)} is not a valid name")
+        if not is_name(self.protocol):  # it is parsed where it is applied
+            raise GenspotError(f"protocol={safe_repr(self.protocol)} is no protocol")
         for name, number in (("num_classes", self.num_classes), ("seed", self.seed)):
             if number is not None and type(number) is not int:
                 raise GenspotError(f"{name}={safe_repr(number)} is not a whole number")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, with the version of their form."""
-        return {"version": VERSION, **asdict(self), "model": self.model.as_dict()}
+        values = {"version": VERSION, **asdict(self), "model": self.model.as_dict()}
+        if self.protocol == NO_PROTOCOL:
+            del values["protocol"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Any, path: Path) -> Metadata:
@@ -74,8 +83,9 @@ class Metadata:
             if fault := find_non_plain_value(values):
                 raise GenspotError(fault)
             names = [field.name for field in fields(cls)]
-            check_keys("metadata", values, ["version", *names])
-            given = {name: values[name] for name in names}
+            required = [name for name in names if name != "protocol"]
+            check_keys("metadata", values, ["version", *required], ["protocol"])
+            given = {name: values[name] for name in names if name in values}
             return cls(**given | {"model": ModelSettings.from_dict(values["model"])})
         except GenspotError as error:
             raise GenspotError(

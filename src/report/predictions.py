@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from genspot.common.names import NO_PROTOCOL
 from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.evaluation import calibration
 from genspot.report.console import is_terminal, print_line, print_path, print_table
@@ -71,6 +72,7 @@ def print_predictions(
     folder: Path,
     crop: int | None,
     quiet: bool = False,
+    protocol: str = NO_PROTOCOL,
 ) -> None:
     """Print the predictions, their limits, and the images that could not be read.
 
@@ -80,10 +82,11 @@ def print_predictions(
         folder: of the run, with predictions.csv and unreadable.csv.
         crop: the side in pixels of the central crop that was scored; None for whole images.
         quiet: print only where the files are.
+        protocol: what was done to every image after it was decoded; "none": nothing.
     """
     if not quiet:
         _print_table(predictions)
-        for line in _notes(predictions, crop):
+        for line in _notes(predictions, crop, protocol):
             print_line(line)
         shown = len(unreadable) if not is_terminal() else MAX_UNREADABLE
         for row in unreadable.slice(0, shown).to_pylist():
@@ -119,9 +122,14 @@ def _print_table(predictions: pa.Table) -> None:
         )
 
 
-def _notes(predictions: pa.Table, crop: int | None) -> list[str]:
+def _notes(predictions: pa.Table, crop: int | None, protocol: str) -> list[str]:
     """Return what a reader must know beside the predictions, one line each."""
     lines = [LIMITS]
+    if protocol != NO_PROTOCOL:
+        lines.append(
+            f"protocol={protocol}: every image was changed like this first; protocol=none "
+            "scores images as they are."
+        )
     if crop is not None:
         lines.append(
             f"Only the central {crop} × {crop} pixels of each image were scored; crop=none scores "

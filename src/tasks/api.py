@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from genspot.augment.degradations import parse_protocol
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
+from genspot.data.dataset import prepare
 from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_trained_network
@@ -58,6 +60,7 @@ class LoadedDetector:
         max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         self.metadata, self.geometry = metadata, geometry
+        self._protocol = parse_protocol(metadata.protocol)
         self._max_megapixels = max_megapixels
         self._device = torch.device(device)
         self._network = fuse_batchnorm(network).to(self._device)
@@ -99,7 +102,13 @@ class LoadedDetector:
 
     def _prepare(self, image: ImageInput) -> tuple[np.ndarray, bool]:
         limit = self._max_megapixels
-        pixels = image_io.resize(_as_array(image, limit), self.geometry.resize, limit)
+        pixels = _as_array(image, limit)
+        if self._protocol:
+            try:
+                pixels = prepare(self._protocol, pixels)
+            except image_io.UnreadableError as error:
+                raise GenspotError(str(error)) from error
+        pixels = image_io.resize(pixels, self.geometry.resize, limit)
         crop = self.geometry.crop
         if not self.geometry.fixed_size:
             try:
@@ -119,6 +128,8 @@ def load_detector(
     max_megapixels: int = MAX_MEGAPIXELS,
 ) -> LoadedDetector:
     """Return the detector in a checkpoint: genspot's own, a published .pth, or a state dict.
+
+    Images are changed by the protocol of its training, if it had one.
 
     Args:
         checkpoint: path of the file. Nothing in it is executed.

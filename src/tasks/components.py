@@ -22,7 +22,7 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from genspot.augment.check import check_augmentation, check_composition
-from genspot.augment.degradations import parse_degradations
+from genspot.augment.degradations import parse_degradations, parse_protocol
 from genspot.common.errors import GenspotError
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Simulation
@@ -141,6 +141,7 @@ def make_datamodule(
         loading=config.loading(cfg),
         simulation=Simulation(**cfg.simulation),
         inputs=inputs,
+        protocol=parse_protocol(cfg.protocol),
     )
 
 

@@ -60,5 +60,5 @@ def predict(cfg: DictConfig) -> None:
     predictions = prediction_table(scores)
     write_csv(predictions, run.folder / PREDICTIONS)
     scorer.remove_logs()
-    print_predictions(predictions, unreadable, run.folder, crop, run.quiet)
+    print_predictions(predictions, unreadable, run.folder, crop, run.quiet, cfg.protocol)
     check_unreadable(run, len(unreadable))

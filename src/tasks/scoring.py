@@ -43,7 +43,7 @@ class Scorer:
     """A detector in float32 that scores the images of a data module, split by split.
 
     Args:
-        cfg: with the trainer's settings and the degradations.
+        cfg: with the trainer's settings, the degradations and the protocol.
         run: its folder, which gets the logs of scores, and whether they are continued.
         checkpoint: with the weights.
         model: which the checkpoint is scored as.
@@ -66,7 +66,7 @@ class Scorer:
         exact_float32()
         self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
         self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}
-        self.about["geometry"] = datamodule.test_geometry.as_dict()
+        self.about |= {"geometry": datamodule.test_geometry.as_dict(), "protocol": cfg.protocol}
         limits = ("max_megapixels", "max_whole_megapixels")
         self.about |= {name: getattr(datamodule.loading, name) for name in limits}
         self.detector = Detector(fuse_batchnorm(network))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
+from genspot.common.names import NO_PROTOCOL
 from genspot.common.text import safe_repr
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
@@ -23,13 +25,14 @@ from genspot.tasks.overrides import (
 
 
 def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
-    """Return the configuration with the checkpoint's own study, data and model config.
+    """Return the configuration with the checkpoint's own study, data, model config and protocol.
 
     So a checkpoint is tested on the generators that go with its training set, with the settings
-    of its study. What the command line chooses takes precedence.
+    of its study, and on images that are prepared as those of its training. What the command line
+    chooses takes precedence.
 
     Raises:
-        GenspotError: it was trained on a folder, and no test set is named.
+        GenspotError: it was trained on a folder or on sets, and no test set is named.
     """
     overrides = command_line_overrides()
     keys = overridden_keys(overrides)
@@ -39,17 +42,24 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
             from_checkpoint.append(f"experiments={metadata.study}")
         if metadata.data != "folder":
             from_checkpoint.append(f"data={metadata.data}")
-        elif cfg.task.name == "test" and "generator" not in keys:
+        named = metadata.study or {"generator", "test_sets"} & {key.split(".")[0] for key in keys}
+        if cfg.task.name == "test" and metadata.data == "sets" and not named:
+            raise GenspotError(
+                "trained on sets: name the test sets, generator=[sitd,san] or "
+                "test_sets={NAME: PATH, …}"
+            )
+        if cfg.task.name == "test" and metadata.data == "folder" and "generator" not in keys:
             raise GenspotError(
                 "trained on folder: name the test set, generator=folder test_set.path=PATH"
             )
     custom = metadata.model.backbone is None or metadata.model.input is None
     if custom and "model" not in keys:
         from_checkpoint.append(f"model={metadata.model.name}")  # from the user's own config folder
-    if not from_checkpoint:
-        return cfg
-    cfg = compose_again([*from_checkpoint, *search_path_overrides(), *overrides])
-    check_settings(cfg)
+    if from_checkpoint:
+        cfg = compose_again([*from_checkpoint, *search_path_overrides(), *overrides])
+        check_settings(cfg)
+    if "protocol" not in keys and cfg.protocol == NO_PROTOCOL:  # else a study chose it
+        OmegaConf.update(cfg, "protocol", metadata.protocol)
     return cfg
 
 
@@ -120,7 +130,10 @@ def _first_difference(existing: Any, requested: Any, setting: str) -> str | None
 
 
 def record(
-    cfg: DictConfig, metadata: Metadata, crop: int | None, generator: str | None = None
+    cfg: DictConfig,
+    metadata: Metadata,
+    crop: int | None,
+    known: Mapping[str, Any] | None = None,
 ) -> None:
     """Make the configuration that is kept and logged say what is evaluated.
 
@@ -130,14 +143,15 @@ def record(
         cfg: is changed.
         metadata: of the checkpoint.
         crop: of the test images; None for whole images.
-        generator: what made the fakes of the training set; None: as `cfg` says.
+        known: settings of `data` that the training's run has recorded: what made the fakes, and
+            which sets were left out. None: as `cfg` says.
     """
     if cfg.data.name != metadata.data:
         OmegaConf.update(cfg, "data", {"name": metadata.data}, merge=False)
     if OmegaConf.select(cfg, "data.num_classes") != metadata.num_classes:
         OmegaConf.update(cfg, "data.num_classes", metadata.num_classes, force_add=True)
-    if generator is not None:
-        OmegaConf.update(cfg, "data.generator", generator, force_add=True)
+    for key, value in (known or {}).items():
+        OmegaConf.update(cfg, f"data.{key}", value, force_add=True)
     OmegaConf.update(cfg, "model", metadata.model.as_dict(), merge=False)
     OmegaConf.update(cfg, "aug", {"name": metadata.aug or "unknown"}, merge=False)
     OmegaConf.update(cfg, "crop", crop or "none")
