@@ -43,6 +43,7 @@ def known_generators(simulated: bool) -> list[str]:
     specs = {}
     for file in sorted(GENERATORS.glob("*.yaml")):
         specs |= OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    specs.pop("defaults", None)  # of groups, which name other files
     if simulated:  # and no super-resolution network, which the miniatures do not test on
         return [name for name, spec in specs.items() if "upsampling" in spec.get("simulator", ())]
     return [name for name, spec in specs.items() if spec.get("published")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ from genspot.data.simulated.super_resolution import NETWORKS
 from genspot.detector.metadata import PUBLISHED as PUBLISHED_METADATA
 from genspot.tasks import config
 from genspot.tasks.components import make_network
+from genspot.tasks.composition import composed as hydra_composed
+from genspot.tasks.generators import generator_specs
+from genspot.tasks.schema import GENERATOR
 from helpers.settings import ROOT
 
 pytestmark = pytest.mark.usefixtures("hydra_ready")
@@ -29,24 +34,115 @@ def names(group: str) -> list[str]:
 
 SIMULATED = [name for name in names("generator") if name.startswith("sim_")]
 SUPER_RESOLUTION = [name for name in names("generator") if name.startswith("sr_")]
-OWN = (*SIMULATED, *SUPER_RESOLUTION, "folder")
-PUBLISHED = [name for name in names("generator") if name not in OWN]
+RELEASES = {
+    "univfd_": 8,
+    "gangen_": 9,
+    "genimage_": 8,
+    "aigc_": 9,
+}  # sets, by what names begin with
+RELEASED = [name for name in names("generator") if name.startswith(tuple(RELEASES))]
+GROUPS = {
+    "forensynths": 13,
+    "universalfakedetect": 8,
+    "gangen": 9,
+    "genimage": 8,
+    "aigcdetectbenchmark": 17,
+    "diffusion": 16,
+    "gan": 18,
+}
+OWN = [*SIMULATED, *SUPER_RESOLUTION, *{"folder", "hub"}.intersection(names("generator"))]
+PUBLISHED = [name for name in names("generator") if name not in (*OWN, *RELEASED, *GROUPS)]
 
 
 def composed(*overrides: str) -> DictConfig:
     return compose("config", list(overrides))
 
 
-@pytest.mark.parametrize("name", names("generator"))
+def specs(*overrides: str) -> dict[str, Any]:
+    generators: Any = OmegaConf.to_container(composed(*overrides).generator, resolve=True)
+    return dict(generators)
+
+
+@pytest.mark.parametrize("name", [*OWN, *PUBLISHED])
 def test_generator_states_what_a_test_needs(name: str) -> None:
-    cfg = composed(f"generator=[{name}]", "test_set.path=here")
-    spec = OmegaConf.to_container(cfg.generator, resolve=True)[name]  # type: ignore
+    spec = specs(f"generator=[{name}]", "test_set.path=here")[name]
     assert {"title", "path", "classes", "images", "published"} <= spec.keys()
     if name in PUBLISHED:
         facts = {"kind", "real", "upsampling", "year", "licence", "link"}
         assert facts <= spec.keys()
         assert Path(spec["path"]).parent.name == "test"
         assert {"blur_jpg_0.5", "blur_jpg_0.1"} <= spec["published"].keys()
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_set_states_its_facts_and_where_they_are_from(name: str) -> None:
+    (key, spec), *others = specs(f"generator=[{name}]", "paths.test=/sets").items()
+    assert (key, others) == (name, [])
+    needed = {"title", "path", "classes", "images", "kind", "real", "year", "licence"}
+    assert needed | {"link", "download"} <= spec.keys() <= GENERATOR.keys()
+    assert set(spec.get("unconfirmed", [])) <= spec.keys()
+    places = spec["path"].values() if isinstance(spec["path"], dict) else [spec["path"]]
+    assert all(place.startswith("/sets/") for place in [*places, spec.get("train", "/sets/")])
+    file = ROOT / "conf" / "generator" / f"{name}.yaml"
+    assert re.search(r"commit [0-9a-f]{7}", file.read_text(encoding="utf-8").partition("\n\n")[0])
+    assert "published" not in spec  # no figure of these sets is confirmed
+
+
+def test_released_sets_are_as_many_as_their_releases_have() -> None:
+    found = Counter(name.partition("_")[0] + "_" for name in RELEASED)
+    assert found == RELEASES
+    every = specs(f"generator=[{','.join([*RELEASED, *PUBLISHED])}]")
+    for key in ("title", "path"):
+        values = [str(spec[key]) for spec in every.values()]
+        assert len(set(values)) == len(values) == len(RELEASED) + len(PUBLISHED)
+
+
+@pytest.mark.parametrize(("group", "count"), GROUPS.items())
+def test_group_names_files_of_single_sets_and_states_nothing_itself(
+    group: str, count: int
+) -> None:
+    file = OmegaConf.load(ROOT / "conf" / "generator" / f"{group}.yaml")
+    assert list(file) == ["defaults"]
+    found = specs(f"generator={group}")
+    assert len(found) == count
+    assert found == specs(f"generator=[{','.join(found)}]")  # in the order of the files
+    assert "published" not in specs("generator=diffusion")["aigc_sdxl"]
+
+
+def test_groups_of_one_release_begin_their_names_with_it() -> None:
+    for release, group in (("univfd", "universalfakedetect"), ("gangen", "gangen")):
+        assert {name.partition("_")[0] for name in specs(f"generator={group}")} == {release}
+    aigc = specs("generator=aigcdetectbenchmark")
+    assert [name for name in aigc if name not in PUBLISHED] == [
+        name for name in aigc if name.startswith("aigc_")
+    ]
+
+
+def test_groups_combine_in_order_and_a_set_of_two_groups_counts_once() -> None:
+    thirteen, diffusion = specs("generator=forensynths"), specs("generator=diffusion")
+    both = specs("generator=[forensynths,diffusion]")
+    assert list(both) == [*thirteen, *diffusion] and len(both) == 29
+    kinds = {spec["kind"] for spec in diffusion.values()}
+    assert all("diffusion" in kind or kind == "text-to-image service" for kind in kinds)
+    overlapping = specs("generator=[gan,forensynths,gangen,genimage]")
+    assert list(overlapping) == list(
+        dict.fromkeys(
+            name
+            for group in ("gan", "forensynths", "gangen", "genimage")
+            for name in specs(f"generator={group}")
+        )
+    )
+    with hydra_composed("generator=[universalfakedetect,diffusion]") as cfg:
+        assert len(generator_specs(cfg)) == 17
+        assert {spec["real_set"] for spec in generator_specs(cfg).values()} == {
+            "univfd_laion",
+            None,
+        }
+
+
+def test_value_in_a_set_of_a_group_can_be_changed() -> None:
+    changed = specs("generator=gangen", "generator.gangen_began.path=elsewhere")
+    assert changed["gangen_began"]["path"] == "elsewhere" and len(changed) == 9
 
 
 def test_each_super_resolution_network_has_a_file_that_names_its_package() -> None:
@@ -60,6 +156,8 @@ def test_each_super_resolution_network_has_a_file_that_names_its_package() -> No
 
 def test_published_test_sets_are_thirteen_with_90329_images() -> None:
     cfg = composed("data=progan_20cls")
+    order = "progan stylegan biggan cyclegan stargan gaugan crn imle sitd san deepfake stylegan2"
+    assert list(cfg.generator) == [*order.split(), "whichfaceisreal"]
     assert sorted(cfg.generator) == PUBLISHED
     assert len(PUBLISHED) == 13
     assert sum(spec.images for spec in cfg.generator.values()) == 90_329
@@ -83,7 +181,9 @@ def test_published_rows_average_to_their_published_mean(row: str, mean: float) -
     assert np.mean(figures) == pytest.approx(mean, abs=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in names("data") if name != "folder"])
+@pytest.mark.parametrize(
+    "name", [name for name in names("data") if name not in ("folder", "sets")]
+)
 def test_data_names_generators_and_classes(name: str) -> None:
     cfg = composed(f"data={name}")
     assert cfg.data.name == name

@@ -2,6 +2,7 @@
 
 - configuration/GROUP.md: the files of a folder of conf/, or of experiments/: the comment at the
   head of each, and its YAML
+- schema/test_sets_GROUP.md: the test sets of a release, included by test_sets.md
 - schema/TYPE.md: the keys of a dictionary of genspot.evaluation.results, included by results.md
 - api/ROOM.md: the public modules of a room, from their docstrings
 """
@@ -15,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from omegaconf import OmegaConf
 from sphinx.application import Sphinx
 
 import genspot
@@ -47,6 +50,8 @@ ROOMS = {
     "tasks": "What joins the rooms. The only one that knows Hydra.",
     "common": "What every room may import.",
 }
+RELEASES = ("forensynths", "universalfakedetect", "gangen", "genimage", "aigcdetectbenchmark")
+TEST_SETS = [f"test_sets_{release}" for release in RELEASES]
 SCHEMAS = (
     "Results",
     "Measures",
@@ -81,6 +86,40 @@ def schema(name: str) -> Iterator[str]:
         keys = {key: value for key, value in keys.items() if key not in results.MEASURES}
     rows = [(f"`{key}`", f"`{kind}`", meaning) for key, (kind, meaning) in keys.items()]
     yield from table(("key", "type", "meaning"), rows)
+
+
+def load_generator(name: str) -> dict[str, Any]:
+    """Return the content of a file of conf/generator/, interpolations as they are written."""
+    content: Any = OmegaConf.load(ROOT / "conf" / "generator" / f"{name}.yaml")
+    return dict(OmegaConf.to_container(content, resolve=False))
+
+
+def test_set_table(release: str) -> Iterator[str]:
+    """Yield the table of the test sets that a release has before all others of `RELEASES`."""
+    before = {
+        name
+        for other in RELEASES[: RELEASES.index(release)]
+        for name in load_generator(other)["defaults"]
+    }
+    header = ("`generator=`", "generator", "kind", "year", "real images", "images", "folder")
+    names = [name for name in load_generator(release)["defaults"] if name not in before]
+    yield from table(header, (test_set_row(name) for name in names))
+
+
+def test_set_row(name: str) -> Iterator[str]:
+    """Yield the cells of one test set; a star marks what its file calls unconfirmed."""
+    spec = load_generator(name)[name]
+    path = spec["path"] if isinstance(spec["path"], dict) else {"": spec["path"]}
+    folders = [f"{label} `{folder}`".strip() for label, folder in path.items()]
+    cells = {
+        "title": f"[{spec['title'].partition(' (')[0]}]({spec['link']})",
+        **{key: str(spec[key]) for key in ("kind", "year", "real")},
+        "images": "not known" if spec["images"] is None else f"{spec['images']:,}",
+        "path": ", ".join(folders).replace("${paths.test}/", ""),
+    }
+    yield f"`{name}`"
+    for key, cell in cells.items():
+        yield cell + (r"\*" if key in spec.get("unconfirmed", ()) else "")
 
 
 def split_comment(text: str) -> tuple[list[str], str]:
@@ -154,7 +193,7 @@ def generate(app: Sphinx) -> None:
         if difference := found ^ described.keys():
             raise ValueError(f"describe in generated_pages.py: {', '.join(sorted(difference))}")
     for page in GENERATED.glob("*/*.md"):  # of groups and modules that are no more
-        if page.stem not in {*GROUPS, *ROOMS, *SCHEMAS, "score_columns", "config"}:
+        if page.stem not in {*GROUPS, *ROOMS, *SCHEMAS, "score_columns", "config", *TEST_SETS}:
             page.unlink()
     for group in GROUPS:
         folder = ROOT / "experiments" if group == "experiments" else ROOT / "conf" / group
@@ -164,6 +203,8 @@ def generate(app: Sphinx) -> None:
     for name in SCHEMAS:
         write(schema(name), "schema", f"{name}.md")
     write(score_columns(), "schema", "score_columns.md")
+    for release, page in zip(RELEASES, TEST_SETS, strict=True):
+        write(test_set_table(release), "schema", f"{page}.md")
     for room in ROOMS:
         write(room_page(room), "api", f"{room}.md")
 
