@@ -15,8 +15,18 @@ import pyarrow as pa
 
 from genspot.evaluation import calibration
 from genspot.evaluation.intervals import DEFAULT_CONFIDENCE, ap_intervals
-from genspot.evaluation.results import MEASURES, CalibrationFit, Evaluation
+from genspot.evaluation.results import (
+    EMPTY,
+    FAKES_ONLY,
+    MEASURES,
+    OK,
+    REALS_ONLY,
+    CalibrationFit,
+    Evaluation,
+    MeanMetrics,
+)
 from genspot.evaluation.scores import check_finite, check_scores, read_scores
+from genspot.evaluation.shares import add_shares
 
 if TYPE_CHECKING:
     import torch
@@ -66,12 +76,23 @@ def evaluate(
         found = intervals["generators"].get(name)
         result["ap_interval"] = found and _around(result["ap"], found)
         results[name] = result | {"clusters": found and found["clusters"]}
+    add_shares(results, scores, confidence, fit, clusters or {})
     complete = complete_generators(results)
+    return {"generators": results, "mean": mean_metrics(complete, intervals["mean"])}
+
+
+def mean_metrics(complete: Mapping[str, Any], found: Mapping[str, Any]) -> MeanMetrics:
+    """Return the means over generators with images of both classes.
+
+    Args:
+        complete: generator → its figures.
+        found: the "mean" of `intervals.ap_intervals` over them.
+    """
     mean: Any = {"generators": len(complete)}
     mean |= {key: mean_or_none(result[key] for result in complete.values()) for key in MEASURES}
     mean["images"] = sum(result["images"] for result in complete.values())
-    mean["ap_interval"] = _around(mean["ap"], intervals["mean"]) if complete else None
-    return {"generators": results, "mean": mean}
+    mean["ap_interval"] = _around(mean["ap"], found) if complete else None
+    return mean  # type: ignore[no-any-return]
 
 
 def _around(ap: float, found: Mapping[str, Any]) -> list[float]:
@@ -97,7 +118,7 @@ def generator_metrics(
     fake = labels == 1
     correct = (logits > 0) == fake
     result: dict[str, Any] = {
-        "status": "ok",
+        "status": OK,
         **dict.fromkeys(MEASURES),
         "acc": mean_or_none(correct),
         "acc_real": mean_or_none(correct[~fake]),
@@ -111,7 +132,7 @@ def generator_metrics(
         predicted = logits.astype(np.float64) > fit["threshold"]
         result["acc_val_threshold"] = mean_or_none(predicted == fake)
     if not len(labels) or fake.all() or not fake.any():
-        result["status"] = "one class only" if len(labels) else "empty"
+        result["status"] = EMPTY if not len(labels) else FAKES_ONLY if fake.any() else REALS_ONLY
         return result
     from torchmetrics.functional.classification import binary_auroc
 
@@ -149,7 +170,7 @@ def _ranked(labels: np.ndarray, logits: np.ndarray) -> tuple[torch.Tensor, torch
 
 def complete_generators(results: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results of the generators with images of both classes."""
-    return {name: result for name, result in results.items() if result["status"] == "ok"}
+    return {name: result for name, result in results.items() if result["status"] == OK}
 
 
 def mean_or_none(values: Iterable[float | None]) -> float | None:

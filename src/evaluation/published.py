@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
+from genspot.common.names import NO_PROTOCOL
 from genspot.evaluation.metrics import complete_generators, mean_or_none
-from genspot.evaluation.results import PublishedReference
+from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY, PublishedReference
 
 
 def published_reference(
@@ -31,6 +32,7 @@ def published_reference(
     figures = spec["published"].get(key, {})
     suffix = "_uncropped" if crop is None else ""
     resnet50 = trained_on["model"]["name"] == "resnet50" and crop in (224, None)
+    resnet50 &= trained_on.get("protocol", NO_PROTOCOL) == NO_PROTOCOL
     if not resnet50 or trained_on.get("num_classes") is not None or f"ap{suffix}" not in figures:
         return None
     accuracy = figures.get(f"acc{suffix}")
@@ -50,8 +52,11 @@ def annotate(
     trained_on: Mapping[str, Any],
     crop: int | None,
     degradations: Sequence[str] = (),
+    protocol: str = NO_PROTOCOL,
 ) -> None:
     """Add title, published figures and numbers of images to each generator of `metrics`.
+
+    A copy is not compared with a number of images that is unconfirmed.
 
     Args:
         metrics: the result of `metrics.evaluate`, changed in place.
@@ -60,27 +65,38 @@ def annotate(
         unreadable: the images that could not be read.
         left_out: files and folders that were left out when the images were listed.
         trained_on, crop: see `published_reference`.
-        degradations: of the test images; nothing was published for degraded images.
+        degradations, protocol: of the test images; nothing was published for images that were
+            changed, nor for those of one class.
     """
+    changed = bool(degradations) or protocol != NO_PROTOCOL
     padded, not_read, not_listed = (
         Counter(table["generator"].cast(pa.string()).to_pylist())
         for table in (scores.filter(scores["padded"]), unreadable, left_out)
     )
     for name, spec in specs.items():
-        metrics["generators"][name] |= {
+        figures = metrics["generators"][name]
+        comparable = not changed and figures["status"] not in (REALS_ONLY, FAKES_ONLY)
+        figures |= {
             "title": spec["title"],
-            "published": None if degradations else published_reference(spec, trained_on, crop),
-            "expected": spec["images"],
+            "published": published_reference(spec, trained_on, crop) if comparable else None,
+            "expected": None if "images" in (spec.get("unconfirmed") or ()) else spec["images"],
             "padded": padded[name],
             "unreadable": not_read[name] + not_listed[name],
             "left_out": not_listed[name],
         }
     complete = complete_generators(metrics["generators"]).values()
+    metrics["mean"]["published"] = mean_reference(complete)
+
+
+def mean_reference(complete: Iterable[Mapping[str, Any]]) -> PublishedReference | None:
+    """Return the mean of the published figures of generators; None unless all have some."""
     references = [figures["published"] for figures in complete]
-    metrics["mean"]["published"] = None
-    if references and None not in references:
-        metrics["mean"]["published"] = {
-            "ap": mean_or_none(reference["ap"] for reference in references),
-            "acc": mean_or_none(reference["acc"] for reference in references),
-            "unconfirmed": any(reference["unconfirmed"] for reference in references),
-        }
+    if not references or None in references:
+        return None
+    ap = mean_or_none(reference["ap"] for reference in references)
+    assert ap is not None, "published without an AP"
+    return {
+        "ap": ap,
+        "acc": mean_or_none(reference["acc"] for reference in references),
+        "unconfirmed": any(reference["unconfirmed"] for reference in references),
+    }

@@ -23,7 +23,10 @@ SCORE_COLUMNS = {
     "padded": ("bool", "", "whether the image was padded with zeros, being smaller than the crop"),
 }
 
+OK, REALS_ONLY, FAKES_ONLY, EMPTY = "ok", "reals only", "fakes only", "empty"  # states of a set
+
 Figure = float | None
+Interval = list[float] | None
 
 # None where a figure is not defined, such as `ap` of images of one class only.
 Measures = TypedDict(
@@ -56,14 +59,22 @@ class PublishedReference(TypedDict):
 class GeneratorMetrics(Measures):
     """The figures of one generator: `Measures`, and these."""
 
-    status: Annotated[str, '"ok", "one class only" or "empty"']
+    status: Annotated[str, f'"{OK}", "{REALS_ONLY}", "{FAKES_ONLY}" or "{EMPTY}"']
     images: Annotated[int, "number of scored images"]
     real: Annotated[int, "number of scored real images"]
     fake: Annotated[int, "number of scored fake images"]
     ap_interval: Annotated[list[float] | None, "confidence interval [lowest, highest] of `ap`"]
     clusters: NotRequired[
-        Annotated[int | None, "number of photographs that it is over; null: it is over images"]
+        Annotated[int | None, "number of photographs that intervals are over; null: over images"]
     ]
+    fpr: NotRequired[Annotated[Figure, "false-positive rate: share of reals with a logit above 0"]]
+    fpr_interval: NotRequired[Annotated[Interval, "its interval"]]
+    tpr: NotRequired[Annotated[Figure, "true-positive rate: share of fakes with a logit above 0"]]
+    tpr_interval: NotRequired[Annotated[Interval, "its interval"]]
+    fpr_val_threshold: NotRequired[Annotated[Figure, "`fpr` at the threshold of `fit`"]]
+    fpr_val_threshold_interval: NotRequired[Annotated[Interval, "its interval"]]
+    tpr_val_threshold: NotRequired[Annotated[Figure, "`tpr` at the threshold of `fit`"]]
+    tpr_val_threshold_interval: NotRequired[Annotated[Interval, "its interval"]]
     title: NotRequired[Annotated[str, "the generator's name in full"]]
     published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
     expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
@@ -114,6 +125,7 @@ class TrainedOn(TypedDict):
     study: Annotated[str | None, "name of the study (experiments/)"]
     seed: Annotated[int | None, "seed of the training; null: unknown"]
     model: Annotated[dict[str, Any], "settings: name, input, backbone, train, test, trainable"]
+    protocol: NotRequired[Annotated[str, "what was done to every image; missing: nothing"]]
 
 
 class Results(Evaluation):
@@ -124,6 +136,9 @@ class Results(Evaluation):
     trained_on: Annotated[TrainedOn, "what the checkpoint was trained on"]
     crop: Annotated[int | None, "side in pixels of the central crop; null: whole images"]
     degradations: Annotated[list[str], "applied to the test images, in this order"]
+    protocol: NotRequired[
+        Annotated[str, "what was done to every image after it was decoded, before `degradations`"]
+    ]
     seed: Annotated[int, "seed of this run"]
     confidence: Annotated[float, "of the intervals: how often they hold the AP of the population"]
     versions: Annotated[dict[str, str], "versions of Python and of the packages used"]
@@ -134,6 +149,13 @@ class Results(Evaluation):
     ]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
+    means: NotRequired[
+        Annotated[
+            dict[str, MeanMetrics],
+            '"seen" and "unseen": means over the generators that the detector was trained on, and '
+            "over others; empty unless both are known to be there",
+        ]
+    ]
     clusters: Annotated[
         dict[str, str],
         "generator → the column of scores.parquet that names the photograph of an image",
@@ -141,9 +163,19 @@ class Results(Evaluation):
     notes: Annotated[list[str], "what a reader must know of the images, such as shared folders"]
 
 
+MEAN_ROWS = {"mean": "mean", "seen": "mean of seen", "unseen": "mean of unseen"}
+
+
 def result_rows(results: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return (name, figures) of each generator of an `Evaluation`, then ("mean", …)."""
-    return [*results["generators"].items(), ("mean", results["mean"])]
+    """Return (name, figures) of each generator of an `Evaluation`, then of its means.
+
+    The last are those of `MEAN_ROWS`: the mean, and those of `Results.means` that there are.
+    """
+    means = {"mean": results["mean"], **(results.get("means") or {})}
+    return [
+        *results["generators"].items(),
+        *((row, means[key]) for key, row in MEAN_ROWS.items() if key in means),
+    ]
 
 
 def describe_keys(schema: type) -> dict[str, tuple[str, str]]:

@@ -11,9 +11,16 @@ from typing import Any
 from markupsafe import Markup
 
 from genspot.evaluation.intervals import ap_over_seeds, paired_difference
-from genspot.evaluation.results import result_rows
+from genspot.evaluation.means import of_generators
+from genspot.evaluation.results import MEAN_ROWS, result_rows
 from genspot.report import figures
-from genspot.report.runs import Run, generator_names, number_if_equal, varying_choices
+from genspot.report.runs import (
+    Run,
+    generator_names,
+    mean_names,
+    number_if_equal,
+    varying_choices,
+)
 from genspot.report.tables import ABSENT, format_percent, format_signed
 
 MAX_SHADE = 65  # percent of the heat map's colour at AP 100, so that text on it stays legible
@@ -25,13 +32,25 @@ SEEDS_CAPTION = (
 
 
 def best_aps(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> dict[str, str]:
-    """Return the highest AP by name, as it is shown: equal texts are equally good."""
+    """Return the highest AP by name, as it is shown: equal texts are equally good.
+
+    It is "" for means over other generators in some of the runs.
+    """
     best = {}
     for name in names:
+        if len({_generators_of_mean(run, name) for run in runs}) > 1:
+            best[name] = ""
+            continue
         aps = [run.results.get(name, {}).get("ap") for run in runs]
         shown = [format_percent(ap) for ap in aps if ap is not None]
         best[name] = max(shown, key=float, default="")
     return best
+
+
+def _generators_of_mean(run: Run | SeedGroup, row: str) -> frozenset[str]:
+    """Return the generators of the mean of seen or unseen ones; none for other rows."""
+    groups = run.groups if isinstance(run, Run) else run.runs[0].groups
+    return frozenset(name for key, names in groups.items() if MEAN_ROWS[key] == row for name in names)
 
 
 def heat_shade(ap: float | None) -> int:
@@ -55,7 +74,7 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
     needs the same generators in both runs, and one for every generator. Intervals need runs that
     are `paired`: both scored the same images.
     """
-    first, names = runs[0], ["mean", *generator_names(runs)]
+    first, names = runs[0], [*mean_names(runs), *generator_names(runs, one_class=False)]
     found = []
     for run in runs[1:]:
         intervals, paired = {}, run.image_paths == first.image_paths
@@ -64,6 +83,11 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
             confidence, shared = first.metrics["confidence"], (first.real_sets, first.clusters)
             pairs = paired_difference(run.scores, first.scores, confidence, *shared)
             intervals = {name: result["interval"] for name, result in result_rows(pairs)}
+            for row in MEAN_ROWS.values():
+                if common := _generators_of_mean(run, row) & _generators_of_mean(first, row):
+                    parts = (of_generators(each.scores, common) for each in (run, first))
+                    mean = paired_difference(*parts, confidence, *shared)["mean"]
+                    intervals[row] = mean["interval"]
         cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]
         found.append({"label": run.label, "paired": paired, "cells": cells})
     return found
@@ -73,8 +97,10 @@ def _difference_cell(
     run: Run, first: Run, name: str, interval: Sequence[float] | None
 ) -> tuple[str, bool]:
     ap, first_ap = (each.results.get(name, {}).get("ap") for each in (run, first))
-    other_generators = set(run.complete_generators) != set(first.complete_generators)
-    if ap is None or first_ap is None or (name == "mean" and other_generators):
+    other_generators = _generators_of_mean(run, name) != _generators_of_mean(first, name)
+    if name == "mean":
+        other_generators = set(run.complete_generators) != set(first.complete_generators)
+    if ap is None or first_ap is None or other_generators:
         return ABSENT, False
     difference = ap - first_ap
     if interval is None:
@@ -114,6 +140,10 @@ def over_seeds(runs: Sequence[Run]) -> list[SeedGroup]:
         scores, shared = [run.scores for run in group], (first.real_sets, first.clusters)
         pooled = ap_over_seeds(scores, confidence, *shared)
         results = dict(result_rows(pooled))
+        for key, names in first.groups.items():
+            if MEAN_ROWS[key] in first.results:
+                parts = [of_generators(table, names) for table in scores]
+                results[MEAN_ROWS[key]] = ap_over_seeds(parts, confidence, *shared)["mean"]
         for result in results.values():
             result["ap_interval"] = result.pop("interval")
         summaries.append(SeedGroup(choice, group, results))
@@ -141,4 +171,8 @@ def seed_groups(runs: Sequence[Run]) -> list[list[Run]]:
 def _all_but_seed(run: Run) -> object:
     trained_on = {key: value for key, value in run.metrics["trained_on"].items() if key != "seed"}
     settings = json.dumps(trained_on, sort_keys=True)
-    return settings, run.choices["crop"], run.choices["degradations"], run.image_paths
+    return (
+        settings,
+        *(run.choices[key] for key in ("data", "crop", "degradations", "protocol")),
+        run.image_paths,
+    )

@@ -12,7 +12,9 @@ from rich.table import Table
 
 from genspot.common.run_files import METRICS, REPORT, SCORES
 from genspot.common.text import printable
-from genspot.report.tables import CONSOLE_COLUMNS, interval_units, result_table
+from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY
+from genspot.report import protocols
+from genspot.report.tables import CONSOLE_COLUMNS, interval_units, result_table, shown_rows
 
 
 def is_terminal() -> bool:
@@ -39,7 +41,7 @@ def print_path(name: str, path: str | Path) -> None:
 
 
 def print_table(
-    heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", mean: bool = False
+    heading: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", means: int = 0
 ) -> None:
     """Print a table: with rules in a terminal, else a line a row, with tabs between the cells.
 
@@ -47,7 +49,7 @@ def print_table(
         heading: of the columns; the first is left-aligned.
         rows: as many cells each.
         title: of the table.
-        mean: whether a rule separates the last row.
+        means: number of the last rows, which a rule separates from the others.
     """
     cells = [[printable(cell) for cell in row] for row in rows]
     if not is_terminal():
@@ -59,7 +61,7 @@ def print_table(
         justify: Any = "right" if number else "left"
         table.add_column(name, justify=justify, overflow="fold")
     for number, row in enumerate(cells):
-        table.add_row(*row, end_section=mean and number == len(cells) - 2)
+        table.add_row(*row, end_section=means > 0 and number == len(cells) - means - 1)
     make_console().print(table)
 
 
@@ -67,7 +69,8 @@ def print_results(metrics: Mapping[str, Any], folder: Path, quiet: bool = False)
     """Print the table of results and its notes unless `quiet`, and the files in `folder`."""
     if not quiet:
         heading, rows = result_table(metrics, CONSOLE_COLUMNS)
-        print_table(heading, rows, metrics["title"], mean=True)
+        means = len(shown_rows(metrics)) - len(metrics["generators"])
+        print_table(heading, rows, metrics["title"], means)
         for note in notes(metrics):
             print_line(note)
     for name, file in (("report", REPORT), ("scores", SCORES), ("metrics", METRICS)):
@@ -81,11 +84,25 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     area = f"the central {crop} × {crop} pixels of each image" if crop else "whole images"
     confidence = 100 * metrics["confidence"]
     found = [
-        f"Tested on {area}; intervals are {confidence:g}% confidence intervals of the AP, over "
+        f"Tested on {area}; intervals are {confidence:g}% confidence intervals, over "
         f"{interval_units(metrics)}."
     ]
+    if {REALS_ONLY, FAKES_ONLY} & {figures["status"] for figures in generators.values()}:
+        found.append(
+            "A set of one class has no AP and no part in the mean. Of it, the share of images "
+            "called fake (probability above 0.5) is given: false alarms among real images, and "
+            "fakes that are found."
+        )
+    found += protocols.notes(metrics)
     found += (metrics.get("fit") or {}).get("notes", [])
     found += metrics.get("notes", [])
+    if metrics.get("means"):
+        apart = sum(mean["generators"] for mean in metrics["means"].values())
+        if apart < (total := metrics["mean"]["generators"]):
+            found.append(
+                f"The means of seen and unseen generators are over {apart} of {total}: of the "
+                "others it is not known whether the detector was trained on them."
+            )
     for key, meaning in (
         ("padded", "smaller than the crop and padded with zeros"),
         ("unreadable", "unreadable or left out (unreadable.csv)"),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sklearn.metrics import precision_recall_curve
 
 from genspot.evaluation import calibration
-from genspot.report import figures
+from genspot.report import figures, shares
 from genspot.report.runs import GeneratorScores, Run, generator_names
 from genspot.report.tables import format_percent
 
@@ -137,18 +137,19 @@ def robustness_sections(runs: Sequence[Run]) -> list[dict[str, Any]]:
     The curves are (axis, panels); the chains are the runs with several degradations in sequence:
     (degradations, mean AP in percent).
     """
-    return [
+    sections = [
         {
             "name": ", ".join(group[0].choices[key] for key in ("data", "aug", "model")),
             "curves": degradation_curves(group, f"robust{number}"),
             "chains": [
                 (run.choices["degradations"], format_percent(run.metrics["mean"]["ap"]))
                 for run in group
-                if len(run.metrics["degradations"]) > 1
+                if len(run.metrics["degradations"]) > 1 and run.complete_generators
             ],
         }
         for number, group in enumerate(degradation_groups(runs))
     ]
+    return [section for section in sections if section["curves"] or section["chains"]]
 
 
 def degradation_groups(runs: Sequence[Run]) -> list[list[Run]]:
@@ -193,25 +194,31 @@ def _strength(kind: str, value: float) -> float:
 
 
 def _robustness_panels(axis: str, steps: Sequence[tuple[str, Run]], name: str) -> Panels:
-    """Return a panel per generator with figures, and one of the mean; `steps` are the x axis."""
+    """Return a panel per generator with figures, and one of the mean; `steps` are the x axis.
+
+    Of a set of one class, a panel has the share that is called fake.
+    """
     ticks, runs = zip(*steps, strict=True)
     lines = {
         generator: [run.results.get(generator, {}).get("ap") for run in runs]
         for generator in [*generator_names(runs), "mean"]
     }
+    called = {f"{name}, called fake": line for name, line in shares.lines(runs).items()}
     aps = [ap for line in lines.values() for ap in line if ap is not None]
     bottom = min(50, int(10 * min(aps, default=0)) * 10)
     legend = [(figures.STYLES[0][0], "this generator"), (figures.GREY, "mean of the generators")]
+    legend = legend if aps else []
     panels, rows = [], []
-    for number, (generator, line) in enumerate(lines.items()):
-        if all(ap is None for ap in line):
+    for number, (generator, line) in enumerate((lines | called).items()):
+        if all(value is None for value in line):
             continue
         cells = [format_percent(ap) for ap in line]
         rows.append([generator, *cells])
         points = ", ".join(f"{tick} {cell}" for tick, cell in zip(ticks, cells, strict=True))
-        alt = f"AP in percent on {generator} against {axis}: {points}."
-        drawn = [line] if generator == "mean" else [line, lines["mean"]]
-        draw = figures.draw_steps
-        figure = figures.svg(f"{name}-{number}", alt, draw, ticks, drawn, bottom, axis)
+        measure = "called fake" if generator in called else "AP"
+        alt = f"{measure} in percent on {generator} against {axis}: {points}."
+        drawn = [line] if generator in ("mean", *called) else [line, lines["mean"]]
+        lowest, draw = 0 if generator in called else bottom, figures.draw_steps
+        figure = figures.svg(f"{name}-{number}", alt, draw, ticks, drawn, lowest, axis, measure)
         panels.append((generator, figure))
     return Panels(panels, legend, ["generator", *ticks], rows)

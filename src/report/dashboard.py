@@ -9,7 +9,7 @@ from typing import Any
 from genspot.evaluation.results import MEASURES
 from genspot.report.curves import precision_recall
 from genspot.report.runs import Run
-from genspot.report.tables import difference_to_published
+from genspot.report.tables import RATES, difference_to_published
 
 CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
 AP_COLUMNS = ("generator", "ap", "ap_low", "ap_high", "published", "difference", "acc", "images")
@@ -21,9 +21,10 @@ class Dashboard:
     """What a tracker shows of one run. All figures are fractions.
 
     Attributes:
-        figures: "MEASURE/GENERATOR" and "MEASURE/mean" → value, such as "ap/biggan"; absent
-            figures are left out. Every tracker takes these.
-        bounds: "ap_low/GENERATOR" and "ap_high/GENERATOR" → end of the AP's interval.
+        figures: "MEASURE/GENERATOR" and "MEASURE/mean" → value, such as "ap/biggan", and the rates
+            "fpr/GENERATOR" etc.; absent figures are left out. Every tracker takes these.
+        bounds: "ap_low/GENERATOR" and "ap_high/GENERATOR" → end of the AP's interval; "fpr_low/…"
+            etc. of the shares called fake.
         ap_table: rows of `ap_columns`, the mean last; None where a figure is absent.
         pr_points: rows of `pr_columns`, at most `CURVE_POINTS` per generator that has an AP.
         pictures: "FOLDER/NAME" → PNG file of the run, such as "spectra/biggan_real".
@@ -45,10 +46,12 @@ def dashboard(run: Run) -> Dashboard:
     bounds: dict[str, float] = {}
     ap_table = []
     for name, result in run.results.items():
-        figures |= {f"{key}/{name}": result[key] for key in MEASURES if result[key] is not None}
+        shown = {key: result.get(key) for key in (*MEASURES, *RATES)}
+        figures |= {f"{key}/{name}": value for key, value in shown.items() if value is not None}
         low, high = result["ap_interval"] or (None, None)
-        if low is not None and high is not None:
-            bounds |= {f"ap_low/{name}": low, f"ap_high/{name}": high}
+        for key in ("ap", *RATES):
+            if interval := result.get(f"{key}_interval"):
+                bounds |= {f"{key}_low/{name}": interval[0], f"{key}_high/{name}": interval[1]}
         row = {**result, "generator": name, "ap_low": low, "ap_high": high}
         row["published"] = (result.get("published") or {}).get("ap")
         row["difference"] = difference_to_published(result)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from genspot.report import shares
 from genspot.report.examples import Panel, make_panels
 from genspot.report.runs import Run
 from genspot.report.sections import generators, own_photo, question, spectra, threshold
@@ -22,6 +23,7 @@ class Explanation(NamedTuple):
     answer: Sequence[str]
     grades: Sequence[tuple[str, str]]
     bars: Markup | None
+    called: Markup | None  # the shares called fake of the sets of one class, as bars
     reading: Sequence[str]  # of spectra
     findings: Sequence[str]
     strengths: Table | None
@@ -44,6 +46,7 @@ def explain(run: Run) -> Explanation:
         answer=generators.answer(run, panels),
         grades=generators.graded_names(run, panels),
         bars=generators.bars(run, panels),
+        called=shares.bars(shares.called(run.metrics)),
         reading=spectra.reading(run),
         findings=spectra.findings(measured),
         strengths=spectra.strength_table(measured),

@@ -9,18 +9,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genspot.common.tables import csv_cell
-from genspot.report import tables
+from genspot.evaluation.results import MEAN_ROWS
+from genspot.report import shares, tables
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
-from genspot.report.runs import CHOICES, Run, generator_names
+from genspot.report.runs import CHOICES, Run, generator_names, mean_names
 from genspot.report.tables import Figures
 
 CSV_COLUMNS = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
 CSV_COLUMNS += [*tables.EXPORTED_MEASURES, "ap_low", "ap_high"]
+CSV_COLUMNS += [f"{rate}{end}" for rate in tables.RATES for end in ("", "_low", "_high")]
 CSV_COLUMNS += ["published_ap", "published_acc", "published_unconfirmed"]
 CSV_COLUMNS += ["images", "real", "fake", "padded", "unreadable"]
-ALL_COLUMNS = tables.RANKING_COLUMNS | tables.THRESHOLD_COLUMNS
+ALL_COLUMNS = tables.RANKING_COLUMNS | tables.THRESHOLD_COLUMNS | tables.CALLED_COLUMNS
 MAX_LATEX_COLUMNS = 5  # runs side by side in one LaTeX table
-SHORT_LATEX_KEYS = ("ap", "ap_interval", "published", "difference", "auroc", "images", "acc")
+SHORT_LATEX_COLUMNS = {
+    key: (ALL_COLUMNS | tables.CONSOLE_COLUMNS)[key]
+    for key in ("ap", "ap_interval", "called_fake", "published", "difference", "auroc", "images")
+}
+SHORT_LATEX_COLUMNS["acc"] = ALL_COLUMNS["acc"]
 LATEX_ESCAPES = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -48,7 +54,8 @@ def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
     for group in seed_groups:
         all_seeds = " ".join(str(run.training_seed) for run in group.runs)
         metadata = {"run": group.label, **group.runs[0].choices, "seed": all_seeds}
-        names = [name for name in [*generator_names(runs), "mean"] if name in group.results]
+        names = [*generator_names(runs), *mean_names(runs)]
+        names = [name for name in names if name in group.results]
         writer.writerows(_csv_rows(metadata, {name: group.results[name] for name in names}))
     return text.getvalue()
 
@@ -57,22 +64,29 @@ def _csv_rows(
     metadata: Mapping[str, str], results: Mapping[str, Figures]
 ) -> Iterable[dict[str, Any]]:
     for name, figures in results.items():
-        low, high = figures.get("ap_interval") or (None, None)
         published = (figures.get("published") or {}).items()
-        row = {"status": "ok", **figures, **metadata, "generator": name, "ap_low": low}
-        row |= {"ap_high": high, **{f"published_{key}": value for key, value in published}}
+        row = {"status": "ok", **figures, **metadata, "generator": name}
+        for key in ("ap", *tables.RATES):
+            row[f"{key}_low"], row[f"{key}_high"] = figures.get(f"{key}_interval") or (None, None)
+        row |= {f"published_{key}": value for key, value in published}
         yield {
             key: csv_cell(value) if isinstance(value, str) else value for key, value in row.items()
         }
 
 
 def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title: str) -> str:
-    """Return GitHub tables in percent: AP of all runs and over seeds, then each run's figures."""
-    names = [*generator_names(runs), "mean"]
+    """Return GitHub tables in percent.
+
+    AP of all runs and over seeds, the shares called fake of the sets of one class, then each run's
+    figures.
+    """
+    names = _ap_names(runs)
     parts = [f"# {_escape_markdown(title)}"]
-    if len(runs) > 1:
+    if len(runs) > 1 and names:
         table = _markdown_ap_table(runs, names)
         parts += ["AP and its interval, in percent.", table]
+    if len(runs) > 1 and (rows := _called_rows(runs)):
+        parts += [shares.CAPTION, _markdown_table(["set", *(run.label for run in runs)], rows)]
     if seed_groups:
         table = _markdown_ap_table(seed_groups, names)
         parts += ["## Over seeds", SEEDS_CAPTION, table]
@@ -80,6 +94,21 @@ def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title
         table = _markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
         parts += [f"## {_escape_markdown(run.label)}", "In percent.", table]
     return "\n\n".join(parts) + "\n"
+
+
+def _ap_names(runs: Sequence[Run]) -> list[str]:
+    """Return the rows of a table of APs; none where no run has one."""
+    if not any(run.complete_generators for run in runs):
+        return []
+    return [*generator_names(runs, one_class=False), *mean_names(runs)]
+
+
+def _called_rows(runs: Sequence[Run]) -> list[list[str]]:
+    """Return a row for each set of one class: its name, and each run's share called fake."""
+    return [
+        [name, *(tables.format_cell("called_fake", run.results.get(name, {})) for run in runs)]
+        for name in shares.one_class_sets(runs)
+    ]
 
 
 def _markdown_ap_table(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> str:
@@ -104,15 +133,30 @@ def render_latex(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
     """Return booktabs tables in percent, a row per generator, the mean last.
 
     One run has its main figures as columns. Several runs have one column each with AP and
-    interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table; so have the groups
-    over seeds, in tables of their own.
+    interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table. Tables of the shares
+    called fake of the sets of one class follow, then those of the groups over seeds.
     """
     if len(runs) == 1:
-        columns = {key: ALL_COLUMNS[key] for key in SHORT_LATEX_KEYS}
-        heading, rows = tables.result_table(runs[0].metrics, columns)
-        return _latex_table(heading, [[_escape_latex(cell) for cell in row] for row in rows])
-    names = [*generator_names(runs), "mean"]
-    return "\n".join(_latex_ap_tables(runs, names) + _latex_ap_tables(seed_groups, names))
+        heading, rows = tables.result_table(runs[0].metrics, SHORT_LATEX_COLUMNS)
+        means = len(rows) - len(runs[0].metrics["generators"])
+        return _latex_table(heading, _escape_cells(rows), means)
+    names, found = _ap_names(runs), _latex_called_tables(runs)
+    if names:
+        found = _latex_ap_tables(runs, names) + found + _latex_ap_tables(seed_groups, names)
+    return "\n".join(found)
+
+
+def _latex_called_tables(runs: Sequence[Run]) -> list[str]:
+    labels, rows, found = [run.label for run in runs], _called_rows(runs), []
+    for start in range(0, len(runs) if rows else 0, MAX_LATEX_COLUMNS):
+        part = slice(start, start + MAX_LATEX_COLUMNS)
+        body = _escape_cells([row[0], *row[1:][part]] for row in rows)
+        found.append(_latex_table(["set", *labels[part]], body, means=0))
+    return found
+
+
+def _escape_cells(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    return [[_escape_latex(cell) for cell in row] for row in rows]
 
 
 def _latex_ap_tables(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> list[str]:
@@ -125,7 +169,8 @@ def _latex_ap_tables(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> l
             [_escape_latex(name), *(_latex_ap(figures, best.get(name)) for figures in row[part])]
             for name, row in rows.items()
         ]
-        found.append(_latex_table(["generator", *labels[part]], body))
+        means = sum(name in MEAN_ROWS.values() for name in names)
+        found.append(_latex_table(["generator", *labels[part]], body, means))
     return found
 
 
@@ -141,9 +186,14 @@ def _escape_latex(text: str) -> str:
     return "".join(LATEX_ESCAPES.get(sign, sign) for sign in " ".join(text.split()))
 
 
-def _latex_table(heading: list[str], body: list[list[str]]) -> str:
-    """Return a table; the cells of `body` are LaTeX, those of `heading` plain text."""
+def _latex_table(heading: list[str], body: list[list[str]], means: int) -> str:
+    """Return a table; the cells of `body` are LaTeX, those of `heading` plain text.
+
+    A rule separates the last rows, which are `means`.
+    """
     rows = [" & ".join(row) + r" \\" for row in [map(_escape_latex, heading), *body]]
     lines = [rf"\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}", r"\toprule", rows[0]]
-    lines += [r"\midrule", *rows[1:-1], r"\midrule", rows[-1], r"\bottomrule", r"\end{tabular}"]
+    first = len(rows) - means
+    last = [r"\midrule", *rows[first:]] if means else []
+    lines += [r"\midrule", *rows[1:first], *last, r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*lines, ""])

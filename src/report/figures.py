@@ -108,13 +108,18 @@ def _percent_axes(axes: Axes, horizontal: str, vertical: str) -> None:
 
 
 def draw_steps(
-    axes: Axes, ticks: Sequence[str], lines: Sequence[Fractions], bottom: int, axis: str
+    axes: Axes,
+    ticks: Sequence[str],
+    lines: Sequence[Fractions],
+    bottom: int,
+    axis: str,
+    measure: str,
 ) -> None:
-    """Draw AP, from `bottom` percent, at evenly spaced steps; a second line is grey."""
+    """Draw a measure, from `bottom` percent, at evenly spaced steps; a second line is grey."""
     for line, (colour, dash, marker) in zip(lines, (STYLES[0], (GREY, "--", "")), strict=False):
         values = [np.nan if value is None else 100 * value for value in line]
         axes.plot(values, color=colour, ls=dash, marker=marker)
-    axes.set(ylim=(bottom, 103), xlabel=axis, ylabel="AP")
+    axes.set(ylim=(bottom, 103), xlabel=axis, ylabel=measure)
     axes.set_yticks([bottom, (bottom + 100) / 2, 100])
     axes.set_xticks(range(len(ticks)), ticks)
     axes.margins(x=0.08)

@@ -32,7 +32,7 @@ def grade(figures: Figures) -> str | None:
 
 
 def ordered_generators(run: Run) -> list[str]:
-    """Return the generators: that of the training set first, then from the highest AP down.
+    """Return the generators: those of the training set first, from the highest AP down.
 
     Those without an AP are last, those without an image are left out.
     """
@@ -40,6 +40,6 @@ def ordered_generators(run: Run) -> list[str]:
 
     def key(name: str) -> tuple[bool, float]:
         ap = results[name]["ap"]
-        return name != run.training_generator, 1.0 if ap is None else -ap
+        return name not in run.training_generators, 1.0 if ap is None else -ap
 
     return sorted((name for name in results if results[name]["images"]), key=key)

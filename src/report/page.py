@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genspot.common.text import escape
-from genspot.report import comparison, curves, exports, gallery, summary, tables
+from genspot.report import comparison, curves, exports, gallery, shares, summary, tables
 from genspot.report.console import notes
 from genspot.report.explanation import explain
 from genspot.report.runs import Run, generator_names, label_runs
@@ -46,7 +46,7 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         # Markup is a subclass of str: of pictures that are drawn here.
         finalize=lambda value: escape(value, "\n") if type(value) is str else value,
     )
-    generators, several = generator_names(runs), len(runs) > 1
+    generators, several = generator_names(runs, one_class=False), len(runs) > 1
     return environment.get_template("report.html").render(
         title=title,
         several=several,
@@ -57,7 +57,9 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         tables=tables,
         best=comparison.best_aps(runs, ["mean", *generators]),
         heat_shade=comparison.heat_shade,
+        ranked=any(run.complete_generators for run in runs),
         bars=comparison.mean_bars(runs) if several else None,
+        shares=shares,
         seed_groups=groups,
         seeds_caption=comparison.SEEDS_CAPTION,
         differences=comparison.differences(runs),

@@ -19,10 +19,22 @@ from pydantic import TypeAdapter, ValidationError
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
 from genspot.common.files import read_json
-from genspot.evaluation.results import Results, result_rows
+from genspot.evaluation.results import (
+    FAKES_ONLY,
+    MEAN_ROWS,
+    OK,
+    REALS_ONLY,
+    Results,
+    result_rows,
+)
 from genspot.evaluation.scores import read_scores
+from genspot.evaluation.shares import add_shares
+from genspot.report import protocols
 
-CHOICES = ("data", "aug", "model", "crop", "seed", "degradations")  # in the order of a label
+# In the order of a label.
+CHOICES = ("data", "aug", "model", "crop", "seed", "degradations", "protocol")
+
+MAX_NAMED = 3  # sets that a label names
 
 REQUIRED_METRICS = {"checkpoint", "confidence", "crop", "degradations"}
 REQUIRED_METRICS |= {"generators", "mean", "seed", "trained_on"}
@@ -98,21 +110,41 @@ class Run:
         }
 
     @property
-    def training_generator(self) -> str | None:
-        """What made the fakes of the training set; None if the configuration does not say."""
+    def training_generators(self) -> frozenset[str]:
+        """What made the fakes of the training sets; empty if the configuration does not say."""
+        return frozenset(self._names_in_data("generator"))
+
+    @property
+    def left_out(self) -> list[str]:
+        """The sets that a training on several sets has left out."""
+        return self._names_in_data("hold_out")
+
+    def _names_in_data(self, key: str) -> list[str]:
         data = self.settings.get("data")
-        name = data.get("generator") if isinstance(data, dict) else None
-        return name if isinstance(name, str) else None
+        names = data.get(key) if isinstance(data, dict) else None
+        names = names if isinstance(names, list) else [names]
+        return [name for name in names if isinstance(name, str)]
 
     def has_seen(self, generator: str) -> bool | None:
         """Return whether the detector was trained on fakes of `generator`; None if unknown.
 
-        Of a folder of images without a kind, nobody knows what made its fakes.
+        Of a folder of images without a kind, nobody knows what made its fakes, unless a training
+        on several sets has left it out.
         """
-        if generator == self.training_generator:
+        if generator in self.training_generators:
             return True
-        known = self.training_generator and self.generator_settings.get(generator, {}).get("kind")
+        if generator in self.left_out:
+            return False
+        known = self.training_generators and self.generator_settings.get(generator, {}).get("kind")
         return False if known else None
+
+    @property
+    def groups(self) -> dict[str, list[str]]:
+        """The generators with both classes that were "seen" in training, and the "unseen"."""
+        return {
+            key: [name for name in self.complete_generators if self.has_seen(name) is value]
+            for key, value in (("seen", True), ("unseen", False))
+        }
 
     @property
     def complete_generators(self) -> list[str]:
@@ -126,13 +158,24 @@ class Run:
         trained, crop = self.metrics["trained_on"], self.metrics["crop"]
         seed = self.metrics["seed"] if self.training_seed is None else self.training_seed
         return {
-            "data": training_set_name(trained),
+            "data": training_set_name(trained) + self._without(),
             "aug": trained.get("aug") or "augmentation unknown",
             "model": str(trained["model"]["name"]),
             "crop": "whole images" if crop is None else f"crop {crop}",
             "seed": f"seed {seed}",
             "degradations": " then ".join(self.metrics["degradations"] or ["undegraded"]),
+            "protocol": protocols.choice(self.metrics),
         }
+
+    def _without(self) -> str:
+        """Return which sets a training on several sets has left out, in words."""
+        if not self.left_out:
+            return ""
+        if (until := self.settings["data"].get("until")) is not None:
+            return f" until {until}"
+        more = len(self.left_out) - MAX_NAMED
+        names = ", ".join(self.left_out[:MAX_NAMED])
+        return f" without {names}" + (f" and {more} more" if more > 0 else "")
 
     @property
     def training_seed(self) -> int | None:
@@ -184,7 +227,19 @@ def read_run(folder: Path) -> Run:
     scores = read_scores(folder)
     if fault := _fault_of_counts(metrics["generators"], scores):
         raise GenspotError(f"{folder} cannot be reported: {fault}; repeat the run")
+    _add_what_is_newer(metrics, scores)
     return Run(folder, metrics, config, scores)
+
+
+def _add_what_is_newer(metrics: dict[str, Any], scores: pa.Table) -> None:
+    """Add what older runs did not write: the shares called fake, and which class a set has."""
+    generators = metrics["generators"]
+    older = {name: one for name, one in generators.items() if "fpr" not in one}
+    clusters = metrics.get("clusters") or {}
+    add_shares(older, scores, metrics["confidence"], metrics.get("fit"), clusters)
+    for one in older.values():
+        if one["status"] == "one class only":
+            one["status"] = FAKES_ONLY if one["fake"] else REALS_ONLY
 
 
 @functools.cache  # a report reads many runs; the command line none
@@ -257,6 +312,22 @@ def _source(run: Run) -> str:
     return folder if folder == run.folder.name else f"{folder}/{run.checkpoint.name}"
 
 
-def generator_names(runs: Sequence[Run]) -> list[str]:
-    """Return the generators of all runs, in the order of their first appearance."""
-    return list(dict.fromkeys(name for run in runs for name in run.metrics["generators"]))
+def generator_names(runs: Sequence[Run], one_class: bool = True) -> list[str]:
+    """Return the generators of all runs, in the order of their first appearance.
+
+    Without `one_class`, those that have images of one class only in every run are left out.
+    """
+    states: dict[str, set[str]] = {}
+    for run in runs:
+        for name, figures in run.metrics["generators"].items():
+            states.setdefault(name, set()).add(figures["status"])
+    return [
+        name
+        for name, found in states.items()
+        if one_class or OK in found or not found & {REALS_ONLY, FAKES_ONLY}
+    ]
+
+
+def mean_names(runs: Sequence[Run]) -> list[str]:
+    """Return the names of the means that any of the runs has, as `Run.results` has them."""
+    return [row for row in MEAN_ROWS.values() if any(row in run.results for run in runs)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from genspot.report import shares
 from genspot.report.runs import Run, varying_choices
 from genspot.report.tables import Figures, format_interval, format_percent, interval_units
 
@@ -16,8 +17,13 @@ def headline(runs: Sequence[Run]) -> str:
     if len(runs) > 1:
         return _headline_of_several(runs)
     run = runs[0]
+    called = shares.sentence(run.metrics)
     if not run.complete_generators:
-        return "No generator has images of both classes, so there is no AP."
+        return called or "No image was tested, so there are no figures."
+    return f"{_headline_of_aps(run)} {called}".rstrip()
+
+
+def _headline_of_aps(run: Run) -> str:
     ap = {name: run.metrics["generators"][name]["ap"] for name in run.complete_generators}
     best, worst = max(ap, key=ap.__getitem__), min(ap, key=ap.__getitem__)
     mean, confidence = run.metrics["mean"], run.metrics["confidence"]
@@ -36,7 +42,7 @@ def headline(runs: Sequence[Run]) -> str:
 def _headline_of_several(runs: Sequence[Run]) -> str:
     scored = [run for run in runs if run.metrics["mean"]["ap"] is not None]
     if not scored:
-        return f"None of the {len(runs)} runs has an AP."
+        return f"None of the {len(runs)} runs has an AP. {shares.ranges(runs)}".rstrip()
     if len({frozenset(run.complete_generators) for run in scored}) > 1:
         return (
             f"{len(runs)} runs, not all tested on the same generators: "
@@ -98,7 +104,7 @@ def run_facts(run: Run) -> dict[str, str]:
         "trained on": f"{choices['data']}, {choices['seed']}",
         "augmentation": choices["aug"],
         "model": choices["model"],
-        "test images": f"{area}, {choices['degradations']}",
+        "test images": f"{area}, {choices['degradations']}, {choices['protocol']}",
         "intervals": f"{100 * metrics['confidence']:g}%, over {interval_units(metrics)}",
     }
     if fit:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from genspot.evaluation.results import MEASURES, result_rows
+from genspot.evaluation.results import FAKES_ONLY, MEASURES, OK, REALS_ONLY, result_rows
 
 Figures = Mapping[str, Any]  # the results of one generator or of "mean", as in metrics.json
 
 ABSENT = "–"
 EXPORTED_MEASURES = (*MEASURES, "shortcut_baseline_ap")
+RATES = ("fpr", "tpr", "fpr_val_threshold", "tpr_val_threshold")
 
 
 def format_percent(value: float | None) -> str:
@@ -27,22 +28,45 @@ def format_signed(value: float | None) -> str:
     return ABSENT if value is None else f"{round(100 * value, 1) + 0:+.1f}".replace("-", "−")
 
 
-def format_interval(figures: Figures) -> str:
-    """Return the interval of the AP in percent."""
-    interval = figures.get("ap_interval")
+def format_interval(figures: Figures, key: str = "ap") -> str:
+    """Return the interval of the AP, or of another figure, in percent."""
+    interval = figures.get(f"{key}_interval")
     return " – ".join(map(format_percent, interval)) if interval else ABSENT
+
+
+def format_estimate(figures: Figures, key: str) -> str:
+    """Return a figure in percent, followed by its interval in brackets if it has one."""
+    text = format_percent(figures.get(key))
+    return f"{text} [{format_interval(figures, key)}]" if figures.get(f"{key}_interval") else text
 
 
 def format_ap(figures: Figures) -> str:
     """Return the AP in percent, followed by its interval in brackets if it has one."""
-    text = format_percent(figures.get("ap"))
-    return f"{text} [{format_interval(figures)}]" if figures.get("ap_interval") else text
+    return format_estimate(figures, "ap")
+
+
+def _called_fake(figures: Figures) -> str:
+    """Return what share is called fake, if the images are of one class."""
+    rate = {REALS_ONLY: "fpr", FAKES_ONLY: "tpr"}.get(figures.get("status", OK))
+    return format_estimate(figures, rate) if rate else ABSENT
 
 
 def display_name(generator: str, figures: Figures) -> str:
-    """Return the name of a generator, followed by its status if it has no complete figures."""
-    status = figures.get("status", "ok")
-    return generator if status == "ok" else f"{generator} ({status})"
+    """Return the name of a generator, followed by its status if it has no complete figures.
+
+    That of the mean says how many generators it is over.
+    """
+    status = figures.get("status")
+    if status is None:
+        count = figures["generators"]
+        return f"{generator} ({count} {'set' if count == 1 else 'sets'})"
+    return generator if status == OK else f"{generator} ({status})"
+
+
+def shown_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Figures]]:
+    """Return name and figures of each row of a table of results: no mean over no generators."""
+    rows = result_rows(metrics)
+    return [(name, one) for name, one in rows if "status" in one or one["generators"]]
 
 
 def difference_to_published(figures: Figures) -> float | None:
@@ -67,12 +91,12 @@ def _image_counts(figures: Figures) -> str:
 def interval_units(metrics: Mapping[str, Any]) -> str:
     """Return what the intervals of a run are over, such as "the images of each class"."""
     images, photographs = "the images of each class", "the photographs that the images come from"
-    complete = [one for one in metrics["generators"].values() if one["ap"] is not None]
-    counts = sorted({one["clusters"] for one in complete if one.get("clusters")})
+    tested = [one for one in metrics["generators"].values() if one["images"]]
+    counts = sorted({one["clusters"] for one in tested if one.get("clusters")})
     if not counts:
         return images
     number = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    if all(one.get("clusters") for one in complete):
+    if all(one.get("clusters") for one in tested):
         return f"{photographs} ({number} in a test set)"
     names = ", ".join(name for name, one in metrics["generators"].items() if one.get("clusters"))
     return f"{images}; those of {names} over {photographs} ({number} in a test set)"
@@ -81,11 +105,13 @@ def interval_units(metrics: Mapping[str, Any]) -> str:
 # The cells that do not show a fraction of the figures in percent.
 CELLS: dict[str, Callable[[Figures], str]] = {
     "ap_interval": format_interval,
+    "called_fake": _called_fake,
     "difference": lambda figures: format_signed(difference_to_published(figures)),
     "images": _image_counts,
     "published": partial(_published_cell, "ap"),
     "published_acc": partial(_published_cell, "acc"),
     "total_images": lambda figures: str(figures["images"]),
+    **{rate: partial(format_estimate, key=rate) for rate in RATES},
 }
 
 # Key of a cell → heading.
@@ -110,9 +136,18 @@ THRESHOLD_COLUMNS = {
     "ece": "ECE",
     "ece_calibrated": "ECE after temperature scaling",
 }
+# All with intervals.
+CALLED_COLUMNS = {
+    "fpr": "false alarms: reals called fake at 0.5",
+    "tpr": "found: fakes called fake at 0.5",
+    "fpr_val_threshold": "false alarms at the validation threshold",
+    "tpr_val_threshold": "found at the validation threshold",
+    "images": "images (real + fake)",
+}
 CONSOLE_COLUMNS = {
     "ap": "AP",
     "ap_interval": "interval",
+    "called_fake": "called fake",
     "acc": "accuracy",
     "acc_real": "on real",
     "acc_fake": "on fake",
@@ -131,7 +166,7 @@ def format_cell(key: str, figures: Figures) -> str:
 
 def visible_columns(columns: dict[str, str], metrics: Mapping[str, Any]) -> dict[str, str]:
     """Return those of `columns` that have a figure for at least one generator or the mean."""
-    results = [figures for _, figures in result_rows(metrics)]
+    results = [figures for _, figures in shown_rows(metrics)]
     return {
         key: heading
         for key, heading in columns.items()
@@ -142,10 +177,10 @@ def visible_columns(columns: dict[str, str], metrics: Mapping[str, Any]) -> dict
 def result_table(
     metrics: Mapping[str, Any], columns: dict[str, str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Return heading and rows: one row per generator, the mean last, no empty column."""
+    """Return heading and rows: one row for each of `shown_rows`, no empty column."""
     columns = visible_columns(columns, metrics)
     rows = [
         [display_name(name, figures), *(format_cell(key, figures) for key in columns)]
-        for name, figures in result_rows(metrics)
+        for name, figures in shown_rows(metrics)
     ]
     return ["generator", *columns.values()], rows

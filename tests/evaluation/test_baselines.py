@@ -40,7 +40,7 @@ def test_ap_is_that_of_the_generator_with_both_classes() -> None:
     rows = [("a", 0), ("b", 0), ("a", 1), ("a", 0), ("a", 1), ("c", 1)]
     samples = make_scores([(name, "", f"{k}", label, 0.0) for k, (name, label) in enumerate(rows)])
     scores = np.array([0.1, 0.9, 0.3, 0.4, 0.8, 0.5])
-    generators = {"a": {"status": "ok"}, "b": {"status": "one class only"}}
+    generators = {"a": {"status": "ok"}, "b": {"status": "fakes only"}}
     metrics: dict[str, Any] = {"generators": generators, "mean": {}}
     add_shortcut_baseline(metrics, samples, scores)
     found = [figures["shortcut_baseline_ap"] for _, figures in result_rows(metrics)]

@@ -109,7 +109,7 @@ def test_evaluate_incomplete_generators_have_a_status_and_no_part_in_the_mean() 
     scores = table([("a", 0, -1.0), ("a", 1, 1.0), ("b", 1, 0.5), ("b", 1, 2.0)])
     result = evaluate(scores, ["a", "b", "c"])
     status = {name: figures["status"] for name, figures in result["generators"].items()}
-    assert status == {"a": "ok", "b": "one class only", "c": "empty"}
+    assert status == {"a": "ok", "b": "fakes only", "c": "empty"}
     assert (result["mean"]["generators"], result["mean"]["ap"]) == (1, 1.0)
     for rows in (scores.slice(2), scores.slice(0, 0)):
         mean = evaluate(rows, ["b"])["mean"]

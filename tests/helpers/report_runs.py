@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 from sklearn.metrics import average_precision_score
 
+from genspot.evaluation.shares import add_shares
 from genspot.report.runs import Run
 from genspot.report.tables import EXPORTED_MEASURES
 from helpers.images import save_image
 
+# Names that begin with "only_" have images of one class.
 GENERATORS = ("sim_nearest", "a<b&c", "größe_$5%", "|pipe|*x*", "empty", "only_fakes")
 COMPLETE = GENERATORS[:4]  # with images of both classes
 SCRIPT = "</pre><script>alert(1)</script>"
@@ -38,7 +40,7 @@ def make_run(
     rng, rows = np.random.default_rng(score_seed), []
     for number, generator in enumerate(generators):
         count = 0 if generator == "empty" else 30
-        for label in (1,) if generator == "only_fakes" else (0, 1):
+        for label in {"only_fakes": (1,), "only_reals": (0,)}.get(generator, (0, 1)):
             for index in range(count):
                 path = images / f"g{number}" / ("0_real", "1_fake")[label] / f"{index:03}_<&>.png"
                 logit = rng.normal(label * (4 - number - shift) - 2, 1.5)
@@ -81,9 +83,12 @@ def _figures(
             figures |= {"status": "ok", "ap": ap, "ap_interval": [ap - 0.05, min(1.0, ap + 0.04)]}
         else:
             figures = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval"])
-            figures["status"] = "one class only" if len(part) else "empty"
+            figures["status"] = (
+                f"{'fakes' if counts['fake'] else 'reals'} only" if len(part) else "empty"
+            )
         figures |= {"published": None, "expected": None, "padded": 0, "unreadable": 0}
         results[name] = figures | counts
+    add_shares(results, scores, 0.95, None, {})
     results[generators[0]]["published"] = {"ap": 0.9, "acc": None, "unconfirmed": True}
     complete = [figures for figures in results.values() if figures["status"] == "ok"]
     mean: dict[str, Any] = dict.fromkeys([*EXPORTED_MEASURES, "ap_interval", "published"])
@@ -102,8 +107,7 @@ def with_photographs(run: Run, count: int = 10) -> Run:
     figures = run.metrics["generators"]
     clusters = dict.fromkeys(figures, "class")
     counted = {
-        name: one | {"clusters": count if one["status"] == "ok" else None}
-        for name, one in figures.items()
+        name: one | {"clusters": count if one["images"] else None} for name, one in figures.items()
     }
     return replace(
         run, scores=scores, metrics=run.metrics | {"clusters": clusters, "generators": counted}

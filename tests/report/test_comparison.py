@@ -23,8 +23,9 @@ def test_differences_hold_the_ap_difference_and_a_paired_interval(ablation) -> N
     first, second = ablation.runs[:2]
     (difference,) = differences([first, second])
     assert difference["paired"]
-    cells = dict(zip(["mean", *GENERATORS], difference["cells"], strict=True))
-    assert cells.pop("empty") == cells.pop("only_fakes") == ("–", False)
+    names = [name for name in GENERATORS if name != "only_fakes"]
+    cells = dict(zip(["mean", *names], difference["cells"], strict=True))
+    assert cells.pop("empty") == ("–", False)
     for name, (cell, excludes_zero) in cells.items():
         shown, low, high = (float(part.replace("−", "-").strip(",[]")) for part in cell.split())
         expected = 100 * (second.results[name]["ap"] - first.results[name]["ap"])

@@ -10,6 +10,7 @@ from genspot.report.console import (
     print_results,
     print_table,
 )
+from genspot.report.tables import format_estimate
 from helpers.report_runs import make_run, percent, with_photographs
 
 
@@ -58,9 +59,9 @@ def test_print_results_shows_the_table_without_empty_columns(single, capsys) -> 
 
 
 def test_notes_say_what_the_intervals_are_over(tmp_path) -> None:
-    run = make_run(tmp_path / "run", generators=("first", "second", "only_fakes"))
+    run = make_run(tmp_path / "run", generators=("first", "second"))
     first = "Tested on the central 32 × 32 pixels of each image; intervals are 95% confidence "
-    first += "intervals of the AP, over the "
+    first += "intervals, over the "
     photographs = "photographs that the images come from"
     assert notes(run.metrics)[0] == f"{first}images of each class."
     drawn = with_photographs(run).metrics
@@ -70,6 +71,21 @@ def test_notes_say_what_the_intervals_are_over(tmp_path) -> None:
     drawn["generators"]["second"]["clusters"] = None
     expected = f"{first}images of each class; those of first over the {photographs} (10 in a test"
     assert notes(drawn)[0] == f"{expected} set)."
+
+
+@pytest.mark.parametrize("names", [("only_fakes",), ("first", "only_reals")])
+def test_print_results_shows_the_share_of_a_set_of_one_class(names, tmp_path, capsys) -> None:
+    run = make_run(tmp_path / "run", generators=names)
+    print_results(run.metrics, run.folder)
+    table = [line.split("\t") for line in capsys.readouterr().out.splitlines()[1:]]
+    place, rate = table[0].index("called fake"), "tpr" if names[0] == "only_fakes" else "fpr"
+    row = table[len(names)]
+    assert row[0] == f"{names[-1]} ({names[-1][5:]} only)"
+    assert row[place] == format_estimate(run.results[names[-1]], rate)
+    assert [line[0] for line in table if line[0].startswith("mean")] == ["mean (1 set)"][
+        : len(names) - 1
+    ]
+    assert "A set of one class has no AP" in notes(run.metrics)[1]
 
 
 def test_notes_say_what_is_not_fitted(tmp_path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from genspot.report.curves import degradation_curves, degradation_groups
+from genspot.report.curves import degradation_curves, degradation_groups, robustness_sections
 from helpers.report_runs import make_run, percent
 
 
@@ -18,6 +18,26 @@ def test_degradation_groups_and_curves_of_one_checkpoint(ablation) -> None:
     shown = {row[0]: row[1:] for row in jpeg.rows}
     for name in ("sim_nearest", "mean"):
         assert shown[name] == [percent(run.results[name]["ap"]) for run in runs[2:5]]
+
+
+def test_degradation_curves_of_a_set_of_one_class_show_its_share(tmp_path) -> None:
+    names = ("only_reals",)
+    runs = [
+        make_run(
+            tmp_path / str(number),
+            number,
+            degradations=chain,
+            generators=names,
+            checkpoint="best.ckpt",
+        )
+        for number, chain in enumerate(([], ["jpeg_90"], ["blur_1", "jpeg_90"]))
+    ]
+    ((_, panels),) = degradation_curves(runs, "robust0")
+    shares = [percent(run.results["only_reals"]["fpr"]) for run in runs[:2]]
+    assert panels.rows == [["only_reals, called fake", *shares]]
+    assert panels.legend == [] and "called fake in percent on only_reals" in panels.figures[0][1]
+    (section,) = robustness_sections(runs)
+    assert section["chains"] == []  # of mean APs
 
 
 @pytest.mark.parametrize(

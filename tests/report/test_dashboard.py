@@ -12,10 +12,16 @@ def test_dashboard_holds_every_figure_and_bound(single) -> None:
     (run,) = single.runs
     found = dashboard(run)
     names = (*COMPLETE, "mean")
+    rates = [(rate, name) for rate in ("fpr", "tpr") for name in COMPLETE]
+    rates.append(("tpr", "only_fakes"))
+    measures = [(measure, name) for name in names for measure in MEASURES]
     assert found.figures == {
-        f"{measure}/{name}": run.results[name][measure] for name in names for measure in MEASURES
+        f"{key}/{name}": run.results[name][key] for key, name in measures + rates
     }
-    assert len(found.bounds) == 2 * len(names)
+    assert len(found.bounds) == 2 * (len(names) + len(rates))
+    for rate, name in rates:
+        bounds = [found.bounds[f"{rate}_low/{name}"], found.bounds[f"{rate}_high/{name}"]]
+        assert bounds == run.results[name][f"{rate}_interval"]
     for name in names:
         bounds = [found.bounds[f"ap_low/{name}"], found.bounds[f"ap_high/{name}"]]
         assert bounds == run.results[name]["ap_interval"]

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from genspot.report.comparison import over_seeds
 from genspot.report.page import render_report
-from genspot.report.tables import EXPORTED_MEASURES, RANKING_COLUMNS, THRESHOLD_COLUMNS
+from genspot.report.tables import (
+    CALLED_COLUMNS,
+    EXPORTED_MEASURES,
+    RANKING_COLUMNS,
+    THRESHOLD_COLUMNS,
+)
 from helpers.report_runs import COMPLETE, GENERATORS, make_run, make_training, percent
 
 
@@ -27,6 +32,12 @@ def test_csv_holds_every_figure_exactly(ablation) -> None:
                 assert row[key] == ("" if value is None else str(value))
             interval = figures["ap_interval"] or ("", "")
             assert [row["ap_low"], row["ap_high"]] == [str(end) for end in interval]
+            for rate in ("fpr", "tpr"):
+                values = [figures.get(rate), *(figures.get(f"{rate}_interval") or (None, None))]
+                keys = (rate, f"{rate}_low", f"{rate}_high")
+                assert [row[key] for key in keys] == [
+                    "" if one is None else str(one) for one in values
+                ]
     assert by_key["degraded3", "mean"]["degradations"] == "resize_0.5 then jpeg_75"
 
 
@@ -43,6 +54,7 @@ def test_csv_rows_over_seeds_hold_the_ap_alone(trainings) -> None:
             shown |= {"images": figures["images"], "seed": "0 1 2", "status": "ok"}
             shown |= {"aug": group.choice, "data": "simulated", "crop": "crop 32"}
             shown |= {"model": "resnet18", "degradations": "undegraded"}
+            shown["protocol"] = "no protocol"
             shown |= {"run": group.label, "generator": name}
             assert row == {key: str(shown.get(key, "")) for key in row}
 
@@ -62,16 +74,20 @@ def test_tables_of_one_run_hold_its_figures(single) -> None:
     (run,), files, _ = single
     lines = [line for line in files["results.md"].splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    columns = RANKING_COLUMNS | THRESHOLD_COLUMNS
+    columns = RANKING_COLUMNS | THRESHOLD_COLUMNS | CALLED_COLUMNS
     for row, (generator, figures) in zip(rows[2:], run.results.items(), strict=True):
         cells = dict(zip(rows[0], row, strict=True))
         assert re.sub(r"\\(.)", r"\1", cells["generator"]).startswith(generator)
         for key in EXPORTED_MEASURES:
             assert cells[columns[key]] == percent(figures[key])
+        for key in ("fpr", "tpr"):
+            interval = [percent(end) for end in figures.get(f"{key}_interval") or ()]
+            shown = f"{percent(figures.get(key))} [{' – '.join(interval)}]" if interval else "–"
+            assert re.sub(r"\\(.)", r"\1", cells[columns[key]]) == shown
     assert (
         rf"sim\_nearest & {percent(run.results['sim_nearest']['ap'])} & " in files["results.tex"]
     )
-    assert "\\midrule\nmean & " in files["results.tex"]
+    assert "\\midrule\nmean (4 sets) & " in files["results.tex"]
 
 
 def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings) -> None:
@@ -80,7 +96,9 @@ def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings
     markdown = re.sub(r"\\(.)", r"\1", part)
     assert f"| generator | {' | '.join(group.label for group in groups)} |" in markdown
     latex = trainings.files["results.tex"]
-    assert latex.count(r"\begin{tabular}") == 3  # five runs, two runs, and the groups
+    assert (
+        latex.count(r"\begin{tabular}") == 5
+    )  # of AP and of shares five and two runs, and groups
     table = latex.rpartition(r"\begin{tabular}")[2]
     for name in ("sim_nearest", "mean"):
         aps = [group.results[name]["ap"] for group in groups]
@@ -98,7 +116,7 @@ def test_markdown_and_latex_tables_over_seeds_hold_the_ap_and_interval(trainings
 
 def test_latex_of_several_runs_has_escaped_names_and_the_best_in_bold(ablation) -> None:
     latex = ablation.files["results.tex"]
-    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 2
+    assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
     assert "größer \\& \\textless{}besser\\textgreater{}" in latex
     assert not re.search(r"(?<!\\)[_%#]", latex)
     aps = [percent(run.results["größe_$5%"]["ap"]) for run in ablation.runs]
@@ -112,3 +130,32 @@ def test_latex_of_one_group_of_seeds_has_nothing_in_bold(tmp_path: Path) -> None
     table = render_report(runs, "x")["results.tex"].rpartition(r"\begin{tabular}")[2]
     assert "simulated over 2 seeds" in table
     assert "textbf" not in table
+
+
+def test_tables_of_sets_of_one_class_hold_their_shares_and_no_mean(tmp_path: Path) -> None:
+    names = ("only_fakes", "only_reals")
+    runs = [make_run(tmp_path / str(seed), seed, generators=names) for seed in (0, 1)]
+    shares = [
+        [
+            f"{percent(run.results[name][rate])} [{' – '.join(map(percent, interval))}]"
+            for run in runs
+            for interval in [run.results[name][f"{rate}_interval"]]
+        ]
+        for name, rate in zip(names, ("tpr", "fpr"), strict=True)
+    ]
+    one, two = render_report(runs[:1], "One"), render_report(runs, "Two")
+    markdown = re.sub(r"\\(.)", r"\1", two["results.md"])
+    for name, cells in zip(names, shares, strict=True):
+        state = f"{name} ({name[5:]} only)"
+        assert f"| {name} | {' | '.join(cells)} |" in markdown
+        latex = [cell.replace("–", "--") for cell in cells]
+        assert f"{name} & {' & '.join(latex)}".replace("_", r"\_") in two["results.tex"]
+        assert f"{state} & {latex[0]} & ".replace("_", r"\_") in one["results.tex"]
+        assert f"| {state} | " in re.sub(r"\\(.)", r"\1", one["results.md"])
+    for text in (one["results.md"], one["results.tex"], two["results.tex"]):
+        assert "mean" not in text
+    assert two["results.tex"].count(r"\midrule") == 1  # no rule above a mean
+    rows = read_csv(two["results.csv"])
+    assert [row["generator"] for row in rows] == [*names, "mean"] * 2
+    assert [row["status"] for row in rows[:2]] == ["fakes only", "reals only"]
+    assert rows[1]["fpr"] == str(runs[0].results["only_reals"]["fpr"]) and not rows[1]["tpr"]

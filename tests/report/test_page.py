@@ -11,7 +11,7 @@ from genspot.evaluation.intervals import ap_over_seeds
 from genspot.report.gallery import pick_ranks
 from genspot.report.grades import grade
 from genspot.report.page import render_report
-from genspot.report.tables import EXPORTED_MEASURES
+from genspot.report.tables import EXPORTED_MEASURES, format_signed
 from helpers.report_page import check_in_browser, parse_page, result_cells
 from helpers.report_runs import COMPLETE, make_run, percent
 
@@ -31,7 +31,11 @@ def test_page_shows_every_figure_of_the_metrics(
             low, high = map(percent, figures["ap_interval"] or (None, None))
             assert shown["ap_interval"] == ("–" if low == "–" else f"{low} – {high}")
             assert shown["images"].split()[0] == str(figures["images"])
-            assert len(runs) == 1 or shown[""] == percent(figures["ap"])
+            assert len(runs) == 1 or shown.get("", "–") == percent(figures["ap"])
+            for rate in ("fpr", "tpr"):
+                ends = [percent(end) for end in figures.get(f"{rate}_interval") or ()]
+                expected = f"{percent(figures.get(rate))} [{' – '.join(ends)}]" if ends else "–"
+                assert shown[rate] == expected
         assert (run.label, "mean", "published_acc") not in cells  # no generator has one
         assert cells[run.label, "sim_nearest", "published"] == "90.0 (unconfirmed)"
         difference = f"{100 * (run.results['sim_nearest']['ap'] - 0.9):+.1f}".replace("-", "−")
@@ -44,7 +48,8 @@ def test_page_of_one_run_explains_it_with_the_figures_of_its_tables(single, abla
     for panel in parse_page(page).iter("article"):
         shown[panel.get("data-generator")] = "".join(panel.find("p").itertext())
     assert set(shown) == {*COMPLETE, "only_fakes"}
-    assert shown["only_fakes"] == "One class only: no AP"
+    called = cells[run.label, "only_fakes", "tpr"]
+    assert shown["only_fakes"] == f"Fakes only: {called} called fake"
     for name in COMPLETE:
         ap, interval = (cells[run.label, name, key] for key in ("ap", "ap_interval"))
         assert shown[name] == f"{grade(run.results[name]).capitalize()}: AP {ap} [{interval}]"
@@ -59,7 +64,7 @@ def test_page_of_one_class_leaves_out_spectra_and_threshold(tmp_path: Path) -> N
     page = render_report([make_run(tmp_path / "run", generators=("only_fakes",))], "A")
     sections = {part.get("id") for part in parse_page(page["report.html"]).iter("section")}
     assert {"question", "pictures", "answer", "own-photo", "results"} <= sections
-    assert not sections & {"spectra", "threshold"}
+    assert not sections & {"spectra", "threshold", "precision-recall", "reliability"}
 
 
 def test_page_of_several_runs_compares_them(ablation, tmp_path: Path) -> None:
@@ -163,8 +168,37 @@ def test_page_says_that_a_temperature_is_not_fitted_and_shows_none(tmp_path: Pat
 
 def test_page_of_runs_without_any_ap_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", generators=("only_fakes", "empty"))
-    assert "so there is no AP" in render_report([run], "Nothing")["report.html"]
+    page = render_report([run], "Nothing")["report.html"]
+    assert "so there is no ranking and no AP" in page
+    assert ("mean", "ap") not in {key[1:] for key in result_cells(page)}
     assert "None of the 2 runs has an AP" in render_report([run, run], "Nothing")["report.html"]
+    run = make_run(tmp_path / "empty", generators=("empty",))
+    for runs in ([run], [run, run]):
+        assert not re.search(r"\bNone\b [^o]", render_report(runs, "Nothing")["report.html"])
+
+
+def test_page_of_several_runs_compares_sets_of_one_class(tmp_path: Path) -> None:
+    names = ("sim_nearest", "only_fakes", "only_reals")
+    runs = [
+        make_run(tmp_path / str(seed), seed, shift=2 * seed, generators=names) for seed in (0, 1)
+    ]
+    page = render_report(runs, "Two")["report.html"]
+    (table,) = [
+        one
+        for one in parse_page(page).iter("table")
+        if "McNemar" in "".join(one.find("caption").itertext())
+    ]
+    rows = [["".join(cell.itertext()) for cell in row] for row in table.iter("tr")]
+    assert rows[0] == ["run", "only_fakes", "only_reals"]
+    for column, (name, rate) in enumerate((("only_fakes", "tpr"), ("only_reals", "fpr")), 1):
+        first, second = (run.results[name][rate] for run in runs)
+        assert rows[1][column].startswith(f"{percent(first)} [")
+        assert rows[2][column].startswith(f"{percent(second)} [")
+        assert rows[2][column].endswith(f" ({format_signed(second - first)})")
+    assert [cell.find("strong") is not None for cell in list(table.iter("tr"))[2]][1:] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.browser

@@ -34,6 +34,19 @@ def test_read_run_returns_what_was_written(tmp_path: Path) -> None:
     assert drawn.clusters == {"sitd": "class", "empty": "class"}
 
 
+def test_read_run_adds_what_older_runs_did_not_write(tmp_path: Path) -> None:
+    names = ("sitd", "empty", "only_fakes", "only_reals")
+    for run in (make_run(tmp_path / "run", generators=names),):
+        older = json.loads(json.dumps(run.metrics))
+        for figures in older["generators"].values():
+            for key in [key for key in figures if re.match("[ft]pr(_interval|_val_.*)?$", key)]:
+                del figures[key]
+            if figures["status"].endswith(" only"):
+                figures["status"] = "one class only"
+        assert older != run.metrics
+        assert read_run(write_run(replace(run, metrics=older))) == run
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "scores.parquet"])
 def test_read_run_without_a_file_names_it(name: str, tmp_path: Path) -> None:
     folder = write_run(make_run(tmp_path / "run", generators=("empty",)))

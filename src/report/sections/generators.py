@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from genspot.report import figures
+from genspot.report import figures, protocols, shares
 from genspot.report.examples import DETAIL, Panel
 from genspot.report.grades import CHANCE, FOUND, GRADES, MIN_FOUND, PARTLY
 from genspot.report.runs import Run
@@ -48,6 +48,9 @@ def pictures(run: Run, panels: Sequence[Panel]) -> str:
         texts.append("At the bottom is the mean spectrum of the images of this kind.")
     if run.metrics["degradations"]:
         texts.append("Images and spectra are undegraded.")
+    if protocols.is_changed(run.metrics):
+        before = protocols.protocol_of(run.metrics)
+        texts.append(f"Images and spectra are those of the files, before {before}.")
     if run.complete_generators:
         texts.append(
             "AP (average precision) says how well the fakes are ranked above the real images: 100 "
@@ -59,8 +62,10 @@ def pictures(run: Run, panels: Sequence[Panel]) -> str:
 def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
     """Return how many generators are found, of all and of those not seen in training."""
     graded = [panel for panel in panels if panel.grade]
+    called = shares.sentence(run.metrics)
     if not graded:
-        return ["No generator has images of both classes, so there is no ranking and no AP."]
+        reason = "No set has images of both classes, so there is no ranking and no AP."
+        return [reason, called] if called else [reason]
     unseen = [panel for panel in graded if panel.seen is False]
     texts = [
         _counts(f"Of {'1 generator' if len(graded) == 1 else f'{len(graded)} generators'}", graded)
@@ -68,12 +73,14 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
     if 0 < len(unseen) < len(graded):
         texts.append(_counts(f"Of the {len(unseen)} that it had not seen in training", unseen))
     if len(graded) > 1:
-        texts.append(f"The mean AP is {format_ap(run.metrics['mean'])}.")
+        apart = run.metrics.get("means") or {}
+        parts = [f", of {key} generators {format_ap(mean)}" for key, mean in apart.items()]
+        texts.append(f"The mean AP is {format_ap(run.metrics['mean'])}{''.join(parts)}.")
     results = run.metrics["generators"]
-    called = {panel.generator: results[panel.generator].get("acc_fake") for panel in graded}
-    shares = sorted((share, name) for name, share in called.items() if share is not None)
-    if len(shares) > 1:
-        (low, worst), (high, best) = shares[0], shares[-1]
+    found = {panel.generator: results[panel.generator].get("acc_fake") for panel in graded}
+    ordered = sorted((share, name) for name, share in found.items() if share is not None)
+    if len(ordered) > 1:
+        (low, worst), (high, best) = ordered[0], ordered[-1]
         texts.append(
             "These grades are about the order of the images. At a probability of 0.5, "
             f"{format_percent(low)}% ({worst}) to {format_percent(high)}% ({best}) of the fakes "
@@ -85,7 +92,7 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
             "A classifier that sees only file size, mean colour, sharpness and JPEG grid reaches "
             f"a mean AP of {format_percent(shortcut)}."
         )
-    return texts
+    return [*texts, called] if called else texts
 
 
 def _counts(start: str, graded: Sequence[Panel]) -> str:
@@ -99,7 +106,10 @@ def _counts(start: str, graded: Sequence[Panel]) -> str:
 
 
 def graded_names(run: Run, panels: Sequence[Panel]) -> list[tuple[str, str]]:
-    """Return each grade that occurs, with its rule, and its generators with their AP."""
+    """Return each grade that occurs, with its rule, and its generators with their AP.
+
+    The sets of one class follow with the shares that are called fake.
+    """
     results, found = run.metrics["generators"], []
     for each in GRADES:
         names = [panel.generator for panel in panels if panel.grade == each]
@@ -107,9 +117,13 @@ def graded_names(run: Run, panels: Sequence[Panel]) -> list[tuple[str, str]]:
             rule = f" ({RULES[each]})" if each in RULES else ""
             aps = ", ".join(f"{name} {format_ap(results[name])}" for name in names)
             found.append((f"{each.capitalize()}{rule}", aps))
-    without = [panel.generator for panel in panels if panel.grade is None]
-    if without:
-        found.append(("Without an AP, having images of one class only", ", ".join(without)))
+    called = shares.called(run.metrics)
+    for kind, meaning in (("real images", "false alarms"), ("fakes", "found")):
+        texts = [f"{one.name} {one.text}" for one in called if one.kind == kind]
+        if texts:
+            found.append(
+                (f"Sets of {kind} alone: called fake, that is {meaning}", ", ".join(texts))
+            )
     return found
 
 

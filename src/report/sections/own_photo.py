@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from genspot.report import protocols
 from genspot.report.predictions import LIMITS, UNDECIDED, VERDICTS, verdict_counts
 from genspot.report.runs import Run
 from genspot.report.sections.words import Table
@@ -22,12 +23,15 @@ def command(run: Run) -> str:
         parts.append(f"model={model['name']} allow_mismatch=true")
     if run.metrics["crop"] != (model.get("test") or {}).get("crop"):
         parts.append(f"crop={run.metrics['crop'] or 'none'}")
+    protocol = protocols.protocol_of(run.metrics)
+    if protocol != protocols.protocol_of_training(run.metrics):
+        parts.append(f"protocol={protocol}")
     return " ".join([*parts, "inputs=photo.jpg"])
 
 
 # What a detector of simulated generators is not for.
 SIMULATED = (
-    "This detector learnt a simulated generator. Nothing here says that it finds the fakes of "
+    "This detector learnt simulated generators alone. Nothing here says that it finds the fakes of "
     "real ones: do not judge a photo by it."
 )
 
@@ -39,8 +43,8 @@ def own_photo(run: Run) -> list[str]:
         f"It prints a probability and a verdict: “{VERDICTS[0]}” from {certain:.2f} on, "
         f"“{VERDICTS[2]}” up to {1 - certain:.2f}, “{VERDICTS[1]}” between them. {LIMITS}"
     ]
-    trained_on = run.generator_settings.get(run.training_generator or "", {})
-    if str(trained_on.get("kind")).startswith("simulated"):
+    trained_on = [run.generator_settings.get(name, {}) for name in run.training_generators]
+    if trained_on and all(str(one.get("kind")).startswith("simulated") for one in trained_on):
         texts.append(SIMULATED)
     errors = []
     reals = distinct_reals(run)
@@ -62,7 +66,9 @@ def own_photo(run: Run) -> list[str]:
             f"Misses: {count} of the {total} fakes of {name} have a probability of at most 0.5"
             f"{most}."
         )
-    if errors and (degradations := run.metrics["degradations"]):
+    if errors and protocols.is_changed(run.metrics):
+        errors.append(f"These images were changed by {protocols.protocol_of(run.metrics)}.")
+    elif errors and (degradations := run.metrics["degradations"]):
         errors.append(f"These images were degraded by {' then '.join(degradations)}.")
     elif errors:
         errors.append(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from genspot.report import protocols
 from genspot.report.runs import Run
+from genspot.report.sections.words import listing
+from genspot.report.shares import called
 
 PAPER = "“CNN-generated images are surprisingly easy to spot… for now” (CVPR 2020)"
 
@@ -22,13 +25,15 @@ def question(run: Run) -> list[str]:
     images = run.metrics.get("training_images")
     counts = f" ({images['real']} real and {images['fake']} fake images)" if images else ""
     trained = f"The model {choices['model']} was trained on the data set {choices['data']}{counts}"
-    maker = run.training_generator
-    if maker is not None:
-        trained += f", whose fakes are made by {maker}{_nature(run, maker)}"
+    if makers := sorted(run.training_generators):
+        trained += f", whose fakes are made by {listing(f'{one}{_nature(run, one)}' for one in makers)}"
     paragraphs = [
         f"{asked} This follows Wang et al., {PAPER}.",
-        f"{trained}. {_tested(run, fakes)} {_kinds(run, fakes)}",
+        f"{trained}. {_tested(run, fakes)} {_kinds(run, fakes)}".rstrip(),
     ]
+    if protocols.is_changed(run.metrics):
+        protocol = protocols.protocol_of(run.metrics)
+        paragraphs.append(f"Every image was changed after it was decoded: {protocol}.")
     if degradations := run.metrics["degradations"]:
         paragraphs.append(f"All test images were degraded first: {' then '.join(degradations)}.")
     return paragraphs
@@ -48,14 +53,27 @@ def _tested(run: Run, fakes: Sequence[str]) -> str:
     count, seen = len(fakes), [run.has_seen(name) for name in fakes]
     text = f"It was tested on fakes of {'one generator' if count == 1 else f'{count} generators'}"
     if None in seen:
-        return f"{text}; whether it had seen all of them in training is not recorded."
-    if True not in seen:
+        text += "; whether it had seen all of them in training is not recorded."
+    elif not any(seen):
         unseen = "which it had not seen" if count == 1 else "none of which it had seen"
-        return f"{text}, {unseen} in training."
-    if count == 1:
-        return f"{text}, the one of its training."
-    first = fakes[seen.index(True)]
-    return f"{text}: one it had seen in training, {first}, the other {count - 1} not."
+        text += f", {unseen} in training."
+    elif all(seen):
+        text += f", {'the one' if count == 1 else 'all'} of its training."
+    else:
+        known = [name for name in fakes if run.has_seen(name)]
+        number = "one" if len(known) == 1 else str(len(known))
+        text += f": {number} it had seen in training, {listing(known)}, the other "
+        text += f"{count - len(known)} not."
+    return f"{text} {_one_class(run)}".rstrip()
+
+
+def _one_class(run: Run) -> str:
+    """Return which sets have real images alone, or fakes alone, beside the others."""
+    found, parts = called(run.metrics), []
+    for kind in dict.fromkeys(one.kind for one in found):
+        names = [one.name for one in found if one.kind == kind]
+        parts.append(f"{listing(names)} {'has' if len(names) == 1 else 'have'} {kind} alone")
+    return f"Of the test sets, {'; '.join(parts)}." if parts else ""
 
 
 def _kinds(run: Run, fakes: Sequence[str]) -> str:
@@ -64,8 +82,7 @@ def _kinds(run: Run, fakes: Sequence[str]) -> str:
     reals = [str(values["real"]) for values in files if values.get("real")]
     kinds = Counter(str(values["kind"]) for values in files if values.get("kind"))
     if min(len(reals), kinds.total()) < len(files):
-        text = "Real images are those in the folders 0_real"
-        return f"{text}, fakes those in 1_fake." if fakes else f"{text}."
+        return "Which images are real and which are fake is as the test sets say." if fakes else ""
     makers = [f"{kind} ({count})" if count > 1 else kind for kind, count in kinds.items()]
     sources = "; ".join(dict.fromkeys(reals))
     return f"Real images come from: {sources}. Fakes come from: {'; '.join(makers)}."

@@ -6,7 +6,7 @@ from pathlib import Path
 from genspot.report.examples import Panel, make_panels
 from genspot.report.runs import Run
 from genspot.report.sections.generators import answer, bars, graded_names, pictures
-from genspot.report.tables import format_ap
+from genspot.report.tables import format_ap, format_estimate
 from helpers.report_runs import make_run, percent
 
 INTERVALS = {"a": [0.95, 0.99], "b": [0.6, 0.8], "c": [0.4, 0.6], "d": [0.91, 0.99]}
@@ -40,12 +40,20 @@ def test_answer_counts_the_grades_of_all_and_of_unseen_generators(tmp_path: Path
 def test_answer_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
     run, panels = make(tmp_path, "b", "only_fakes")
     run.metrics["mean"]["shortcut_baseline_ap"] = None
-    assert answer(run, panels) == ["Of 1 generator, 1 is partly found."]
+    called = format_estimate(run.metrics["generators"]["only_fakes"], "tpr")
+    share, _, interval = called.partition(" ")
+    sentence = f"Called fake: {share}% {interval} of 30 fakes (only_fakes)."
+    assert answer(run, panels) == ["Of 1 generator, 1 is partly found.", sentence]
     names = dict(graded_names(run, panels))
-    assert names["Without an AP, having images of one class only"] == "only_fakes"
-    run, panels = make(tmp_path, "only_fakes")
-    assert "there is no ranking and no AP" in answer(run, panels)[0]
+    assert names["Sets of fakes alone: called fake, that is found"] == f"only_fakes {called}"
+    run, panels = make(tmp_path, "only_fakes", "only_reals")
+    texts = answer(run, panels)
+    assert "there is no ranking and no AP" in texts[0]
+    assert "% [" in texts[1] and "of 30 real images (only_reals), " in texts[1]
     assert bars(run, panels) is None
+    real, fake = graded_names(run, panels)
+    assert real[0] == "Sets of real images alone: called fake, that is false alarms"
+    assert real[1].startswith("only_reals ") and fake[1].startswith("only_fakes ")
 
 
 def test_graded_names_have_the_ap_of_the_tables(tmp_path: Path) -> None:

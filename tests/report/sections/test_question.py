@@ -42,7 +42,7 @@ def test_question_leaves_out_what_is_not_known(tmp_path: Path) -> None:
     text = text_of(make(tmp_path, "mine", "yours"))
     assert "trained on the data set simulated. It was tested on fakes of 2 generators; " in text
     assert "whether it had seen all of them in training is not recorded." in text
-    assert "Real images are those in the folders 0_real, fakes those in 1_fake." in text
+    assert "Which images are real and which are fake is as the test sets say." in text
     text = text_of(make(tmp_path, "mine", "seen", maker="seen"))  # nobody says what made mine
     assert "is not recorded" in text
 
@@ -61,9 +61,17 @@ def test_question_about_real_images_alone_speaks_of_no_fakes_tested(tmp_path: Pa
     run.metrics["generators"]["mine"] |= {"fake": 0, "ap": None}
     text = text_of(run)
     assert text.startswith("How many real images does a detector take for fakes?")
-    assert text.endswith(
-        "tested on real images alone. Real images are those in the folders 0_real."
-    )
+    assert text.endswith("tested on real images alone.")
+
+
+def test_question_names_the_sets_of_one_class(tmp_path: Path) -> None:
+    text = text_of(make(tmp_path, "mine", "only_fakes", "only_reals"))
+    assert "It was tested on fakes of 2 generators; whether" in text
+    expected = "Of the test sets, only_fakes has fakes alone; only_reals has real images alone."
+    assert expected in text
+    text = text_of(make(tmp_path, "only_reals"))
+    assert text.startswith("How many real images does a detector take for fakes?")
+    assert "Of the test sets" not in text
 
 
 def test_question_of_a_damaged_configuration_is_left_unspecific(tmp_path: Path) -> None:
