@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import zipfile
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -41,8 +42,15 @@ class Container(Protocol):
         """
 
 
+class ZipFolder(NamedTuple):
+    """A folder of a ZIP file; the names are sorted."""
+
+    files: list[str]
+    folders: list[str]
+
+
 class ZipImages:
-    """The members of a ZIP file.
+    """The members of a ZIP file, by their names with slashes: some archives have backslashes.
 
     Args:
         path: of the file.
@@ -54,10 +62,43 @@ class ZipImages:
     def __init__(self, path: str) -> None:
         self.archive = zipfile.ZipFile(pa.memory_map(path))
 
+        self.left_out: list[tuple[str, str]] = []  # names and reasons
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        for info in self.archive.infolist():
+            name = member_name(info).replace("\\", "/")
+            parts = [part for part in name.split("/") if part not in ("", ".")]
+            place = "/".join(parts)
+            if name.startswith("/") or name[1:2] == ":" or ".." in parts:
+                self.left_out.append((place, "its name leads out of the ZIP file"))
+            elif stat.S_ISLNK(info.external_attr >> 16):
+                self.left_out.append((place, "a link within the ZIP file"))
+            elif parts:
+                if place in self.members and not info.is_dir():
+                    self.left_out.append((place, "another file of this name follows it"))
+                self.members[place] = info
+
     @cached_property
-    def members(self) -> dict[str, zipfile.ZipInfo]:
-        """The members by `member_name`; of those of one name the last."""
-        return {member_name(info): info for info in self.archive.infolist()}
+    def folders(self) -> dict[str, ZipFolder]:
+        """The folders by their names, that of the archive itself being empty."""
+        found = {"": ZipFolder([], [])}
+
+        def add(name: str) -> ZipFolder:
+            if name not in found:
+                found[name] = ZipFolder([], [])
+                parent, _, last = name.rpartition("/")
+                add(parent).folders.append(last)
+            return found[name]
+
+        for name, info in self.members.items():
+            parent, _, last = name.rpartition("/")
+            if info.is_dir():
+                add(name)
+            else:
+                add(parent).files.append(last)
+        for folder in found.values():
+            folder.files.sort()
+            folder.folders.sort()
+        return found
 
     def read(self, place: str, max_bytes: int = MAX_BYTES) -> bytes:
         """Return the content of a member; see `Container.read`."""
@@ -148,6 +189,20 @@ def open_container(path: str) -> Container:
     while len(_open) > MAX_OPEN:
         _open.pop(next(iter(_open)), None)
     return container
+
+
+def zip_of(path: str) -> tuple[ZipImages, str] | None:
+    """Return the ZIP file in which the folder `path` is looked for, and its name there, or None.
+
+    Raises:
+        UnreadableError: the ZIP file is damaged.
+    """
+    file = container_of(path)
+    if not file.lower().endswith(".zip") or not os.path.isfile(file):
+        return None
+    archive = open_container(file)
+    assert isinstance(archive, ZipImages)
+    return archive, path[len(file) + 1 :].strip("/")
 
 
 def read_bytes(path: str, max_bytes: int = MAX_BYTES) -> bytes:

@@ -1,32 +1,40 @@
-"""The folders `0_real/` and `1_fake/` of a data set, directly in it or in one folder per class."""
+"""The folders of the labels of a data set, directly in it or in one folder per class.
+
+In the released layout they are `0_real/` and `1_fake/`; `genspot.data.settings.Labels` has further
+names. The data set is a folder or a ZIP file.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from genspot.common.containers import container_of, zip_of
 from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
-from genspot.data.settings import Classes
+from genspot.data.settings import DEFAULT_LABELS, Classes, Labels
 from genspot.data.walk import (
     Folder,
     Images,
     LeftOut,
     broken_link,
     find_images,
+    is_passed_over,
     join_ids,
     reason_not_an_image,
     walk,
 )
 
-LABELS = {"0_real": 0, "1_fake": 1}
-OUTSIDE = "an image outside 0_real/ and 1_fake/"
+LABELS = DEFAULT_LABELS.first  # of the released layout
+OUTSIDE = "an image outside of label folders"
 OUTSIDE_FOLDER = "a folder of a class that is not taken"
+
+Names = Mapping[str, int]  # names of label folders in lower case → labels
 
 
 class LabelFolder(NamedTuple):
@@ -38,19 +46,48 @@ class LabelFolder(NamedTuple):
 
 
 def find_label_images(
-    folder: str | Path, generator: str, classes: Classes
+    folder: str | Path, generator: str, classes: Classes, labels: Labels = DEFAULT_LABELS
 ) -> tuple[list[tuple[LabelFolder, Images]], list[LeftOut]]:
     """Return the label folders below `folder` with their images, and what is left out elsewhere.
+
+    The first names of `labels` alone count where one of them is found.
 
     Raises:
         GenspotError: see `label_folders`; or an image has both labels.
     """
-    folders, outside = label_folders(folder, generator, classes)
+    first = {name.casefold(): label for name, label in labels.first.items()}
+    names: Names = labels.values
+    folders, outside = label_folders(folder, generator, classes, names)
+    is_first = [_folded(one.path) in first for one in folders]
+    if any(is_first):
+        if not all(is_first):
+            folders, outside = label_folders(folder, generator, classes, first)
+        names = first
+    found = _list(folders, generator)
+    inner = [part.path for _, images in found for part in images.folders[1:]]
+    if names is not first and any(_folded(path) in first for path in inner):
+        # A folder of another name, such as real/ or nature/, is that of a class.
+        names = first
+        folders, outside = label_folders(folder, generator, classes, first)
+        found = _list(folders, generator)
+    _check_labels(found, generator, names)
+    return found, outside
+
+
+def _folded(path: str) -> str:
+    return os.path.basename(path).casefold()
+
+
+def _list(folders: list[LabelFolder], generator: str) -> list[tuple[LabelFolder, Images]]:
     progress = tqdm(folders, desc=f"listing {generator}", unit="folder", delay=2)
-    found = [(one, find_images(one.path)) for one in progress]
+    return [(one, find_images(one.path)) for one in progress]
+
+
+def _check_labels(found: list[tuple[LabelFolder, Images]], generator: str, names: Names) -> None:
+    """Raise GenspotError if a label folder lies in another one, or an image is in both kinds."""
     for one, images in found:
         for part in images.folders[1:]:
-            if os.path.basename(part.path) in LABELS:
+            if _folded(part.path) in names:
                 raise GenspotError(
                     f"{generator}: {part.path} lies in the label folder {one.path}; move it out"
                 )
@@ -58,85 +95,141 @@ def find_label_images(
     reals, fakes = (join_ids(images.file_ids for _, images in part) for part in (real, fake))
     for one, images in fake if np.isin(fakes, reals).any() else ():  # one search for all folders
         if len(rows := np.flatnonzero(np.isin(images.file_ids, reals))):
+            named = (os.path.basename(part[0][0].path) for part in (real, fake))
             raise GenspotError(
-                f"{generator}: {len(rows)} images are in 0_real/ and in 1_fake/, by links to the "
-                f"same files; the first: {os.path.join(one.path, images.names[rows[0]].as_py())}"
+                f"{generator}: {len(rows)} images are in {'/ and in '.join(named)}/, by links to "
+                f"the same files; the first: {one.path}/{images.names[rows[0]].as_py()}"
             )
-    return found, outside
 
 
 def label_folders(
-    folder: str | Path, generator: str, classes: Classes
+    folder: str | Path, generator: str, classes: Classes, names: Names
 ) -> tuple[list[LabelFolder], list[LeftOut]]:
-    """Return the label folders of all classes below `folder`, sorted by class.
+    """Return the label folders of all classes below `folder`, sorted by class, real before fake.
 
     Args:
-        folder: root of the released layout.
+        folder: root of the data set: a folder, a ZIP file or a folder within one.
         generator: its name in messages.
         classes: the class folders to take, "any" for all there are at any depth, or None if
-            `0_real/` and `1_fake/` are directly in `folder`.
+            the label folders are directly in `folder`.
+        names: of label folders.
 
     Returns:
         The label folders, and what is left out outside of them: images, and folders that cannot
         be listed. Of classes that are not taken nothing is.
 
     Raises:
-        GenspotError: the folder, a class, or one of `0_real/` and `1_fake/` is missing.
+        GenspotError: the folder, a class, all label folders, or those of one label are missing
+            that other classes have.
     """
     root = os.path.abspath(folder)
-    if not os.path.isdir(root):
+    if not is_folder(root):
         raise GenspotError(f"{generator}: no folder {utf8_path(folder)}")
-    found, left_out = [], list[LeftOut]()
-    for class_name, parent in _class_folders(root, generator, classes, left_out):
-        for name, label in LABELS.items():
+    found, left_out = [], left_out_of_zip(root)
+    parents = _class_folders(root, generator, classes, names, left_out)
+    reasons = dict(left_out)
+    for class_name, parent in parents:
+        labelled = [name for name in parent.folders if name.casefold() in names]
+        there = {(names[name.casefold()], name) for name in labelled}
+        for name, label in names.items():
             path = parent.join(name)
-            if name not in parent.folders:
-                reason = dict(left_out).get(path) or broken_link(path)
-                raise GenspotError(
-                    f"{generator}: {path} is {reason}"
-                    if reason
-                    else f"{generator}: {parent.path} has no folder {name}; "
-                    "real images go into 0_real/ and generated ones into 1_fake/"
-                )
-            found.append(LabelFolder(path, class_name, label))
+            if label not in dict(there) and (reason := reasons.get(path) or broken_link(path)):
+                raise GenspotError(f"{generator}: {path} is {reason}")
+        found += [
+            LabelFolder(parent.join(name), class_name, label) for label, name in sorted(there)
+        ]
+    _check_missing(found, [parent.path for _, parent in parents], generator, names)
     return found, list(dict.fromkeys(left_out))  # what two nested classes leave out is there twice
 
 
+def _check_missing(
+    found: list[LabelFolder], parents: list[str], generator: str, names: Names
+) -> None:
+    """Raise GenspotError if a class lacks a label that another one has, or all lack both."""
+    kinds = " and ".join(
+        f"{kind} into {next(name for name, label in names.items() if label == number)}/"
+        for number, kind in enumerate(("real images go", "generated ones"))
+    )
+    there = {(os.path.dirname(one.path), one.label) for one in found}
+    for label in {one.label for one in found} or {0}:
+        for parent in parents:
+            if (parent, label) not in there:
+                name = next(name for name, value in names.items() if value == label)
+                raise GenspotError(f"{generator}: {parent} has no folder {name}; {kinds}")
+
+
+def top_folder(root: str, classes: Classes, labels: Labels) -> str:
+    """Return the folder in which a ZIP file holds the data set: many have one top folder.
+
+    Of any classes, it is that of the ZIP file's name, since another one may be a class.
+    """
+    inside = zip_of(root)
+    if not inside or inside[1]:
+        return root
+    files, folders = inside[0].folders[""]
+    shown = [name for name in folders if not is_passed_over(name)]
+    if files or len(shown) != 1 or shown[0].casefold() in labels.values:
+        return root
+    if isinstance(classes, list) and shown[0] in {name.split("/")[0] for name in classes}:
+        return root
+    own_name = os.path.splitext(os.path.basename(root))[0]
+    return os.path.join(root, shown[0]) if classes != "any" or shown[0] == own_name else root
+
+
+def is_folder(path: str) -> bool:
+    """Return whether `path` is a folder, a ZIP file, or a folder within one."""
+    inside = zip_of(path)
+    return inside[1] in inside[0].folders if inside else os.path.isdir(path)
+
+
+def left_out_of_zip(root: str) -> list[LeftOut]:
+    """Return the members of a ZIP file that no walk reaches; of a folder nothing."""
+    inside, file = zip_of(root), container_of(root)
+    left_out = inside[0].left_out if inside else []
+    return [(os.path.join(file, name), reason) for name, reason in left_out]
+
+
 def _class_folders(
-    root: str, generator: str, classes: Classes, left_out: list[LeftOut]
+    root: str, generator: str, classes: Classes, names: Names, left_out: list[LeftOut]
 ) -> list[tuple[str, Folder]]:
     """Return (name, folder) of each class below `root`, sorted; the name of `root` is empty."""
+
+    def is_label(name: str) -> bool:
+        return name.casefold() in names
+
     if classes == "any":
         found = [
             (Path(folder.path), folder)
-            for folder in walk(root, left_out, LABELS)
-            if _label_names(folder, left_out)
+            for folder in walk(root, left_out, is_label)
+            if _label_names(folder, is_label, left_out)
         ]
         if not found:
             raise GenspotError(
-                f"{generator}: no folders 0_real/ and 1_fake/ below {utf8_path(root)}; real "
-                f"images go into 0_real/ and generated ones into 1_fake/{first_of(left_out)}"
+                f"{generator}: no label folders ({', '.join(names)}) below {utf8_path(root)}; "
+                f"labels={{real: [NAME], fake: [NAME]}} names others{first_of(left_out)}"
             )
         return [
             ("" if folder.path == root else path.relative_to(root).as_posix(), folder)
             for path, folder in sorted(found)
         ]
-    if missing := [name for name in classes or [] if not os.path.isdir(os.path.join(root, name))]:
+    if missing := [name for name in classes or [] if not is_folder(os.path.join(root, name))]:
         raise GenspotError(f"{generator}: {root} lacks the class folders {', '.join(missing)}")
-    names = [""] if classes is None else sorted(classes)
-    places = {os.path.join(root, name) if name else root: name for name in names}
+    chosen = [""] if classes is None else sorted(classes)
+    places = {os.path.join(root, name) if name else root: name for name in chosen}
     taken = []
     for place, name in places.items():
-        for folder in walk(place, left_out, LABELS):
-            labels = _label_names(folder, left_out)
+        for folder in walk(place, left_out, is_label):
+            found_names = _label_names(folder, is_label, left_out)
             if folder.path == place:
                 taken.append((name, folder))
             elif folder.path not in places:  # of another class
-                left_out += [(folder.join(label), OUTSIDE_FOLDER) for label in labels]
+                left_out += [(folder.join(one), OUTSIDE_FOLDER) for one in found_names]
     return taken
 
 
-def _label_names(folder: Folder, left_out: list[LeftOut]) -> list[str]:
+def _label_names(
+    folder: Folder, is_label: Callable[[str], bool], left_out: list[LeftOut]
+) -> list[str]:
     """Return the names of the label folders in `folder`; its images are left out."""
     left_out += [(folder.join(name), OUTSIDE) for name in folder.images]
     for path in map(folder.join, folder.others):
@@ -144,7 +237,7 @@ def _label_names(folder: Folder, left_out: list[LeftOut]) -> list[str]:
             left_out.append((path, link))
         elif not reason_not_an_image(path):
             left_out.append((path, OUTSIDE))
-    return [name for name in LABELS if name in folder.folders]
+    return [name for name in folder.folders if is_label(name)]
 
 
 def first_of(rows: Sequence[tuple[Any, ...]]) -> str:

@@ -20,7 +20,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
 from genspot.common.ranks import is_rank_zero
 from genspot.data.label_folders import LabelFolder, find_label_images, first_of
-from genspot.data.settings import Classes
+from genspot.data.settings import DEFAULT_LABELS, Classes, Labels
 from genspot.data.walk import (
     NOT_UTF8,
     LeftOut,
@@ -69,14 +69,16 @@ def sample_table(rows: Iterable[tuple[Any, ...]], schema: pa.Schema = SAMPLE_SCH
     return pa.table([list(column) for column in columns], schema=schema)
 
 
-def load_folder(folder: str | Path, generator: str, classes: Classes) -> Listing:
+def load_folder(
+    folder: str | Path, generator: str, classes: Classes, labels: Labels = DEFAULT_LABELS
+) -> Listing:
     """Return the images below `folder`; see `genspot.data.label_folders` and `genspot.data.walk`.
 
     Raises:
         GenspotError: a folder is missing, there is no image, or see `find_label_images`.
     """
     root = os.path.abspath(folder)
-    found, outside = find_label_images(root, generator, classes)
+    found, outside = find_label_images(root, generator, classes, labels)
     listed = [
         FolderImages(one, join_paths(one.path, images.names), images.left_out, images.file_ids)
         for one, images in found

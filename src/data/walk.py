@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute
 from PIL import Image, UnidentifiedImageError
 
-from genspot.data import image_io
-from genspot.data.encoded import check_file
+from genspot.common.containers import ZipImages, container_of, zip_of
+from genspot.data.encoded import find_content
+from genspot.data.image_io import FORMATS, describe_error
 
 EXTENSIONS = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp"),
@@ -80,8 +82,10 @@ def join_paths(folder: str, names: pa.Array) -> pa.Array:
     return pa.compute.binary_join_element_wise(prefix, names, nothing)
 
 
-def walk(root: str, left_out: list[LeftOut], leaves: Collection[str] = ()) -> Iterator[Folder]:
-    """Yield `root` and the folders at any depth below it.
+def walk(
+    root: str, left_out: list[LeftOut], is_leaf: Callable[[str], bool] = lambda _: False
+) -> Iterator[Folder]:
+    """Yield `root` and the folders at any depth below it; `root` may be a ZIP file or within one.
 
     Links to folders are followed, except into a folder that contains the link. Each folder is
     entered once, whatever links lead to it; one that holds leaves is yielded for each of them.
@@ -92,8 +96,11 @@ def walk(root: str, left_out: list[LeftOut], leaves: Collection[str] = ()) -> It
         root: the folder; it may be a link.
         left_out: gets what cannot be listed, the links that are not followed, and names that are
             not UTF-8.
-        leaves: names of folders that are named in `Folder.folders` and not entered.
+        is_leaf: whether a folder of a name is named in `Folder.folders` and not entered.
     """
+    if inside := zip_of(root):
+        yield from _walk_zip(root, *inside, is_leaf)
+        return
     if not _is_utf8(root):
         left_out.append((root, NOT_UTF8))
         return
@@ -103,9 +110,9 @@ def walk(root: str, left_out: list[LeftOut], leaves: Collection[str] = ()) -> It
     while queue:
         path, way = queue.popleft()
         if first := entered.get(way[-1]):
-            known = [name for name in first.folders if name in leaves]
+            known = [name for name in first.folders if is_leaf(name)]
             again = first._replace(path=path, images={}, others=[], folders=known)
-            others = [name for name in first.folders if name not in leaves]
+            others = [name for name in first.folders if not is_leaf(name)]
             if known:
                 yield again
                 left_out += [(again.join(name), same_as(first.join(name))) for name in others]
@@ -125,12 +132,37 @@ def walk(root: str, left_out: list[LeftOut], leaves: Collection[str] = ()) -> It
             if name in links and any(_contains(real, place) for place in way):
                 left_out.append((child, LOOP))
                 folder.folders.remove(name)
-            elif name in links and name not in leaves:
+            elif name in links and not is_leaf(name):
                 queue.append((child, (*way, real)))  # after the folders that are no links
-            elif name not in leaves:
+            elif not is_leaf(name):
                 inside.append((child, (*way[:-1], real)))
         queue.extendleft(reversed(inside))
         yield folder
+
+
+def _walk_zip(
+    root: str, archive: ZipImages, name: str, is_leaf: Callable[[str], bool]
+) -> Iterator[Folder]:
+    """Yield the folder `name` of `archive`, with the path `root`, and those below; see `walk`."""
+    files, folders = archive.folders[name]
+    status = os.stat(container_of(root))
+    prefix = f"{name}/" if name else ""
+    kept = [[one for one in names if not is_passed_over(one)] for names in (files, folders)]
+    images = {
+        one: hash((status.st_dev, status.st_ino, prefix + one))
+        for one in kept[0]
+        if one.lower().endswith(EXTENSIONS)
+    }
+    folder = Folder(root, 0, images, [one for one in kept[0] if one not in images], kept[1])
+    yield folder
+    for one in folder.folders:
+        if not is_leaf(one):
+            yield from _walk_zip(folder.join(one), archive, prefix + one, is_leaf)
+
+
+def is_passed_over(name: str) -> bool:
+    """Return whether an entry is hidden, or what macOS adds to ZIP files."""
+    return name[0] == "." or name == PASSED_OVER
 
 
 def _list_folder(path: str, left_out: list[LeftOut]) -> tuple[Folder, set[str]]:
@@ -144,7 +176,7 @@ def _list_folder(path: str, left_out: list[LeftOut]) -> tuple[Folder, set[str]]:
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name
-            if name[0] == "." or name == PASSED_OVER:
+            if is_passed_over(name):
                 continue
             if not _is_utf8(name):
                 left_out.append((os.path.join(path, name), NOT_UTF8))
@@ -173,12 +205,17 @@ def same_as(path: str) -> str:
 
 
 def file_id(path: str) -> int:
-    """Return a number that is the same for all paths of one file, links and hard links."""
+    """Return a number that is the same for all paths of one file, links and hard links.
+
+    Each image within a container has a number of its own.
+    """
+    container = container_of(path)
     try:
-        status = os.stat(path)
+        status = os.stat(container)
     except OSError:
         return hash((0, path))
-    return hash((status.st_dev, status.st_ino))
+    place = path[len(container) + 1 :]
+    return hash((status.st_dev, status.st_ino, *([place] if place else [])))
 
 
 def join_ids(parts: Iterable[np.ndarray]) -> np.ndarray:
@@ -236,15 +273,15 @@ def reason_not_an_image(path: str) -> str | None:
     if reason := broken_link(path):
         return reason
     try:
-        check_file(path, sys.maxsize)  # its size is judged when it is read
-        with Image.open(path, formats=image_io.FORMATS):
+        content = find_content(path, sys.maxsize)  # its size is judged when it is read
+        with Image.open(BytesIO(content) if isinstance(content, bytes) else path, formats=FORMATS):
             return None
     except Image.DecompressionBombError:
         return None  # an image, whatever comes of reading it
     except OSError as error:
-        return image_io.describe_error(error)
+        return describe_error(error)
     except Exception:  # PIL's plugins raise nearly anything on other content
-        return image_io.describe_error(UnidentifiedImageError())
+        return describe_error(UnidentifiedImageError())
 
 
 def broken_link(path: str) -> str | None:

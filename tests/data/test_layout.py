@@ -173,16 +173,26 @@ def test_missing_classes_are_all_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LABELS)
-@pytest.mark.parametrize("classes", [["cat"], "any"])
-def test_missing_label_folder_is_named(tmp_path: Path, name: str, classes: Classes) -> None:
+@pytest.mark.parametrize("classes", [["cat", "dog"], "any"])
+def test_missing_label_folder_of_one_class_is_named(
+    tmp_path: Path, name: str, classes: Classes
+) -> None:
     make_label_folders(tmp_path / "cat", tmp_path / "dog")
     (tmp_path / "cat" / name).rename(tmp_path / "elsewhere")
-    assert f"{tmp_path / 'cat'} has no folder {name}" in error_of(
-        load_samples, tmp_path, "gan", classes
-    )
-    assert f"{tmp_path / 'cat'} has no folder {name}" in error_of(
-        load_samples, tmp_path / "cat", "gan", None
-    )
+    message = error_of(load_samples, tmp_path, "gan", classes)
+    assert f"{tmp_path / 'cat'} has no folder {name}" in message
+
+
+@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("classes", [["cat"], "any", None])
+def test_load_samples_of_one_label_alone_takes_it(
+    tmp_path: Path, name: str, classes: Classes
+) -> None:
+    make_label_folders(tmp_path / "cat")
+    (tmp_path / "cat" / name).rename(tmp_path / "elsewhere")
+    root = tmp_path if classes else tmp_path / "cat"
+    table = load_samples(root, "gan", classes).table
+    assert set(table["label"].to_pylist()) == {1 - LABELS[name]}
 
 
 def test_list_inputs_finds_all_images_below_a_folder_and_lists_other_files(
