@@ -17,35 +17,79 @@ class Rule(NamedTuple):
 
     slight: float  # a share above it
     decisive: float  # a share above it
+    counted: str  # what the share is of
+    finding: str  # of an image that counts
     fix: str
 
 
 NEVER = 1.0  # no share is above it
+TEST_IN_TRAINING = "test images in the training set"
+TEST_IN_VALIDATION = "test images in the validation set"
+VALIDATION_IN_TRAINING = "validation images in the training set"
+BOTH_LABELS = "images under both labels"
+REPEATED = "repeated images"
+NEARLY_REPEATED = "nearly repeated images"
+SHARED_FAKES = "fakes of another test set"
+SHARED_REALS = "real images of another test set"
+SAME_SCENE = "same scene as real and fake"
 RULES = {
-    "test images in the training set": Rule(
-        0, 0.01, "remove them from the training set, or from the test set"
+    TEST_IN_TRAINING: Rule(
+        0,
+        0.01,
+        "images",
+        "are in the training set too",
+        "Remove them from the training set and train again, or remove them from the test set.",
     ),
-    "test images in the validation set": Rule(
-        0, 0.1, "remove them from the validation set, or from the test set"
+    TEST_IN_VALIDATION: Rule(
+        0,
+        0.1,
+        "images",
+        "are in the validation set too, which chooses the epoch and the threshold",
+        "Remove them from the validation set or from the test set.",
     ),
-    "validation images in the training set": Rule(
-        0, 0.1, "remove them from the validation set, or from the training set"
+    VALIDATION_IN_TRAINING: Rule(
+        0,
+        0.1,
+        "images",
+        "are in the training set too",
+        "Remove them from the validation set: it would not show when a training begins to learn "
+        "its images by heart.",
     ),
-    "images under both labels": Rule(0, 0.01, "find out which label is right, and correct it"),
-    "repeated images": Rule(0.01, 0.5, "keep one of each group"),
-    "nearly repeated images": Rule(
-        0.01, NEVER, "keep one of each group, or take intervals for too narrow"
+    BOTH_LABELS: Rule(
+        0,
+        0.01,
+        "images",
+        "are there with the other label too, pixel by pixel",
+        "Find out which label is right, and remove the other copy.",
     ),
-    "fakes of another test set": Rule(
-        0.01, 0.5, "count them once: leave one of the sets out of a mean"
+    REPEATED: Rule(
+        0.01, 0.5, "images", "are in this set more than once", "Keep one of each group."
     ),
-    "real images of another test set": Rule(
-        NEVER, NEVER, "expect similar false alarms on both sets"
+    NEARLY_REPEATED: Rule(
+        0.01,
+        NEVER,
+        "images",
+        "have a near duplicate in this set",
+        "Keep one of each group, or take the intervals for too narrow.",
     ),
-    "same scene as real and fake": Rule(NEVER, NEVER, ""),
+    SHARED_FAKES: Rule(
+        0.01,
+        0.5,
+        "fakes",
+        "are fakes of another test set too",
+        "Leave one of the sets out of a mean, which counts them twice.",
+    ),
+    SHARED_REALS: Rule(NEVER, NEVER, "real images", "are real images of another test set too", ""),
+    SAME_SCENE: Rule(
+        NEVER, NEVER, "images", "show a scene that is in this set as real and as fake", ""
+    ),
 }
 SPLITS = {"test": "test", "train": "training", "val": "validation"}  # in words
-LEAKS = [("test", "train"), ("test", "val"), ("val", "train")]  # whose images must differ
+LEAKS = {  # of the first split into the second
+    ("test", "train"): TEST_IN_TRAINING,
+    ("test", "val"): TEST_IN_VALIDATION,
+    ("val", "train"): VALIDATION_IN_TRAINING,
+}
 
 
 class ImageSet(NamedTuple):
@@ -62,7 +106,7 @@ class Overlap:
     Attributes:
         rule: key of `RULES`.
         where: the set whose images are counted.
-        others: names of the other sets with copies.
+        others: the other sets with copies.
         equal: images with a copy of equal pixels.
         near: images whose copies all differ: in their compression, their size or a little more.
         total: images that could have such copies.
@@ -71,7 +115,7 @@ class Overlap:
 
     rule: str
     where: ImageSet
-    others: tuple[str, ...]
+    others: tuple[ImageSet, ...]
     equal: int
     near: int
     total: int
@@ -96,8 +140,21 @@ class Overlap:
         return "slight" if self.share > rule.slight else "none"
 
     @property
+    def text(self) -> str:
+        """What was found, in a sentence with figures."""
+        rule = RULES[self.rule]
+        text = (
+            f"{self.images:,} of {self.total:,} {rule.counted} ({self.share:.1%}) {rule.finding}"
+        )
+        if self.others and self.rule not in LEAKS.values():
+            text += f" ({', '.join(other.name for other in self.others)})"
+        if self.equal and self.near:
+            text += f": {self.equal:,} pixel by pixel, {self.near:,} nearly"
+        return f"{text}."
+
+    @property
     def fix(self) -> str:
-        """What to do about it."""
+        """What to do about it; "" for nothing."""
         return RULES[self.rule].fix
 
 
@@ -151,20 +208,19 @@ def _questions(sets: Sequence[ImageSet], number: int) -> list[_Question]:
     others = [place for place in range(len(sets)) if place != number]
     peers = [place for place in others if sets[place].split == split]
     asked = []
-    for one, against in LEAKS:
+    for (one, against), rule in LEAKS.items():
         if one == split:
             places = [place for place in others if sets[place].split == against]
-            name = f"{SPLITS[split]} images in the {SPLITS[against]} set"
-            asked.append(_Question(name, "leak", both, places))
+            asked.append(_Question(rule, "leak", both, places))
     asked += [
-        _Question("images under both labels", "other label", both, [number, *others]),
-        _Question("repeated images", "equal", both, [number]),
-        _Question("nearly repeated images", "near", both, [number]),
+        _Question(BOTH_LABELS, "other label", both, [number, *others]),
+        _Question(REPEATED, "equal", both, [number]),
+        _Question(NEARLY_REPEATED, "near", both, [number]),
     ]
     if split == "test":  # several generators may render one scene alike: equal fakes alone count
-        asked.append(_Question("fakes of another test set", "equal", fake, peers))
-        asked.append(_Question("real images of another test set", "same label", real, peers))
-    return [*asked, _Question("same scene as real and fake", "scene", both, [number])]
+        asked.append(_Question(SHARED_FAKES, "equal", fake, peers))
+        asked.append(_Question(SHARED_REALS, "same label", real, peers))
+    return [*asked, _Question(SAME_SCENE, "scene", both, [number])]
 
 
 class _Matrices(NamedTuple):
@@ -185,17 +241,15 @@ def _overlap(
     """Return the `chosen` images of the set `number` that have copies in the sets `others`."""
     equal, near = (one[:, others] & chosen[:, None] for one in matrices)
     used = (equal | near).any(axis=0)
-    names = [
-        sets[place].name
-        for place, has in zip(others, used, strict=True)
-        if has and place != number
+    with_copies = [
+        sets[place] for place, has in zip(others, used, strict=True) if has and place != number
     ]
     is_equal = equal.any(axis=1)
     is_near = near.any(axis=1) & ~is_equal
     return Overlap(
         rule,
         sets[number],
-        tuple(names),
+        tuple(with_copies),
         int(is_equal.sum()),
         int(is_near.sum()),
         int(chosen.sum()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,30 @@ DETAIL = 64  # pixels a side, of the centre of the image that is enlarged
 SAME_SCENE = 0.9  # correlation of two images reduced to 16 × 16 grey pixels, from which on
 
 
+class Views(NamedTuple):
+    """An image on a page."""
+
+    whole: str | None  # reduced, as a data: URI; None: `note` says why
+    detail: str | None  # its central `DETAIL` × `DETAIL` pixels as a data: URI
+    size: tuple[int, int]  # width and height in pixels; (0, 0) without the file
+    note: str
+
+    @property
+    def frame(self) -> tuple[float, float]:
+        """Width and height of the detail in percent of the image."""
+        width, height = self.size
+        return 100 * min(DETAIL, width) / width, 100 * min(DETAIL, height) / height
+
+
+def load_views(path: str) -> Views:
+    """Return the image at `path`, or why it cannot be shown."""
+    image, note = read_image(Path(path))
+    if image is None:
+        return Views(None, None, (0, 0), note)
+    whole, detail = data_uri(small_jpeg(image), "jpeg"), data_uri(_detail(image), "png")
+    return Views(whole, detail, image.size, note)
+
+
 @dataclass(frozen=True)
 class Example:
     """One image of a generator."""
@@ -28,16 +53,7 @@ class Example:
     logit: float
     probability: float
     path: str
-    size: tuple[int, int]  # width and height in pixels; (0, 0) without the file
-    whole: str | None  # the whole image, reduced, as a data: URI; None: `note` says why
-    detail: str | None  # its central `DETAIL` × `DETAIL` pixels as a data: URI
-    note: str
-
-    @property
-    def frame(self) -> tuple[float, float]:
-        """Width and height of the detail in percent of the image."""
-        width, height = self.size
-        return 100 * min(DETAIL, width) / width, 100 * min(DETAIL, height) / height
+    views: Views
 
 
 @dataclass(frozen=True)
@@ -120,17 +136,13 @@ def _correlation(first: Image.Image | None, second: Image.Image | None) -> float
 
 def _example(scores: GeneratorScores, row: int, kind: str, choice: str) -> Example:
     path, logit = scores.paths[row], float(scores.logits[row])
-    image, note = read_image(Path(path))
     return Example(
         kind=kind,
         choice=choice,
         logit=logit,
         probability=float(probabilities(np.array([logit]))[0]),
         path=path,
-        size=(0, 0) if image is None else image.size,
-        whole=None if image is None else data_uri(small_jpeg(image), "jpeg"),
-        detail=None if image is None else data_uri(_detail(image), "png"),
-        note=note,
+        views=load_views(path),
     )
 
 

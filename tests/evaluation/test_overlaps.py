@@ -54,7 +54,7 @@ def test_find_overlaps_counts_copies_across_splits(photos):
         ("one", "test", "test images in the validation set"): (1, 0, 3, "decisive"),
     }
     assert found["one", "test", "test images in the training set"].rows.tolist() == [4]
-    assert found["one", "test", "test images in the validation set"].others == ("own",)
+    assert found["one", "test", "test images in the validation set"].others == (VAL,)
 
 
 def test_find_overlaps_of_equal_pixels_under_both_labels_is_an_error_of_the_labels(photos):
@@ -62,7 +62,7 @@ def test_find_overlaps_of_equal_pixels_under_both_labels_is_an_error_of_the_labe
     found = overlaps((ONE, 0, file), (ONE, 1, png_bytes(photos[0], 0)), (TWO, 1, file))
     rule = "images under both labels"
     assert found["one", "test", rule].equal == 2
-    assert found["one", "test", rule].others == ("two",)
+    assert found["one", "test", rule].others == (TWO,)
     assert found["two", "test", rule].equal == 1
     assert "same scene as real and fake" not in {key[2] for key in found}
 
@@ -140,3 +140,13 @@ def test_overlap_is_judged_by_its_share(rule, images, judgement):
     one = Overlap(rule, ONE, (), images, 0, 1000, np.arange(images))
     assert one.judgement == judgement
     assert one.fix == RULES[rule].fix
+
+
+def test_overlap_text_says_how_many_of_what_and_where():
+    rows = np.arange(3)
+    one = Overlap("fakes of another test set", ONE, (TWO,), 3, 0, 2000, rows)
+    assert one.text == "3 of 2,000 fakes (0.1%) are fakes of another test set too (two)."
+    leak = Overlap("test images in the training set", ONE, (TRAIN,), 2, 1, 30, rows)
+    assert leak.text == (
+        "3 of 30 images (10.0%) are in the training set too: 2 pixel by pixel, 1 nearly."
+    )

@@ -75,16 +75,20 @@ def test_detail_is_the_centre_of_the_image_to_the_pixel(tmp_path: Path) -> None:
     image = make_noise(DETAIL + 36, DETAIL + 7, 0)
     Image.fromarray(image).save(run.images["mine"].paths[row])
     example = panel_of(run).examples[1]
-    assert example.detail is not None and example.whole is not None
-    assert (decode(example.detail) == image[18 : 18 + DETAIL, 3 : 3 + DETAIL]).all()
-    assert example.frame == pytest.approx((6400 / 71, 64.0))
+    assert example.views.detail is not None and example.views.whole is not None
+    assert (decode(example.views.detail) == image[18 : 18 + DETAIL, 3 : 3 + DETAIL]).all()
+    assert example.views.frame == pytest.approx((6400 / 71, 64.0))
     real = panel_of(run).examples[0]  # of 20 × 12 pixels: all of it
-    assert real.frame == (100, 100)
-    assert real.detail is not None and decode(real.detail).shape == (12, 20, 3)
+    assert real.views.frame == (100, 100)
+    assert real.views.detail is not None and decode(real.views.detail).shape == (12, 20, 3)
 
 
 def test_panel_of_a_missing_file_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", generators=("mine",))
     Path(run.images["mine"].paths[fake_row(run, "mine")]).unlink()
     example = panel_of(run).examples[1]
-    assert (example.whole, example.detail, example.note) == (None, None, "file not found")
+    assert (example.views.whole, example.views.detail, example.views.note) == (
+        None,
+        None,
+        "file not found",
+    )
