@@ -1,18 +1,55 @@
-"""What tells the real images of a set from the fakes without looking at generation."""
+"""What tells the real images of a set from the fakes without looking at generation.
+
+For each trait of the files a small classifier learns to tell the classes apart on four fifths of
+the images and scores the others, in turn. The average precision of these out-of-fold scores, its
+interval and its distance from chance decide:
+
+- "decisive": the lower end of the interval lies at least half the way from chance to 1. A
+  detector that learnt this trait alone would look good.
+- "slight": the lower end lies above chance.
+- "none": it does not.
+
+The intervals hold for all traits at once (Bonferroni: each has the error probability divided by
+the number of traits), so that a set without any difference has a slight one with at most the
+error probability asked for. A trait without a difference is called "none" however few images
+there are; one with a difference may be called "none" where there are few.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from genspot.evaluation.intervals import DEFAULT_CONFIDENCE
+from genspot.evaluation.decisions import lowest_average_precision
+from genspot.evaluation.intervals import (
+    DEFAULT_CONFIDENCE,
+    Term,
+    check_confidence,
+    mean_interval,
+)
+from genspot.evaluation.jackknife import contributions
+from genspot.evaluation.shortcut_traits import (
+    DEFINITIONS,
+    Definition,
+    features,
+    present,
+    read_values,
+)
 
 Judgement = Literal["none", "slight", "decisive"]
 ALL = "all of them"  # name of the classifier of all traits together
+DECISIVE = 0.5  # of the way from chance to 1
+FOLDS = 5
+MIN_IMAGES = 10  # of each class; fewer prove nothing
+MAX_TRAINED = 2000  # images of a training: enough for these few features
+TREES = 100
+MIN_LEAF = 5  # images of a leaf
+ALL_FIX = "see what to do about the traits above; those of the content come last"
 
 
 @dataclass(frozen=True)
@@ -22,17 +59,18 @@ class Trait:
     Attributes:
         name: "format", "size", "aspect", "file size", "compression", "subsampling", "metadata",
             "colour", "sharpness", "JPEG history", "grid phase", or `ALL`.
-        columns: of the table of probes, which the trait is made of.
+        columns: of the table of probes, or derived from them, which the trait is made of.
         ap: average precision of out-of-fold scores, in [0, 1]; the chance level for a constant
-            trait.
+            trait. Compression and subsampling are of the JPEG files alone, the phase of the grid
+            is of the images that bear one.
         interval: [lowest, highest] of `ap`, at the confidence asked for, over all traits at once.
         chance: the AP of random scores: the share of fakes.
-        judgement: "none", "slight" or "decisive".
+        judgement: "none", "slight" or "decisive"; see this module.
         content: whether the trait is of what is shown, which the generator itself may cause.
         text: what differs, in a sentence with figures.
         fix: what to do about it; "" where the judgement is "none".
         scores: N out-of-fold probabilities that an image is fake, one for each row of the probes;
-            0.5 for a constant trait.
+            0.5 where there is none.
     """
 
     name: str
@@ -60,12 +98,148 @@ def judge(
         probes: table of N probes (PROBE_SCHEMA in genspot.data.audit.schema).
         labels: N of them, 0 real and 1 fake: of the rows of `probes`.
         scenes: N names; images of one scene, such as a pair of real and fake, stay in one fold.
-        confidence: of the intervals, over all traits at once (Bonferroni), in (0, 1).
+        confidence: of the intervals, over all traits at once, in (0, 1).
         seed: of the folds and classifiers.
+
+    Raises:
+        GenspotError: the confidence is no number in (0, 1).
     """
-    raise NotImplementedError
+    check_confidence(confidence)
+    if len(set(labels.tolist())) < 2:
+        return []
+    values = read_values(probes)
+    folds = fold_numbers(labels, scenes, seed)
+    each = 1 - (1 - confidence) / (len(DEFINITIONS) + 1)
+    found = []
+    for one in DEFINITIONS:
+        rows = np.ones(len(labels), bool)
+        if one.only:
+            rows = present(values[one.only])
+        own = {name: column[rows] for name, column in values.items()}
+        measured = _measure(features(own, one.columns), labels, rows, folds, each, seed)
+        described = one.describe(own, labels[rows]) if rows.any() else one.missing
+        found.append(_trait(one, measured, described))
+    everything = tuple(name for one in DEFINITIONS for name in one.columns)
+    rows = np.ones(len(labels), bool)
+    measured = _measure(features(values, everything), labels, rows, folds, each, seed)
+    names = [f"{one.name} ({one.judgement})" for one in found if one.judgement != "none"]
+    described = "alone tell the classes apart: " + (", ".join(names) or "no trait")
+    return [*found, _trait(Definition(ALL, everything, ALL_FIX), measured, described)]
 
 
 def scene_names(samples: pa.Table) -> list[str]:
     """Return class/stem of the file for each row of a table of samples."""
-    raise NotImplementedError
+    names = zip(samples["class"].to_pylist(), samples["path"].to_pylist(), strict=True)
+    return [f"{name}/{os.path.splitext(os.path.basename(path))[0]}" for name, path in names]
+
+
+def fold_numbers(labels: np.ndarray, scenes: Sequence[str], seed: int) -> np.ndarray:
+    """Return the fold of each of N images, 0 to `FOLDS` − 1.
+
+    A scene lies in one fold. Scenes with as many real images and as many fakes are dealt out in
+    turn, in random order, so that each fold has its share of both classes.
+    """
+    names, numbers = np.unique(np.asarray(scenes, dtype=str), return_inverse=True)
+    reals, fakes = (
+        np.bincount(numbers[labels == label], minlength=len(names)) for label in (0, 1)
+    )
+    chance = np.random.default_rng(seed).permutation(len(names))
+    folds = np.empty(len(names), np.int64)
+    folds[np.lexsort((chance, fakes, reals))] = np.arange(len(names)) % FOLDS
+    return folds[numbers]
+
+
+def out_of_fold_scores(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, seed: int
+) -> np.ndarray:
+    """Return P(fake) of N images, each by a classifier that was trained on the other folds.
+
+    The classifier is a forest of `TREES` extremely randomised trees (scikit-learn), trained on at
+    most `MAX_TRAINED` images, drawn at random. Where the other folds have one class only, the
+    scores are 0.5.
+
+    Args:
+        features: N × F.
+        labels: N of them.
+        folds: N numbers.
+        seed: of the forest and of the draw.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier  # a second to import
+
+    scores = np.full(len(labels), 0.5)
+    for fold in np.unique(folds):
+        others = np.random.default_rng(seed).permutation(np.flatnonzero(folds != fold))
+        others = others[:MAX_TRAINED]
+        if len(set(labels[others].tolist())) < 2:
+            continue
+        forest = ExtraTreesClassifier(
+            TREES,
+            min_samples_leaf=MIN_LEAF,
+            max_features=None,
+            class_weight="balanced",
+            random_state=seed,
+        )
+        forest.fit(features[others], labels[others])
+        scores[folds == fold] = forest.predict_proba(features[folds == fold])[:, 1]
+    return scores
+
+
+class _Measured(NamedTuple):
+    """The figures of a trait; see `Trait`."""
+
+    ap: float
+    interval: list[float]
+    chance: float
+    judgement: Judgement
+    scores: np.ndarray
+    warning: str
+
+
+def _measure(
+    features: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    folds: np.ndarray,
+    confidence: float,
+    seed: int,
+) -> _Measured:
+    """Return the figures of a trait that the images of `rows` (N booleans) have."""
+    scores = np.full(len(labels), 0.5)
+    own = labels[rows]
+    fakes = int(own.sum())
+    reals = len(own) - fakes
+    chance = float(labels.mean()) if not (reals and fakes) else fakes / len(own)
+    if not features.shape[1]:  # constant
+        return _Measured(chance, [chance, chance], chance, "none", scores, "")
+    if min(reals, fakes) < MIN_IMAGES:
+        warning = f"; fewer than {MIN_IMAGES} images of a class prove nothing"
+        return _Measured(chance, [0.0, 1.0], chance, "none", scores, warning)
+    scores[rows] = out_of_fold_scores(features, own, folds[rows], seed)
+    found = contributions(own, scores[rows])
+    interval = mean_interval([Term("set", np.arange(reals), found)], confidence)
+    decided = lowest_average_precision(own, scores[rows] > 0.5, confidence)
+    interval[0] = max(interval[0], min(decided, found.estimate))
+    judgement = judgement_of(interval[0], chance)
+    return _Measured(found.estimate, interval, chance, judgement, scores, "")
+
+
+def judgement_of(lowest: float, chance: float) -> Judgement:
+    """Return the judgement by the lower end of the interval; see this module."""
+    if lowest >= chance + DECISIVE * (1 - chance):
+        return "decisive"
+    return "slight" if lowest > chance else "none"
+
+
+def _trait(one: Definition, measured: _Measured, described: str) -> Trait:
+    return Trait(
+        name=one.name,
+        columns=one.columns,
+        ap=measured.ap,
+        interval=measured.interval,
+        chance=measured.chance,
+        judgement=measured.judgement,
+        content=one.content,
+        text=described + measured.warning,
+        fix="" if measured.judgement == "none" else one.fix,
+        scores=measured.scores,
+    )
