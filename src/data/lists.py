@@ -1,0 +1,256 @@
+"""Lists of images: CSV, TSV and Parquet files with a column of paths; texts of one path a line.
+
+Columns are `path`, `label` and, if there are any, `class` and `generator`, in any order; others
+are passed over. A path is relative to the folder of the list, and may be that of an image within
+a container.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from genspot.common.containers import INSIDE, KINDS, container_of
+from genspot.common.errors import GenspotError
+from genspot.common.files import utf8_path
+from genspot.common.image_tables import image_columns
+from genspot.common.text import printable, safe_repr
+from genspot.data.label_folders import first_of
+from genspot.data.layout import SKIPPED_SCHEMA, Listing, sample_table
+from genspot.data.settings import Classes, Labels
+from genspot.data.walk import NOT_UTF8
+
+TEXTS = (".csv", ".tsv", ".txt")
+PATH, LABEL, CLASS, GENERATOR = "path", "label", "class", "generator"
+MISSING = "no such file"
+
+
+class Row(NamedTuple):
+    """One image of a table."""
+
+    path: str  # absolute
+    generator: str  # the name of the set
+    class_name: str
+    label: int  # 0 real, 1 fake, -1 unknown
+    reason: str  # why it is left out; "" if it is taken
+    file_id: int  # see `genspot.data.walk.file_id`
+
+
+class Generators(NamedTuple):
+    """The generators in a table."""
+
+    names: list[str]  # in the order in which they appear
+    shared_reals: bool  # whether there are real images of no generator, which belong to each
+
+
+def is_list(file: str) -> bool:
+    """Return whether `file` is a list: by its ending, or a Parquet file of paths, not of images.
+
+    Raises:
+        GenspotError: it is a damaged Parquet file.
+    """
+    ending = os.path.splitext(file)[1].lower()
+    if ending != ".parquet":
+        return ending in TEXTS
+    with _named(file):
+        schema = pq.read_schema(file)
+    return PATH in (name.strip().casefold() for name in schema.names) and not image_columns(schema)
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Raise what goes wrong with `file` in the block as GenspotError."""
+    try:
+        yield
+    except OSError as error:
+        raise GenspotError(f"{file}: {error.strerror or printable(str(error))}") from error
+    except UnicodeDecodeError as error:
+        raise GenspotError(f"{file} is not in UTF-8: save it as CSV in UTF-8") from error
+    except (csv.Error, pa.ArrowException) as error:
+        raise GenspotError(f"{file} cannot be read: {printable(str(error))}") from error
+
+
+def read_columns(file: str, names: Mapping[str, str | None]) -> dict[str, list[str]]:
+    """Return columns of a list as texts, without spaces around them; null is "".
+
+    Args:
+        file: the list.
+        names: the columns by what they say (`path`, `label`, …), each with the name that was
+            chosen, or None for the usual one. `path` and chosen ones must be there.
+
+    Raises:
+        GenspotError: the file cannot be read, or lacks a column.
+    """
+    ending = os.path.splitext(file)[1].lower()
+    with _named(file):
+        table = _read_text(file, ending) if ending in TEXTS else None
+        header = list(pq.read_schema(file).names if table is None else table)
+        there = {name.strip().casefold(): name for name in reversed(header)}
+        chosen = {key: there.get((name or key).strip().casefold()) for key, name in names.items()}
+        for key, name in names.items():
+            if chosen[key] is None and (name or key == PATH):
+                raise GenspotError(
+                    f"{file}: no column {safe_repr(name or key)}; the first line must name the "
+                    f"columns, and there are: {safe_repr(', '.join(header)) or 'none'}"
+                )
+        found = {key: name for key, name in chosen.items() if name is not None}
+        if table is not None:
+            return {key: table[name] for key, name in found.items()}
+        return {key: _column_texts(file, name) for key, name in found.items()}
+
+
+def _read_text(file: str, ending: str) -> dict[str, list[str]]:
+    """Return the columns of a CSV file; what a row lacks is "", and what it has more is left out.
+
+    The module csv is used: Arrow's reader refuses a file with one row of another length.
+    """
+    with open(file, encoding="utf-8-sig", newline="") as opened:
+        if ending == ".txt":
+            return {PATH: [line.strip() for line in opened if line.strip()]}
+        reader = csv.reader(opened, delimiter="\t" if ending == ".tsv" else ",", strict=True)
+        try:
+            header = next(reader, [])
+            rows = [(row + [""] * len(header))[: len(header)] for row in reader if row]
+        except csv.Error as error:
+            raise csv.Error(f"line {reader.line_num}: {error}") from error
+    columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+    return {
+        name: [text.strip() for text in column]
+        for name, column in zip(header, columns, strict=True)
+    }
+
+
+def _column_texts(file: str, column: str) -> list[str]:
+    values = pq.read_table(file, columns=[column], partitioning=None).column(0)
+    return [text.strip() for text in values.cast(pa.large_string()).fill_null("").to_pylist()]
+
+
+def load_list(
+    file: str,
+    name: str,
+    classes: Classes,
+    labels: Labels,
+    columns: Mapping[str, Any],
+    label: int | None = None,
+) -> Listing:
+    """Return the images of a list, in its order.
+
+    Args:
+        file: the list.
+        name: of the data set.
+        classes: a list of classes takes only these.
+        labels: names of the labels.
+        columns: `image`, `label`, `class` and `generator` of a `Place`: names of columns; and
+            `only`, the one generator whose images are taken, with the real images of none.
+        label: of all images, whatever the list says; None: as its column says.
+
+    Raises:
+        GenspotError: the list cannot be read, has no label or no image, or lists an image as real
+            and as fake.
+    """
+    texts = read_columns(file, _names(columns))
+    if label is None and LABEL not in texts:
+        raise GenspotError(
+            f"{name}: {file} has no column label, with {labels.real[0]} or {labels.fake[0]} in "
+            "each row; without one: {real: LIST, fake: LIST}"
+        )
+    empty = [""] * len(texts[PATH])
+    codes = label_codes(texts[LABEL], labels) if label is None else [label] * len(empty)
+    others = [texts.get(key, empty) for key in (LABEL, CLASS, GENERATOR)]
+    folder = os.path.dirname(os.path.abspath(file))
+    if utf8_path(folder) != folder:
+        raise GenspotError(f"{utf8_path(folder)}: {NOT_UTF8}")
+    rows = []
+    for number, (path, code, text, class_name, generator) in enumerate(
+        zip(texts[PATH], codes, *others, strict=True), 1
+    ):
+        if is_taken(generator, code, columns.get("only"), labels):
+            full = os.path.normpath(os.path.join(folder, path)) if path else file
+            reason, file_id = find_file(full) if path else (f"row {number} has no path", 0)
+            if not reason and code < 0 and label is None:
+                reason = f"label {safe_repr(text)}" if text else "no label"
+            rows.append(Row(full, name, class_name, code, reason, file_id))
+    return make_table_listing(file, name, classes, rows)
+
+
+def _names(columns: Mapping[str, Any]) -> dict[str, str | None]:
+    keys = (LABEL, CLASS, GENERATOR)
+    return {PATH: columns.get("image")} | {key: columns.get(key) for key in keys}
+
+
+def list_generators(file: str, columns: Mapping[str, Any], labels: Labels) -> Generators:
+    """Return the generators of a list; see `load_list`."""
+    texts = read_columns(file, _names(columns))
+    codes = label_codes(texts.get(LABEL, [""] * len(texts[PATH])), labels)
+    return count_generators(texts.get(GENERATOR, []), codes, labels)
+
+
+def count_generators(generators: list[str], codes: list[int], labels: Labels) -> Generators:
+    """Return the generators of a table with these generators and labels; none without any."""
+    pairs = list(dict.fromkeys(zip(generators, codes, strict=False)))
+    shared = [code == 0 and is_shared(name, labels) for name, code in pairs]
+    own = [name for (name, _), one in zip(pairs, shared, strict=True) if name and not one]
+    return Generators(list(dict.fromkeys(own)), any(shared))
+
+
+def label_codes(texts: list[str], labels: Labels) -> list[int]:
+    """Return the label of each text, a name of `labels` or a number; -1 for any other."""
+    numbers = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # floats: pandas writes them beside nulls
+    known = numbers | labels.values
+    return [known.get(text.casefold(), -1) for text in texts]
+
+
+def is_taken(generator: str, label: int, only: str | None, labels: Labels) -> bool:
+    """Return whether an image belongs to the set of the generator `only`; None: of all."""
+    return only is None or generator == only or (label == 0 and is_shared(generator, labels))
+
+
+def is_shared(generator: str, labels: Labels) -> bool:
+    """Return whether a real image with this text in the column belongs to every generator."""
+    return not generator or labels.values.get(generator.casefold()) == 0
+
+
+def find_file(path: str) -> tuple[str, int]:
+    """Return why the file of an image is left out, "" if it is there, and its `file_id`."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        container = container_of(path) if getattr(error, "errno", None) in INSIDE else ""
+        inside = os.path.splitext(container)[1].lower() in KINDS
+        return ("" if inside else MISSING), hash((0, path))
+    return ("" if stat.S_ISREG(status.st_mode) else "no file"), hash(
+        (status.st_dev, status.st_ino)
+    )
+
+
+def make_table_listing(file: str, name: str, classes: Classes, rows: list[Row]) -> Listing:
+    """Return the listing of the images of a table; a path that is repeated counts once.
+
+    Raises:
+        GenspotError: no image is left, or a class has none, or an image has two labels.
+    """
+    if isinstance(classes, list):
+        rows = [row for row in rows if row.class_name in classes]
+        if missing := sorted({*classes} - {row.class_name for row in rows}):
+            raise GenspotError(f"{name}: {file} lacks the classes {', '.join(missing)}")
+    kept: dict[str, Row] = {}
+    label_of: dict[int, int] = {}  # by the file
+    for row in rows:
+        if not row.reason:
+            if label_of.setdefault(row.file_id, row.label) != row.label:
+                raise GenspotError(f"{name}: {file} lists {row.path} as real and as fake")
+            kept.setdefault(row.path, row)
+    skipped = [row[:5] for row in rows if row.reason]
+    if not kept:
+        raise GenspotError(f"{name}: no image in {file}{first_of(skipped)}")
+    table = sample_table([row[:4] for row in kept.values()])
+    file_ids = np.array([row.file_id for row in kept.values()], np.int64)
+    return Listing(table, sample_table(skipped, SKIPPED_SCHEMA), file_ids)
