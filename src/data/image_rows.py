@@ -1,0 +1,224 @@
+"""The images in the rows of Parquet and Arrow files, listed without one of them being read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.common.containers import container_of, open_container
+from genspot.common.errors import GenspotError
+from genspot.common.image_tables import (
+    NULL,
+    ParquetImages,
+    TableImages,
+    features,
+    holds_images,
+    image_columns,
+)
+from genspot.common.images import UnreadableError
+from genspot.common.ranks import is_rank_zero
+from genspot.common.text import printable, safe_repr
+from genspot.data.layout import Listing
+from genspot.data.lists import (
+    CLASS,
+    GENERATOR,
+    LABEL,
+    Generators,
+    Row,
+    count_generators,
+    find_file,
+    is_taken,
+    label_codes,
+    make_table_listing,
+)
+from genspot.data.settings import Classes, Labels
+
+log = logging.getLogger(__name__)
+
+ENDINGS = (".parquet", ".arrow")
+IMAGE = "image"
+USUAL = {LABEL: (LABEL, "labels"), CLASS: (CLASS,), GENERATOR: (GENERATOR,)}
+LARGE_GROUP = 2**26  # bytes of images that a random read decompresses
+
+
+def load_rows(
+    files: list[str],
+    name: str,
+    classes: Classes,
+    labels: Labels,
+    columns: Mapping[str, Any],
+    label: int | None = None,
+) -> Listing:
+    """Return the images of files with encoded images, in their order.
+
+    Args:
+        files: Parquet and Arrow files.
+        name: of the data set.
+        classes: a list of classes takes only these.
+        labels: names of the labels.
+        columns: `image`, `label`, `class` and `generator` of a `Place`: names of columns; `only`,
+            the one generator whose images are taken, with the real images of none; and `limit`,
+            to take that many of the first rows.
+        label: of all images, whatever the files say; None: as their column says.
+
+    Raises:
+        GenspotError: a file cannot be read, a column is missing or needs to be chosen, or there is
+            no image.
+    """
+    rows = [row for file in files for row in _rows(file, name, labels, columns, label)]
+    where = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    taken = [row for row in rows[: columns.get("limit")] if row is not None]
+    return make_table_listing(where, name, classes, taken)
+
+
+def _rows(
+    file: str, name: str, labels: Labels, columns: Mapping[str, Any], label: int | None
+) -> Iterator[Row | None]:
+    """Yield the rows of a file, None for those of other generators; see `load_rows`."""
+    table = _open(file, name)
+    image = _image_column(table, file, name, columns)
+    texts = _texts(table, file, name, columns, needs_label=label is None)
+    empty = [""] * table.rows
+    codes = label_codes(texts[LABEL], labels) if label is None else [label] * table.rows
+    others = [texts.get(key, empty) for key in (LABEL, CLASS, GENERATOR)]
+    with _named(file, name):
+        nulls = table.nulls(image)
+    prefix = "" if columns.get(IMAGE) is None else f"{image}/"
+    status = os.stat(file)
+    for row, (code, text, class_name, generator) in enumerate(zip(codes, *others, strict=True)):
+        if not is_taken(generator, code, columns.get("only"), labels):
+            yield None
+            continue
+        path, reason = f"{file}/{prefix}{row}", ""
+        identity = hash((status.st_dev, status.st_ino, f"{prefix}{row}"))
+        if row in nulls:
+            reason = NULL
+            if outside := nulls[row]:  # Hugging Face's cache of a folder of images
+                path = os.path.normpath(os.path.join(os.path.dirname(file), outside))
+                reason, identity = find_file(path)
+        if not reason and code < 0 and label is None:
+            reason = f"label {safe_repr(text)}" if text else "no label"
+        yield Row(path, name, class_name, code, reason, identity)
+
+
+@contextmanager
+def _named(file: str, name: str) -> Iterator[None]:
+    """Raise what is damaged in `file` in the block as GenspotError."""
+    try:
+        yield
+    except (UnreadableError, pa.ArrowException, OSError) as error:
+        raise GenspotError(f"{name}: {file} is damaged: {printable(str(error))}") from None
+
+
+def row_generators(file: str, name: str, columns: Mapping[str, Any], labels: Labels) -> Generators:
+    """Return the generators of a file with encoded images; see `load_rows`."""
+    texts = _texts(_open(file, name), file, name, columns, needs_label=False)
+    found = texts.get(GENERATOR, [])
+    codes = label_codes(texts.get(LABEL, [""] * len(found)), labels)
+    return count_generators(found, codes, labels)
+
+
+def _open(file: str, name: str) -> TableImages:
+    try:
+        table = open_container(file)
+    except (UnreadableError, OSError) as error:
+        raise GenspotError(f"{name}: {error}") from None
+    assert isinstance(table, TableImages)
+    return table
+
+
+def _image_column(table: TableImages, file: str, name: str, columns: Mapping[str, Any]) -> str:
+    found = image_columns(table.schema)
+    if (chosen := columns.get(IMAGE)) is not None:
+        if chosen in table.schema.names and holds_images(table.schema.field(chosen).type):
+            return str(chosen)
+        raise GenspotError(f"{name}: {file} has no images in {chosen}; {_columns_of(table)}")
+    if len(found) == 1:
+        return found[0]
+    what = f"images in several columns, {', '.join(found)}" if found else "no column of images"
+    raise GenspotError(
+        f"{name}: {file} has {what}; choose one, {{path: {file}, image: COLUMN}}; "
+        f"{_columns_of(table)}"
+    )
+
+
+def _columns_of(table: TableImages) -> str:
+    named = (f"{field.name} ({field.type})" for field in table.schema)
+    return f"there are: {safe_repr(', '.join(named), 1000)}"
+
+
+def _texts(
+    table: TableImages, file: str, name: str, columns: Mapping[str, Any], needs_label: bool
+) -> dict[str, list[str]]:
+    """Return the columns of labels, classes and generators as texts; null is "".
+
+    Raises:
+        GenspotError: a column is missing or damaged.
+    """
+    there = {one.strip().casefold(): one for one in reversed(table.schema.names)}
+    found = {}
+    for key, usual in USUAL.items():
+        chosen = columns.get(key)
+        names = usual if chosen is None else (chosen,)
+        column = next((there[one.casefold()] for one in names if one.casefold() in there), None)
+        if column is None and (chosen is not None or (key == LABEL and needs_label)):
+            raise GenspotError(
+                f"{name}: {file} has no column {chosen or key}; choose one, {{path: {file}, "
+                f"{key}: COLUMN}}, or give the label, {{real: PATH, fake: PATH}}; "
+                f"{_columns_of(table)}"
+            )
+        if column is not None:
+            found[key] = column
+    described = features(table.schema)
+    with _named(file, name):
+        values = table.columns(sorted(set(found.values())))
+        return {key: _as_texts(values[one], described.get(one, {})) for key, one in found.items()}
+
+
+def _as_texts(values: pa.ChunkedArray, feature: Mapping[str, Any]) -> list[str]:
+    """Return a column as texts: of Hugging Face's classes their names, of booleans 0 and 1."""
+    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if pa.types.is_boolean(kind):
+        values = values.cast(pa.int8())
+    texts = []
+    for chunk in values.chunks:
+        encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        known = ["" if one is None else str(one).strip() for one in encoded.dictionary.to_pylist()]
+        if isinstance(names, list):
+            known = [_class_name(one, names) for one in known]
+        codes = encoded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+        texts += np.array([*known, ""], object)[codes].tolist()
+    return texts
+
+
+def _class_name(number: str, names: list[Any]) -> str:
+    return str(names[int(number)]) if number.isdecimal() and int(number) < len(names) else number
+
+
+def warn_of_large_row_groups(paths: pa.ChunkedArray) -> None:
+    """Log that a training on these images is slow, if they are in large row groups.
+
+    The first file stands for all.
+    """
+    path = paths[0].as_py()
+    file = container_of(path)
+    if file == path or not file.lower().endswith(".parquet") or not is_rank_zero():
+        return
+    table = open_container(file)
+    assert isinstance(table, ParquetImages)
+    columns = image_columns(table.schema)
+    size = max(map(table.group_bytes, columns))
+    if size > LARGE_GROUP:
+        log.warning(
+            "%s has row groups of up to %.0f MB: a shuffled training decompresses one for nearly "
+            "each image; write them with 100 rows or fewer, or use an .arrow file or a folder",
+            file,
+            size / 1e6,
+        )
