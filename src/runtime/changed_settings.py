@@ -2,8 +2,8 @@
 
 Configurations are compared as trees of plain values, as config.yaml holds them. A path is compared
 by where it lies below the run's folder, `paths.datasets` or `paths.root`: a folder that was moved
-as a whole is the same. Folders of images and a tested checkpoint may lie anywhere; they are
-compared by their content (`genspot.runtime.content`).
+as a whole is the same. Images and a tested checkpoint may lie anywhere; they are compared by their
+content (`genspot.runtime.content`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ WITHOUT_EFFECT = {
     "task.folder": "a name",
     "task.title": "a name",
     "paths.*": "say where things lie; what refers to them is compared",
-    "test_set.path": "generator.folder.path follows it, and counts",
+    "test_set.path*": "generator.folder.path follows it, and counts",
+    "test_sets*": "generator.* follows it, and counts",
+    "hub.*": "generator.hub follows it, and counts",
+    "labels.*": "the images are compared with their labels",
     "quiet": "is shown",
     "max_unreadable": "the exit code alone",
     "logger.*": "loggers record what happens",
@@ -42,10 +45,13 @@ WITHOUT_EFFECT = {
     "generator.*.year": "a description",
     "generator.*.licence": "a description",
     "generator.*.link": "a description",
+    "generator.*.download": "a description",
+    "generator.*.unconfirmed*": "a description",
     "generator.*.published*": "a description",
 }
 # Compared by what lies there.
 CONTENT_PATHS = ("data.train", "data.val", "generator.*.path", "checkpoint")
+CONTENT_PATHS += ("generator.*.train", "generator.*.val")
 
 EPOCHS = "trainer.max_epochs"
 MOVABLE = ("output", "datasets", "root")  # below `paths`
@@ -153,10 +159,13 @@ def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]
 
 
 def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted name and value of all settings; a list of plain values is one value."""
+    """Yield dotted name and value of all settings.
+
+    A list of plain values is one value, and so is a place of images.
+    """
     if isinstance(tree, list) and any(isinstance(item, dict | list) for item in tree):
         tree = dict(enumerate(tree))
-    if isinstance(tree, dict) and tree:
+    if isinstance(tree, dict) and tree and not _matches(prefix[:-1], CONTENT_PATHS):
         for key, value in tree.items():
             yield from _leaves(value, f"{prefix}{key}.")
     else:
@@ -165,6 +174,8 @@ def _leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 def _placed(value: Any, config: Mapping[str, Any]) -> Any:
     """Return a path as (name of the folder in `MOVABLE`, path below it), other values as is."""
+    if isinstance(value, dict):
+        return {key: _placed(part, config) for key, part in value.items()}
     if not isinstance(value, str):
         return value
     paths = config.get("paths") or {}

@@ -32,6 +32,7 @@ CONTENT = "content.json"  # what the run reads, see `genspot.runtime.content`
 EXPORTS = ("results.csv", "results.md", "results.tex")
 CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
 # A training cannot continue on other images; the results of a checkpoint are not those of another.
+# Beginnings of settings: data.train.NAME is of one of several sets.
 FIXED_CONTENT = ("data.train", "data.val", "checkpoint")
 WORTHLESS = (LOG, LOCK, CONTENT, run_files.CONFIG)  # in a folder without anything else
 
@@ -197,7 +198,11 @@ def remove_worthless_folders() -> None:
 
 def _kept(folder: Path, resume: str) -> str:
     """Return what `folder` holds that no other run may replace, "" for nothing."""
-    contents = {run_files.METRICS: "a finished run", run_files.PREDICTIONS: "a prediction"}
+    contents = {
+        run_files.METRICS: "a finished run",
+        run_files.PREDICTIONS: "a prediction",
+        run_files.AUDIT: "an audit",
+    }
     if resume == "auto":
         contents |= dict.fromkeys(CHECKPOINTS, "an interrupted training")
     found = [text for name, text in contents.items() if (folder / name).is_file()]
@@ -257,7 +262,7 @@ def _faults_of_content(
         elif found is not None and (different := difference(before, found)):
             if change:
                 faults.append(f"{change} ({different})")
-            elif setting in FIXED_CONTENT:
+            elif setting.startswith(FIXED_CONTENT):
                 faults.append(f"{setting} holds {different}")
     return faults
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
+from genspot.data.packed.reader import require_folder
 from genspot.data.packed.writer import pack as pack_folder
 from genspot.tasks import config
 from genspot.tasks.components import make_datamodule
@@ -17,8 +18,12 @@ def pack(cfg: DictConfig) -> None:
         GenspotError: a folder is not named, cannot be listed, or the disk has no room.
     """
     source = config.training_set(cfg)
+    if source.parts:
+        raise GenspotError(f"data={cfg.data.name} cannot be packed: name one set, data=folder")
     if not (source.train and source.val):
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
+    folders = [require_folder(place, source.name) for place in (source.train, source.val)]
     make_datamodule(cfg, config.model_settings(cfg), testing=False).prepare_data()
-    for folder in (source.train, source.val):
-        pack_folder(folder, source.name, source.classes, config.loading(cfg).max_megapixels)
+    limit = config.loading(cfg).max_megapixels
+    for folder in folders:
+        pack_folder(folder, source.name, source.classes, limit, source.labels)

@@ -55,16 +55,25 @@ def run_job_in_subprocess(cfg: DictConfig) -> None:
     In the sweep's process, a strategy that starts the command again for each device would start
     the whole sweep again, and what one job changes in the process would reach the next.
     """
-    from genspot.tasks.config import config_text  # slow: --help does without it
-
     job = HydraConfig.get()
     folder = Path(job.runtime.output_dir)
-    if cfg.task.name == "train" and load_if_complete(folder, config_text(cfg), cfg.resume):
+    if cfg.task.name == "train" and _is_complete(cfg, folder):
         print(f"job {job.job.num} is complete: {folder}")  # a test depends on its checkpoint too
         return
     command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]
     command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(folder)}"]
     run_job(command, job.job.num, folder, Path(job.sweep.dir).absolute())
+
+
+def _is_complete(cfg: DictConfig, folder: Path) -> bool:
+    """Return whether `folder` holds a complete run of this job."""
+    from genspot.tasks.config import check_settings, config_text  # slow: --help does without it
+
+    try:
+        check_settings(cfg)  # which adds the sets of `test_sets`
+        return load_if_complete(folder, config_text(cfg), cfg.resume) is not None
+    except GenspotError:
+        return False  # the job says it in a line of its own
 
 
 def finish_sweep(launcher_error: Exception | None = None) -> None:

@@ -19,8 +19,11 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.detector.precision import resolve_precision
 from genspot.tasks.components import make_trainer
+from genspot.tasks.config import training_set
 from genspot.tasks.error_messages import root_cause
-from genspot.tasks.schema import SECTION, plain
+from genspot.tasks.kinds import SECTION
+from genspot.tasks.schema import plain
+from genspot.tasks.training_sets import trains_on_sets
 
 BUILD_ERRORS = (TypeError, ValueError, InstantiationException, MisconfigurationException)
 FIGURES = ("val/acc", "val/ap", "val/loss", "train/loss")  # what a training logs
@@ -33,7 +36,13 @@ def check_training(cfg: DictConfig) -> None:
         GenspotError: one cannot be built, the training set is not named, or no callback keeps the
             best checkpoint.
     """
-    if not (cfg.data.train and cfg.data.val):
+    source = training_set(cfg)
+    if trains_on_sets(cfg) and not source.parts:
+        raise GenspotError(
+            f"data={cfg.data.name} needs the sets to train and test on: generator=[sitd,san] or "
+            "test_sets={NAME: PATH, …}"
+        )
+    if not (source.parts or (source.train and source.val)):
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
     _check_schedule(cfg)
     _check_callbacks(cfg)
