@@ -69,7 +69,8 @@ def test_annotate_adds_counts_and_references(
     rows = [(name, "", f"{k}.png", k % 2, float(k)) for name in "ab" for k in range(4)]
     scores = make_scores(rows).append_column("padded", [[True, True, *[False] * 5, True]])
     metrics: dict[str, Any] = dict(evaluate(scores, ["a", "b"]))
-    specs = {"a": SPEC, "b": SPEC | {"published": {"blur_jpg_0.5": {"acc": 80.0, "ap": 90.0}}}}
+    other = {"blur_jpg_0.5": {"acc": 80.0, "ap": 90.0}}
+    specs = {"a": SPEC, "b": SPEC | {"published": other, "unconfirmed": ["year", "images"]}}
     trained_on = TRAINED_ON | {"aug": aug}
     annotate(
         metrics,
@@ -85,5 +86,6 @@ def test_annotate_adds_counts_and_references(
     assert (figures["title"], figures["expected"]) == ("StarGAN", 4)
     assert (figures["padded"], figures["unreadable"], figures["left_out"]) == (2, 4, 1)
     assert metrics["generators"]["b"]["unreadable"] == 0
+    assert metrics["generators"]["b"]["expected"] is None  # an unconfirmed number of images
     assert (figures["published"] is not None) == has_reference
     assert metrics["mean"]["published"] == (mean and pytest.approx(mean))

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from genspot.tasks import config
 from genspot.tasks.generators import generator_specs
 from genspot.tasks.schema import GENERATOR
 from helpers.errors import error_of
@@ -174,3 +175,32 @@ def test_run_refuses_a_name_that_is_a_path_and_writes_nothing(
     settings += [f"test_set.path={sets}/test", "test_set.name='../../outside'"]
     error_of(lambda: run_task(*settings, folder=tmp_path / "run"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_group_of_the_users_own_lists_sets_and_is_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "generator").mkdir()
+    (tmp_path / "generator" / "mine.yaml").write_text("mine: {path: here}")
+    (tmp_path / "generator" / "ours.yaml").write_text("defaults: [mine, gangen, san]")
+    with composed(
+        f"hydra.searchpath=[{tmp_path}]", "generator=[ours,sitd,san]", folder=ROOT
+    ) as cfg:
+        found = generator_specs(cfg)
+    assert list(found)[:2] == ["mine", "gangen_attgan"] and list(found)[-2:] == ["san", "sitd"]
+    assert len(found) == 12
+
+
+def test_unconfirmed_names_keys_of_a_generators_file() -> None:
+    assert specs(mine={"path": "here", "unconfirmed": ["year"]})["mine"]["unconfirmed"] == ["year"]
+    for wrong in ("year", ["years"], [["year"]], [1]):
+        message = refusal(mine={"path": "here", "unconfirmed": wrong})
+        assert "generator.mine.unconfirmed=" in message and "[images]" in message
+
+
+def test_halves_of_a_released_set_are_nobodys_own() -> None:
+    chosen = "generator=[univfd_guided,gangen_began]"
+    with composed(chosen, "paths.test=/sets", folder=ROOT) as cfg:
+        guided, began = config.test_sets(cfg)
+    assert (guided.own, began.own) == (False, False)
+    assert guided.download == "https://github.com/WisconsinAIVision/UniversalFakeDetect#data"
+    with composed(chosen, "generator.univfd_guided.path.real=/x", folder=ROOT) as cfg:
+        assert config.test_sets(cfg)[0].own

@@ -1,0 +1,47 @@
+"""Messages on missing test sets name the release that has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from genspot.data.settings import TestSet
+from genspot.data.sources import load_test_sets
+from helpers.errors import error_of
+from helpers.images import save_set
+
+PAGE = "https://example.org/release"
+
+
+def missing(*test_sets: TestSet) -> str:
+    return error_of(load_test_sets, list(test_sets))
+
+
+def test_missing_sets_of_one_release_are_named_once_with_its_page(tmp_path: Path) -> None:
+    sets = [TestSet(name, str(tmp_path / name), None, download=PAGE) for name in ("a", "b")]
+    message = missing(*sets)
+    assert message.startswith(
+        f"no data for a, b: no folder {tmp_path}/a. Download them from {PAGE}"
+    )
+    assert "docs/test_sets.md" in message and "paths.test=PATH" in message
+    assert "sywang" not in message
+
+
+def test_missing_sets_of_two_releases_are_told_apart(tmp_path: Path) -> None:
+    present = TestSet("here", str(save_set(tmp_path / "here", 1, 1)), None, download=PAGE)
+    released = TestSet("theirs", str(tmp_path / "theirs"), None, download=PAGE)
+    message = missing(TestSet("sitd", str(tmp_path / "sitd"), None), present, released)
+    assert "CNN_synth_testset.zip (20.1 GB) from the Hugging Face data set sywang" in message
+    assert f"unpack to {tmp_path}, or" in message
+    assert f"Download theirs from {PAGE}" in message
+    assert "generator=[here]" in message
+
+
+@pytest.mark.parametrize("gone", ["real", "fake"])
+def test_missing_half_of_a_set_is_named(tmp_path: Path, gone: str) -> None:
+    place = {key: str(tmp_path / key) for key in ("real", "fake")}
+    for key in place.keys() - {gone}:
+        (tmp_path / key).mkdir()
+    message = missing(TestSet("halves", place, "any", download=PAGE))
+    assert f"no data for halves: no folder {tmp_path}/{gone}. Download" in message
