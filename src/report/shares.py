@@ -80,11 +80,9 @@ def ranges(runs: Sequence[Run]) -> str:
         found = [
             (one, run.label) for run in runs for one in called(run.metrics) if one.name == name
         ]
-        low, high = (pick(found, key=lambda pair: pair[0].share) for pick in (min, max))
-        parts.append(
-            f"{format_percent(low[0].share)}% ({low[1]}) to {format_percent(high[0].share)}% "
-            f"({high[1]}) of the {low[0].kind} of {name}"
-        )
+        ends = [pick(found, key=lambda pair: pair[0].share) for pick in (min, max)]
+        texts = [f"{format_percent(one.share)}% ({label})" for one, label in ends]
+        parts.append(f"{' to '.join(dict.fromkeys(texts))} of the {found[0][0].kind} of {name}")
     return f"Called fake: {'; '.join(parts)}." if parts else ""
 
 

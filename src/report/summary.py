@@ -15,7 +15,7 @@ MIN_GAP = 0.05  # of the accuracy at 0.5 to that at the best threshold; a smalle
 def headline(runs: Sequence[Run]) -> str:
     """Return the result in one sentence."""
     if len(runs) > 1:
-        return _headline_of_several(runs)
+        return f"{_headline_of_several(runs)} {shares.ranges(runs)}".rstrip()
     run = runs[0]
     called = shares.sentence(run.metrics)
     if not run.complete_generators:
@@ -42,7 +42,7 @@ def _headline_of_aps(run: Run) -> str:
 def _headline_of_several(runs: Sequence[Run]) -> str:
     scored = [run for run in runs if run.metrics["mean"]["ap"] is not None]
     if not scored:
-        return f"None of the {len(runs)} runs has an AP. {shares.ranges(runs)}".rstrip()
+        return f"None of the {len(runs)} runs has an AP."
     if len({frozenset(run.complete_generators) for run in scored}) > 1:
         return (
             f"{len(runs)} runs, not all tested on the same generators: "

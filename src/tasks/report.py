@@ -14,7 +14,7 @@ from genspot.common.run_files import METRICS
 from genspot.common.text import printable
 from genspot.report.console import print_path
 from genspot.report.page import render_report
-from genspot.report.runs import read_run
+from genspot.report.run_reader import read_run
 
 
 def report(cfg: DictConfig) -> None:

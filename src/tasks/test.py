@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -18,7 +19,8 @@ from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
 from genspot.report.dashboard import dashboard
-from genspot.report.runs import Run, read_run
+from genspot.report.run_reader import read_run
+from genspot.report.runs import Run
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
@@ -51,9 +53,11 @@ def test(cfg: DictConfig) -> None:
     model = metadata.model
     network = make_scoring_network(cfg, checkpoint, model)
     tested = config.test_settings(cfg, model)
-    folders, generator = _training_data(checkpoint)
-    record(cfg, metadata, tested.crop, generator)
-    validation = _validation_scores(checkpoint, tested.crop)
+    folders, known = _training_data(checkpoint)
+    record(cfg, metadata, tested.crop, known)
+    validation = None
+    if tested.protocol == metadata.protocol:
+        validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
     datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
     run = config.run_settings(cfg)
@@ -92,19 +96,21 @@ def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | N
     return read_validation(checkpoint.path.parent, crop)
 
 
-def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, str], str | None]:
-    """Return the folders of the training and validation images, and what made their fakes.
+def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, str], dict[str, Any]]:
+    """Return the folders of the training and validation images, and what is known of them.
 
-    They are read from the training's run; {} and None without it.
+    That is what made the fakes (`generator`), and which sets were left out (`hold_out`) and why
+    (`until`). They are read from the training's run; {} without it.
     """
     file = checkpoint.path.parent / CONFIG
     try:
         data = OmegaConf.load(file).data
         splits: tuple[Split, ...] = ("train", "val")
         folders = {split: str(data[split]) for split in splits if data.get(split)}
-        return folders, str(data.generator) if data.get("generator") else None
+        keys = ("generator", "hold_out", "until")
+        return folders, {key: data[key] for key in keys if data.get(key) is not None}
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
-        return {}, None  # no run, or damaged; neither hinders a test
+        return {}, {}  # no run, or damaged; neither hinders a test
 
 
 def _has_validation_images(cfg: DictConfig) -> bool:

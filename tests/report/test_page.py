@@ -35,7 +35,7 @@ def test_page_shows_every_figure_of_the_metrics(
             for rate in ("fpr", "tpr"):
                 ends = [percent(end) for end in figures.get(f"{rate}_interval") or ()]
                 expected = f"{percent(figures.get(rate))} [{' – '.join(ends)}]" if ends else "–"
-                assert shown[rate] == expected
+                assert shown.get(rate, "–") == expected
         assert (run.label, "mean", "published_acc") not in cells  # no generator has one
         assert cells[run.label, "sim_nearest", "published"] == "90.0 (unconfirmed)"
         difference = f"{100 * (run.results['sim_nearest']['ap'] - 0.9):+.1f}".replace("-", "−")
@@ -69,6 +69,7 @@ def test_page_of_one_class_leaves_out_spectra_and_threshold(tmp_path: Path) -> N
 
 def test_page_of_several_runs_compares_them(ablation, tmp_path: Path) -> None:
     assert "Of 7 runs that differ in aug and degradations" in ablation.page
+    assert ". Called fake: " in ablation.page
     assert "resize_0.5 then jpeg_75" in ablation.page
     assert re.search(r"<td>(<strong>)?[+−]\d+\.\d \[[+−]\d+\.\d, [+−]\d+\.\d\]", ablation.page)
     assert "(other images)" not in ablation.page

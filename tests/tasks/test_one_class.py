@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from genspot.report.runs import read_run
+from genspot.report.run_reader import read_run
 from helpers.images import save_set
 from helpers.runs import read_logits, read_metrics
 from helpers.settings import SEARCH_PATH, tiny

@@ -62,10 +62,11 @@ def pictures(run: Run, panels: Sequence[Panel]) -> str:
 def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
     """Return how many generators are found, of all and of those not seen in training."""
     graded = [panel for panel in panels if panel.grade]
-    called = shares.sentence(run.metrics)
     if not graded:
-        reason = "No set has images of both classes, so there is no ranking and no AP."
-        return [reason, called] if called else [reason]
+        return [
+            "No set has images of both classes, so there is no ranking and no AP: what counts is "
+            "how many images are called fake, having a probability above 0.5."
+        ]
     unseen = [panel for panel in graded if panel.seen is False]
     texts = [
         _counts(f"Of {'1 generator' if len(graded) == 1 else f'{len(graded)} generators'}", graded)
@@ -92,7 +93,7 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
             "A classifier that sees only file size, mean colour, sharpness and JPEG grid reaches "
             f"a mean AP of {format_percent(shortcut)}."
         )
-    return [*texts, called] if called else texts
+    return texts
 
 
 def _counts(start: str, graded: Sequence[Panel]) -> str:
@@ -118,12 +119,11 @@ def graded_names(run: Run, panels: Sequence[Panel]) -> list[tuple[str, str]]:
             aps = ", ".join(f"{name} {format_ap(results[name])}" for name in names)
             found.append((f"{each.capitalize()}{rule}", aps))
     called = shares.called(run.metrics)
-    for kind, meaning in (("real images", "false alarms"), ("fakes", "found")):
+    for kind, meaning in (("real images", "False alarms"), ("fakes", "Found")):
         texts = [f"{one.name} {one.text}" for one in called if one.kind == kind]
         if texts:
-            found.append(
-                (f"Sets of {kind} alone: called fake, that is {meaning}", ", ".join(texts))
-            )
+            label = f"{meaning} (share called fake in sets of {kind} alone)"
+            found.append((label, ", ".join(texts)))
     return found
 
 

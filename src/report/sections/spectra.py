@@ -69,7 +69,8 @@ def strengths(run: Run, order: Sequence[str]) -> dict[str, Strengths]:
 
 def reading(run: Run) -> list[str]:
     """Return how to read the spectra; nothing without any."""
-    kinds = {kind for _, kind, _ in spectra(run)}
+    shown = [(name, kind) for name, kind, _ in spectra(run)]
+    kinds = {kind for _, kind in shown}
     if not kinds:
         return []
     texts = [
@@ -77,7 +78,7 @@ def reading(run: Run) -> list[str]:
         "median. The centre is frequency zero; the edges are 1/2 cycle per pixel, patterns that "
         "change from pixel to pixel; brighter is stronger."
     ]
-    if len(kinds) == len(KINDS):
+    if len(shown) > len({name for name, _ in shown}):  # one has both
         texts[0] += " Both spectra of a generator have the same scale."
     if "fake" in kinds:
         texts.append(

@@ -81,5 +81,8 @@ def test_reading_describes_the_spectra_that_there_are(single, tmp_path: Path) ->
     (run.folder / "spectra" / "sim_nearest_real.png").write_bytes(b"")
     text = " ".join(reading(run))
     assert text and "Both spectra" not in text and "doubling" not in text
+    (run.folder / "spectra" / "only_fakes_fake.png").write_bytes(b"")
+    text = " ".join(reading(run))
+    assert "doubling" in text and "Both spectra" not in text  # of one set
     (run.folder / "spectra" / "spectra.json").write_text('{"side": 32, "images": {}}')
     assert strengths(run, ["sim_nearest"]) == {}  # as older versions wrote it
