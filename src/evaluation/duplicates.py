@@ -63,7 +63,7 @@ def find_pairs(probes: pa.Table) -> Pairs:
             (grey, uint8), each fixed_size_binary, phash (uint64), width and height.
     """
     rows = np.arange(len(probes))
-    by_file, by_pixels = (_first_equal(probes[name]) for name in ("file_digest", "pixel_digest"))
+    by_file, by_pixels = (_first_equal_value(probes[name]) for name in ("file_digest", "pixel_digest"))
     near, complete, flat = _near_pairs(probes, by_pixels == rows)
     parts = [near]
     copied = by_file != rows
@@ -95,10 +95,7 @@ def copies_by_group(pairs: Pairs, group: np.ndarray, groups: int) -> Copies:
         groups: how many there are, G.
     """
     images = len(group)
-    leader = np.arange(images)  # the first image with equal pixels
-    for kind in (SAME_PIXELS, SAME_FILE):
-        chosen = pairs.kind == kind
-        leader[pairs.second[chosen]] = leader[pairs.first[chosen]]
+    leader = first_equal(pairs, images)
     near = pairs.kind >= RECOMPRESSED
     one, other = pairs.first[near], pairs.second[near]
     ends = (np.concatenate([one, other]), np.concatenate([other, one]))
@@ -110,6 +107,32 @@ def copies_by_group(pairs: Pairs, group: np.ndarray, groups: int) -> Copies:
         found.equal[:, number] = count[leader] > members
         found.near[:, number] = (links @ count)[leader] > 0
     return found
+
+
+def first_equal(pairs: Pairs, images: int) -> np.ndarray:
+    """Return the row of the first image with the pixels of each image, N."""
+    leader = np.arange(images)
+    for kind in (SAME_PIXELS, SAME_FILE):  # the first of equal files may have equal pixels itself
+        chosen = pairs.kind == kind
+        leader[pairs.second[chosen]] = leader[pairs.first[chosen]]
+    return leader
+
+
+def copies_of(row: int, pairs: Pairs, leader: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of the images with equal pixels, and of the near duplicates, of one image.
+
+    Args:
+        row: of the image.
+        pairs: among N images.
+        leader: see `first_equal`, N.
+    """
+    equal = np.flatnonzero(leader == leader[row])
+    near = pairs.kind >= RECOMPRESSED
+    ends = [pairs.first[near], pairs.second[near]]
+    leaders = [
+        other[one == leader[row]] for one, other in (ends, ends[::-1])
+    ]
+    return equal[equal != row], np.flatnonzero(np.isin(leader, np.concatenate(leaders)))
 
 
 def close_hashes(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -192,7 +215,7 @@ def _compare(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (one * other).sum(axis=1) / norms, difference
 
 
-def _first_equal(column: pa.ChunkedArray) -> np.ndarray:
+def _first_equal_value(column: pa.ChunkedArray) -> np.ndarray:
     """Return for each value the place of the first equal one."""
     codes = column.combine_chunks().dictionary_encode().indices.to_numpy()
     _, first = np.unique(codes, return_index=True)

@@ -24,9 +24,9 @@ from genspot.data.settings import Split
 from genspot.evaluation.scores import unreadable_table
 from genspot.report.console import print_line, print_path, print_table
 from genspot.tasks import config
+from genspot.tasks.chosen_sets import chosen_sets
 from genspot.tasks.commands import quoted
-from genspot.tasks.components import make_datamodule, silence_warnings
-from genspot.tasks.overrides import command_line_overrides, overridden_keys
+from genspot.tasks.components import silence_warnings
 from genspot.tasks.scoring import check_unreadable
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def harmonize(cfg: DictConfig) -> None:
     """
     silence_warnings()
     run, loading = config.run_settings(cfg), config.loading(cfg)
-    datamodule = _datamodule(cfg)
+    datamodule = chosen_sets(cfg)
     tables = _tables(datamodule)
     if cfg.protocol == NO_PROTOCOL:
         choice = choose_protocol({name: table for name, (_, table) in tables.items()}, loading)
@@ -83,30 +83,6 @@ def harmonize(cfg: DictConfig) -> None:
     if len(without):
         print_path("left out", run.folder / UNREADABLE)
     check_unreadable(run, len(without))
-
-
-def _datamodule(cfg: DictConfig) -> ImageDataModule:
-    """Return the data module with the tables of what is to be copied.
-
-    Raises:
-        GenspotError: nothing is chosen, or it is not there.
-    """
-    keys = overridden_keys(command_line_overrides())
-    training = any(key == "data" or key.startswith("data.") for key in keys)
-    testing = bool(config.test_sets(cfg))
-    if not (training or testing):
-        raise GenspotError(
-            "nothing is chosen: give generator=[…] or test_sets={NAME: PATH}, or data=… for its "
-            "training and validation images"
-        )
-    if training and cfg.data.get("format") == "packed":
-        raise GenspotError("data.format=packed: task=harmonize copies image files, format=files")
-    model = config.model_settings(cfg)
-    datamodule = make_datamodule(cfg, model, "all" if training else "none", testing)
-    datamodule.prepare_data()
-    for stage in ["fit"] * training + ["test"] * testing:
-        datamodule.setup(stage)
-    return datamodule
 
 
 def _tables(datamodule: ImageDataModule) -> dict[str, tuple[Split, pa.Table]]:

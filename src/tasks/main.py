@@ -159,7 +159,7 @@ def exit_with_error(error: BaseException, folder: Path | None = None) -> NoRetur
     if folder and (command := continuing_command(folder)):
         line += f"; to continue: {command}"
     print_line(line)
-    sys.exit(1)
+    sys.exit(getattr(error, "exit_code", 1))
 
 
 def print_line(line: str) -> None:
@@ -187,7 +187,11 @@ def run_sweep_or_job() -> Exception | None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit: 0, 1 after an error, 128 + n after signal n."""
+    """Run the command line and exit.
+
+    Exit codes: 0; 1 after an error; 2 of Hydra for arguments that it cannot parse; 3 where an
+    audit found something decisive; 128 + n after signal n.
+    """
     prepare_signals()
     prepare_streams()
     logging.setLogRecordFactory(PrintableRecord)

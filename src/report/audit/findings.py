@@ -1,0 +1,154 @@
+"""What an audit has found, and what it says of each set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.evaluation.duplicates import Pairs
+from genspot.evaluation.overlaps import SPLITS, ImageSet, Overlap
+from genspot.evaluation.shortcuts import ALL, Judgement, Trait
+from genspot.report.sections.words import listing
+from genspot.report.tables import format_percent
+
+ORDER: tuple[Judgement, ...] = ("decisive", "slight", "none")
+MAX_NAMED = 3  # sets in a title
+VERDICTS: dict[Judgement, str] = {
+    "decisive": "Not fit to be trusted as it is",
+    "slight": "To be read with care",
+    "none": "Nothing found against it",
+}
+
+
+@dataclass(frozen=True)
+class AuditedSet:
+    """One set of images: a test set, the training set or the validation set."""
+
+    where: ImageSet
+    place: str  # where its images lie
+    rows: np.ndarray  # of its readable images in the table of probes
+    reals: int  # readable
+    fakes: int
+    unreadable: int  # with the files that were left out
+    traits: Sequence[Trait]  # none of a set of one class
+    overlaps: Sequence[Overlap]
+
+    @property
+    def title(self) -> str:
+        """Its name, with the split unless it is a test set."""
+        name, split = self.where
+        return name if split == "test" else f"{name} ({SPLITS[split]} set)"
+
+    @property
+    def judgement(self) -> Judgement:
+        """The verdict on the set.
+
+        It is the worst of its traits and overlaps, but a trait that the generator itself may
+        cause is no more than "slight" here. So are all traits together, which contain those.
+        """
+        found: list[Judgement] = [one.judgement for one in self.overlaps]
+        for trait in self.traits:
+            mild = trait.judgement == "decisive" and (trait.content or trait.name == ALL)
+            found.append("slight" if mild else trait.judgement)
+        return min(found, key=ORDER.index, default="none")
+
+    @property
+    def faults(self) -> list[Trait]:
+        """The traits that are not judged "none": first those that no generator causes.
+
+        All traits together are one of them only where no single trait is.
+        """
+        found = [trait for trait in self.traits if trait.judgement != "none"]
+        single = [trait for trait in found if trait.name != ALL]
+        return sorted(
+            single or found, key=lambda one: (one.content, ORDER.index(one.judgement), -one.ap)
+        )
+
+    @property
+    def bad_overlaps(self) -> list[Overlap]:
+        """The overlaps that are not judged "none"."""
+        found = [one for one in self.overlaps if one.judgement != "none"]
+        return sorted(found, key=lambda one: ORDER.index(one.judgement))
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An audit of several sets."""
+
+    sets: Sequence[AuditedSet]
+    paths: pa.ChunkedArray  # of the images, N
+    labels: np.ndarray  # N: 0 real, 1 fake
+    set_of: np.ndarray  # place in `sets`, N
+    probes: pa.Table  # a row for each of the N images
+    pairs: Pairs
+    confidence: float  # of the intervals
+    facts: dict[str, Any]  # how it was made: command, seed, versions
+
+    @property
+    def title(self) -> str:
+        """Of the page."""
+        names = [one.title for one in self.sets]
+        shown = listing(names) if len(names) <= MAX_NAMED else f"{len(names)} sets of images"
+        return f"Audit of {shown}"
+
+    def judged(self, judgement: Judgement) -> list[AuditedSet]:
+        """Return the sets with this verdict."""
+        return [one for one in self.sets if one.judgement == judgement]
+
+
+def sentence(text: str) -> str:
+    """Return `text` with a capital letter and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}" if text else ""
+
+
+def headline(audit: Audit) -> str:
+    """Return the verdict on all sets."""
+    decisive, slight, clean = (
+        [one.title for one in audit.judged(judgement)] for judgement in ORDER
+    )
+    if not (decisive or slight):
+        sets = "this set" if len(clean) == 1 else f"these {len(clean)} sets"
+        return f"Nothing was found against {sets}."
+    parts = []
+    if decisive:
+        pronoun = "it is" if len(decisive) == 1 else "they are"
+        parts.append(
+            f"Do not trust a figure measured on {listing(decisive)} as {pronoun}: a detector can "
+            "do well there without any trace of a generator."
+        )
+    if slight:
+        parts.append(f"Read figures of {listing(slight)} with care.")
+    if clean:
+        parts.append(f"Nothing was found against {listing(clean)}.")
+    return " ".join(parts)
+
+
+def short_reason(one: AuditedSet) -> str:
+    """Return what a set's verdict rests on, in one line; "" for nothing."""
+    parts = []
+    for content, words in (
+        (False, "tell real from fake"),
+        (True, "differ, which may be no fault"),
+    ):
+        traits = [trait for trait in one.faults if trait.content is content]
+        if traits:
+            names = listing(f"{trait.name} (AP {format_percent(trait.ap)})" for trait in traits)
+            parts.append(f"{names} {words}")
+    parts += [overlap.text.removesuffix(".") for overlap in one.bad_overlaps]
+    return sentence("; ".join(parts))
+
+
+def unjudged(one: AuditedSet) -> str:
+    """Return why the classes of a set were not compared; "" if they were."""
+    if one.traits:
+        return ""
+    if not (one.reals or one.fakes):
+        return "None of its images could be read."
+    return (
+        f"This set has {'real images' if one.reals else 'fakes'} alone: there are no two classes "
+        "to tell apart. Duplicates were looked for."
+    )
