@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +32,21 @@ UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
 
 # Whose weights are in packages that the extra super-resolution installs.
 SUPER_RESOLUTION_NETWORKS = ("realesrgan", "waifu2x", "realcugan")
+
+
+def paths_of(place: Place) -> list[str]:
+    """Return the paths of a place; a data set of Hugging Face has none."""
+    if isinstance(place, str):
+        return [place]
+    return [place[key] for key in ("path", "real", "fake") if place.get(key)]
+
+
+def missing_path(place: Place) -> str | None:
+    """Return the first path of a place at which there is nothing; None without any."""
+    for path in paths_of(place):
+        if not (path and (os.path.lexists(path) or glob.glob(path, recursive=True))):
+            return path
+    return None
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,7 @@ class TestSet:
     classes: Classes  # see `TrainingSet.classes`
     simulator: dict[str, Any] | None = None  # what makes the fakes, if the set is built here
     setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
+    download: str | None = None  # page of its release; None: Wang et al.'s, see `sources.DOWNLOAD`
     own: bool = False  # of the user's own: nobody can download it
     labels: Labels = DEFAULT_LABELS
     # Of data=sets, see `genspot.data.splits`.

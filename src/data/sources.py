@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import logging
+import os
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
@@ -12,11 +14,11 @@ import pyarrow as pa
 
 from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
-from genspot.data.label_folders import label_folders
+from genspot.data.image_rows import warn_of_large_row_groups
 from genspot.data.layout import Listing, join_listings
-from genspot.data.packed.reader import PackedReader, open_packed
+from genspot.data.packed.reader import PackedReader, open_packed, require_folder
 from genspot.data.places import load_samples
-from genspot.data.settings import Classes, Split, TestSet, TrainingSet
+from genspot.data.settings import Classes, Place, Split, TestSet, TrainingSet, missing_path
 from genspot.data.splits import load_part, load_parts
 
 log = logging.getLogger(__name__)
@@ -25,6 +27,10 @@ DOWNLOAD = (
     "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
     "or set paths.{path}=PATH; data=simulated works without any download"
 )
+DOWNLOAD_PAGE = (
+    "Download {names} from {page} and unpack as docs/test_sets.md says, or set paths.{path}=PATH"
+)
+FILES = (".zip", ".parquet", ".arrow", ".csv", ".tsv", ".txt")  # places that are no folders
 TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
 TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
 SPLIT_NAMES: dict[Split, str] = {
@@ -57,11 +63,14 @@ def load_training_set(
     reader = None
     classes = choose_classes(source, split, seed)
     if source.format == "packed":
-        listing, reader = open_packed(folder, source.name, classes)
+        packed = require_folder(folder, source.name)
+        listing, reader = open_packed(packed, source.name, classes, source.labels)
     else:
         own = {source.name} if source.own else set()
         require_folders({source.name: folder}, TRAIN_FILES, split, own)
-        listing = load_samples(folder, source.name, classes)
+        listing = load_samples(folder, source.name, classes, source.labels)
+        if split == "train":
+            warn_of_large_row_groups(listing.table["path"])
     if len(listing.table["label"].unique()) < 2:
         raise GenspotError(f"{source.name}: {folder} lacks real or fake images")
     return listing, reader
@@ -79,8 +88,8 @@ def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
     if source.num_classes is None or (split == "val" and classes == "any"):
         return classes
     if classes == "any":
-        folders, _ = label_folders(source.train or "", source.name, classes)
-        classes = sorted({folder.class_name for folder in folders})
+        found = load_samples(source.train or "", source.name, classes, source.labels)
+        classes = sorted(found.table["class"].unique().to_pylist())
     available = len(classes or [])
     if classes is None or source.num_classes > available:
         raise GenspotError(
@@ -108,7 +117,8 @@ def _require_test_sets(test_sets: Sequence[TestSet]) -> None:
             raise GenspotError(f"generator={test_set.choice} has no path to its images")
         folders[test_set.choice] = test_set.path
     own = {test_set.choice for test_set in test_sets if test_set.own}
-    require_folders(folders, TEST_FILES, "test", own)
+    pages = {test.choice: test.download for test in test_sets if test.download}
+    require_folders(folders, TEST_FILES, "test", own, pages)
 
 
 def warn_of_skipped(listing: Listing, split: Split) -> None:
@@ -161,27 +171,58 @@ def _sharing_fakes(listing: Listing) -> list[str]:
     return names[np.unique(codes[np.isin(ids, found[counts > 1])])].tolist()
 
 
-def require_folders(folders: dict[str, str], files: str, path: str, own: Set[str]) -> None:
-    """Raise if folders are missing: all of them at once, and before any training.
+def require_folders(
+    folders: Mapping[str, Place],
+    files: str,
+    path: str,
+    own: Set[str],
+    pages: Mapping[str, str] | None = None,
+) -> None:
+    """Raise if images are missing: all sets at once, and before any training.
 
     Args:
-        folders: folder of each data set.
+        folders: where the images of each data set are.
         files: what to download.
         path: the setting below `paths` that says where the data sets are.
         own: the data sets of the user's own, which nobody can download.
+        pages: data set → page of its release, where that is not the one of Wang et al.
 
     Raises:
         GenspotError: with what to do about it.
     """
-    missing = {name: folder for name, folder in folders.items() if not Path(folder).is_dir()}
+    missing = {name: gone for name, place in folders.items() if (gone := missing_path(place))}
     if not missing:
         return
     own = own & missing.keys()
     first = missing[min(own)] if own else next(iter(missing.values()))
-    hint = DOWNLOAD.format(files=files, folder=Path(first).parent, path=path)
+    hint = _where_to_get(missing, files, path, pages or {})
     if own:
         hint = "give the folder that holds 0_real/ and 1_fake/"
     elif len(missing) < len(folders):
         present = ",".join(name for name in folders if name not in missing)
         hint = f"To test on what is here: generator=[{present}]. {hint}"
-    raise GenspotError(f"no data for {', '.join(missing)}: no folder {first}. {hint}")
+    raise GenspotError(f"no data for {', '.join(missing)}: no {_kind_of(first)} {first}. {hint}")
+
+
+def _kind_of(path: str) -> str:
+    if glob.has_magic(path):
+        return "file matches"
+    return "file" if os.path.splitext(path)[1].lower() in FILES else "folder"
+
+
+def _where_to_get(
+    missing: Mapping[str, str], files: str, path: str, pages: Mapping[str, str]
+) -> str:
+    """Return where to download the missing data sets: one sentence for each release."""
+    releases: dict[str | None, list[str]] = {}
+    for name in missing:
+        releases.setdefault(pages.get(name), []).append(name)
+    hints = []
+    for page, names in releases.items():
+        if page is None:
+            folder = Path(missing[names[0]]).parent
+            hints.append(DOWNLOAD.format(files=files, folder=folder, path=path))
+        else:
+            which = "them" if len(releases) == 1 else ", ".join(names)
+            hints.append(DOWNLOAD_PAGE.format(names=which, page=page, path=path))
+    return ". ".join(hints)

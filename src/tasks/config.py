@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.data.settings import Loading, TestSet, TrainingSet
+from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
 from genspot.tasks.generators import generator_specs
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
-from genspot.tasks.schema import check_values
+from genspot.tasks.places import absolute
+from genspot.tasks.schema import check_values, plain
+from genspot.tasks.test_sets import add_test_sets, is_folder
+from genspot.tasks.training_sets import divide_sets, trains_on_sets
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class TestSettings:
     specs: dict[str, dict[str, Any]]  # files of conf/generator/ by the names of their metrics
     crop: int | None  # side of the crop in pixels; None: whole images
     degradations: list[str]  # in the order in which they are applied
+    protocol: str  # what is done to every image after it is decoded; "none": nothing
     spectra: int | None  # average the spectra of this many images of each kind; None: none
     shortcut_baseline: bool  # also measure what a classifier reaches without a detector
     confidence: float  # of the intervals
@@ -47,14 +50,26 @@ class TestSettings:
 def check_settings(cfg: DictConfig) -> None:
     """Check all settings and the chosen generators' files, whatever the task needs of them.
 
+    The test sets of `test_sets` become entries of `cfg.generator`; see `add_test_sets`.
+
     Raises:
         GenspotError: the first value of another kind than its setting takes, or unknown key.
     """
     check_values(cfg)
+    add_test_sets(cfg, labels(cfg))
     generator_specs(cfg)
     for override in parse_overrides(command_line_overrides()):
         if override.key_or_group == "experiments" and isinstance(override.value(), list):
             raise GenspotError(f"{override.input_line}: give one study, experiments=NAME")
+
+
+def labels(cfg: DictConfig) -> Labels:
+    """Return the names of the labels.
+
+    Raises:
+        GenspotError: a name is of both labels, or there twice.
+    """
+    return Labels(real=tuple(cfg.labels.real), fake=tuple(cfg.labels.fake))
 
 
 def run_settings(cfg: DictConfig) -> RunSettings:
@@ -72,12 +87,20 @@ def run_settings(cfg: DictConfig) -> RunSettings:
 def config_text(cfg: DictConfig) -> str:
     """Return the configuration as YAML without `resume`, which is no part of what is run.
 
-    The folders of the images are absolute: a later test compares its images with theirs.
+    The folders of the images are absolute: a later test compares its images with theirs. Of a
+    training on several sets, `data.generator` and `data.hold_out` name all that are trained on
+    and left out.
+
+    Raises:
+        GenspotError: see `divide_sets`.
     """
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
     for key in ("data.train", "data.val"):
-        if folder := OmegaConf.select(kept, key):
-            OmegaConf.update(kept, key, os.path.abspath(folder))
+        if place := plain(kept, key):
+            OmegaConf.update(kept, key, absolute(place))
+    if cfg.task.name == "train" and trains_on_sets(cfg):
+        trained, left_out = divide_sets(cfg)
+        OmegaConf.update(kept, "data", {"generator": trained, "hold_out": left_out})
     return OmegaConf.to_yaml(kept, resolve=True)
 
 
@@ -106,9 +129,11 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
     specs = generator_specs(cfg)
     if not specs:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
-    if cfg.test_set.path is not None and "folder" not in specs:
+    if cfg.test_set.path is not None and not any(map(is_folder, specs)):
         raise GenspotError("test_set.path is the set of generator=folder: choose that generator")
     for key, spec in specs.items():
+        if isinstance(spec["path"], dict) and spec["path"].get("hub", key) is None:
+            raise GenspotError(f"generator={key} needs hub.id=ORG/NAME, of a data set")
         if spec["path"] is None:
             setting = "test_set" if key == "folder" else f"generator.{key}"
             raise GenspotError(f"generator={key} needs {setting}.path=PATH, a folder of images")
@@ -116,6 +141,7 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         specs={spec["name"]: spec for spec in specs.values()},
         crop=model.test.with_crop(cfg.crop).crop,
         degradations=[] if cfg.degradations == "none" else str(cfg.degradations).split("+"),
+        protocol=str(cfg.protocol),
         spectra=cfg.spectra,
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline")),
         confidence=cfg.confidence,
@@ -132,12 +158,15 @@ def training_set(cfg: DictConfig) -> TrainingSet:
     for key in ("train", "val", "classes"):
         if key not in values:
             raise GenspotError(f"data.{key} is missing: null says that there is none")
-    for key in ("shortcut_baseline", "generator"):  # of the evaluation and the report
-        values.pop(key, None)
+    for key in ("shortcut_baseline", "generator", "hold_out", "until", "years"):
+        values.pop(key, None)  # of the evaluation, the report, and `divide_sets`
+    trained = divide_sets(cfg)[0] if trains_on_sets(cfg) else []
     return TrainingSet(
         **{key: value for key, value in values.items() if value is not None}
         | {key: values[key] for key in ("train", "val", "classes")},
         own=not all(_is_below(values[split], cfg.paths[split]) for split in ("train", "val")),
+        labels=labels(cfg),
+        parts=tuple(one for one in test_sets(cfg) if one.name in trained),
     )
 
 
@@ -150,14 +179,22 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             classes=spec["classes"],
             simulator=spec["simulator"],
             setting=key,
-            own=key == "folder" or not _is_below(spec["path"], cfg.paths.test),
+            download=spec["download"],
+            own=is_folder(key) or not _is_below(spec["path"], cfg.paths.test),
+            labels=labels(cfg),
+            train=spec["train"],
+            val=spec["val"],
+            by_class=spec["clusters"] == "class",
+            divided=trains_on_sets(cfg) and not spec["train"],
         )
         for key, spec in generator_specs(cfg).items()
     ]
 
 
-def _is_below(path: str | None, folder: str) -> bool:
-    return path is not None and Path(path).is_relative_to(folder)
+def _is_below(path: Place | None, folder: str) -> bool:
+    if isinstance(path, dict) and path.keys() <= {"real", "fake"}:
+        return all(_is_below(part, folder) for part in path.values())
+    return isinstance(path, str) and Path(path).is_relative_to(folder)
 
 
 def loading(cfg: DictConfig) -> Loading:

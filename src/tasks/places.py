@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from genspot.common.containers import container_of
-from genspot.data.settings import Place
+from genspot.data.settings import Place, paths_of
 
 PATHS = ("path", "real", "fake")  # keys of a place whose values are paths
 
@@ -25,21 +25,6 @@ def with_folder(place: Any, datasets: str) -> Any:
     """Return a place; one of Hugging Face with the folder of what is streamed."""
     is_hub = isinstance(place, dict) and "hub" in place
     return {"folder": f"{datasets}/hub", **place} if is_hub else place
-
-
-def exists(place: Place) -> bool:
-    """Return whether something is at each path of a place."""
-    if not isinstance(place, str):
-        return all(map(exists, paths_of(place)))
-    return bool(place) and (os.path.exists(place) or bool(glob.glob(place, recursive=True)))
-
-
-def paths_of(place: Place) -> Iterator[str]:
-    """Yield the paths of a place."""
-    if isinstance(place, str):
-        yield place
-    else:
-        yield from (place[key] for key in PATHS if place.get(key))
 
 
 def roots(place: Place, images: Sequence[str]) -> list[str]:

@@ -2,118 +2,43 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.common.names import NAME_RULE, is_safe_name, shown
+from genspot.common.names import shown
 from genspot.data.settings import MIN_SIMULATION, SUPER_RESOLUTION_NETWORKS, UPSAMPLERS
-from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS, is_name
+from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS
+from genspot.tasks.kinds import (
+    CLASSES,
+    COLUMNS,
+    COMPONENT,
+    FLAG,
+    INPUTS,
+    LABEL_NAMES,
+    NAME,
+    NAME_OR_NAMES,
+    PATH,
+    PERCENT,
+    PLACE,
+    PROBABILITY,
+    RUNS,
+    SECTION,
+    TEST_SETS,
+    TEXT,
+    YEARS,
+    Kind,
+    either,
+    mapping,
+    number,
+    one_of,
+    optional,
+    whole,
+)
 
 MAX_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of value: in words, for messages, and as a check of plain values."""
-
-    words: str
-    accepts: Callable[[Any], bool]
-
-    def check(self, setting: str, value: Any) -> None:
-        """Raise GenspotError, naming `setting`, if `value` is of another kind."""
-        if not self.accepts(value):
-            raise GenspotError(f"{setting}={shown(value)}: give {self.words}")
-
-
-def optional(kind: Kind) -> Kind:
-    """Return `kind` or null."""
-    return Kind(f"{kind.words}, or null", lambda value: value is None or kind.accepts(value))
-
-
-def either(first: Kind, second: Kind) -> Kind:
-    """Return the values of both kinds."""
-    return Kind(
-        f"{first.words} or {second.words}",
-        lambda value: first.accepts(value) or second.accepts(value),
-    )
-
-
-def whole(minimum: int, maximum: int = 2**31) -> Kind:
-    """Return the whole numbers from `minimum` to `maximum`."""
-    limit = "" if maximum == 2**31 else f", at most {maximum}"
-    return Kind(
-        f"a whole number from {minimum} on{limit}",
-        lambda value: type(value) is int and minimum <= value <= maximum,
-    )
-
-
-def number(words: str, accepts: Callable[[float], bool]) -> Kind:
-    """Return the finite numbers, and no booleans, that `accepts` takes."""
-    return Kind(
-        words,
-        lambda value: type(value) in (int, float) and math.isfinite(value) and accepts(value),
-    )
-
-
-def one_of(*choices: str) -> Kind:
-    """Return the words `choices`."""
-    return Kind(" or ".join(choices), lambda value: isinstance(value, str) and value in choices)
-
-
-def mapping(keys: Mapping[str, Kind]) -> Kind:
-    """Return the mappings that have the `keys` and no others, with values of their kinds."""
-    return Kind(
-        "{" + ", ".join(f"{key}: {kind.words}" for key, kind in keys.items()) + "}",
-        lambda value: (
-            isinstance(value, dict)
-            and value.keys() == keys.keys()
-            and all(keys[key].accepts(part) for key, part in value.items())
-        ),
-    )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
-
-
-def _is_classes(value: Any) -> bool:
-    if value is None or value == "any":
-        return True
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(map(_is_text, value))
-        and len(set(value)) == len(value)
-        and not any(".." in PurePath(name).parts or PurePath(name).is_absolute() for name in value)
-    )
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and "\0" not in value
-
-
-def _is_runs(value: Any) -> bool:
-    return _is_path(value) or (isinstance(value, list) and all(map(_is_path, value)))
-
-
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-TEXT = Kind("a text of one line", _is_text)
-NAME = Kind(NAME_RULE, is_safe_name)
-COMPONENT = Kind(
-    "a text of at most 100 letters, digits and _ . + - that begins with a letter, a digit or _",
-    is_name,
-)
-PATH = Kind("a path as text, such as data/set or ./2024", _is_path)
-CLASSES = Kind("a list of class folders, each once; any; or null", _is_classes)
-SECTION = Kind("its settings as {key: value, …}", lambda value: isinstance(value, dict))
-PROBABILITY = number("a number between 0 and 1", lambda value: 0 < value < 1)
-PERCENT = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
 SIMULATOR = {"upsampling": one_of(*UPSAMPLERS), "stages": whole(1, 8)}
 SUPER_RESOLUTION = {"network": one_of(*SUPER_RESOLUTION_NETWORKS)}
 
@@ -125,12 +50,14 @@ FIGURES: dict[str, Kind] = {
 
 # Keys of a generator's file. All but `path` may be left out or null.
 GENERATOR: dict[str, Kind] = {
-    "path": optional(PATH),  # null until test_set.path names it
+    "path": optional(PLACE),  # null until test_set.path names it
     "title": optional(TEXT),
     "name": optional(NAME),
     "classes": CLASSES,
     "images": optional(whole(0)),
     "published": optional(SECTION),  # of FIGURES
+    "train": optional(PLACE),  # data=sets: training images; null: a part of those of `path`
+    "val": optional(PLACE),  # and validation images; null: a tenth of those of `train`
     "real_set": optional(TEXT),
     "clusters": optional(one_of("class")),  # the images of a class come from one photograph
     "simulator": optional(either(mapping(SIMULATOR), mapping(SUPER_RESOLUTION))),
@@ -140,27 +67,46 @@ GENERATOR: dict[str, Kind] = {
     "year": optional(whole(0)),
     "licence": optional(TEXT),
     "link": optional(TEXT),
+    "download": optional(TEXT),  # the page of the release; null: not said
+    "unconfirmed": optional(
+        Kind(
+            "a list of the keys whose values have one source or none, such as [images]",
+            lambda value: isinstance(value, list) and all(key in list(GENERATOR) for key in value),
+        )
+    ),
 }
 
+CHANGES = Kind(
+    "none, or blur_SIGMA, jpeg_QUALITY, resize_SCALE, fit_SIDE joined by +", TEXT.accepts
+)
+
 # Dotted settings, those that hold others before them. What a constructor checks before data are
-# read is not repeated: degradations, aug.train, aug.val, model and the further trainer.*.
+# read is not repeated: degradations, protocol, aug.train, aug.val, model, the further trainer.*.
 SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(("task", "data", "aug", "model", "schedule", "trainer", "logger"), SECTION),
     **dict.fromkeys(("test_set", "report", "simulation", "paths"), SECTION),
     "seed": whole(0, MAX_SEED),
     "checkpoint": optional(PATH),
     "allow_mismatch": FLAG,
-    "inputs": Kind(
-        f"{PATH.words}, or null",
-        lambda value: value is None or type(value) is int or _is_path(value),
-    ),
-    "test_set.path": optional(PATH),
+    "inputs": optional(INPUTS),
+    "test_sets": optional(TEST_SETS),
+    "labels": SECTION,
+    **{f"labels.{kind}": LABEL_NAMES for kind in ("real", "fake")},
+    "hub": SECTION,
+    "hub.id": optional(TEXT),
+    "hub.name": NAME,
+    "hub.split": TEXT,
+    **{f"hub.{key}": optional(TEXT) for key in ("config", "revision", *COLUMNS)},
+    "hub.streaming": FLAG,
+    "hub.limit": optional(whole(1)),
+    "test_set.path": optional(PLACE),
     "test_set.name": NAME,
-    "degradations": Kind("none, or blur_SIGMA, jpeg_QUALITY, resize_SCALE joined by +", _is_text),
+    "degradations": CHANGES,
+    "protocol": CHANGES,
     "spectra": optional(whole(1)),
     "quiet": FLAG,
     "max_unreadable": optional(whole(0)),
-    "runs": Kind("folders of runs or of sweeps, [FOLDER,…]", _is_runs),
+    "runs": RUNS,
     "report.title": optional(TEXT),
     "resume": one_of("auto", "never"),
     "workers": optional(whole(0)),
@@ -174,11 +120,15 @@ SETTINGS: dict[str, Kind] = {
     "task.folder": TEXT,
     "task.run": TEXT,
     "task.title": optional(TEXT),
+    "task.output": optional(PATH),
     "data.name": COMPONENT,
     "data.simulator": optional(mapping({"name": COMPONENT, **SIMULATOR})),
-    "data.generator": optional(NAME),
-    "data.train": optional(PATH),
-    "data.val": optional(PATH),
+    "data.generator": optional(NAME_OR_NAMES),
+    "data.hold_out": optional(NAME_OR_NAMES),
+    "data.until": optional(whole(0)),
+    "data.years": optional(YEARS),
+    "data.train": optional(PLACE),
+    "data.val": optional(PLACE),
     "data.classes": CLASSES,
     "data.shortcut_baseline": optional(FLAG),
     "data.num_classes": optional(whole(1)),
@@ -209,7 +159,7 @@ SETTINGS: dict[str, Kind] = {
 }
 
 # Sections in which only the keys above are settings.
-CLOSED = ("data", "schedule", "simulation", "test_set", "report")
+CLOSED = ("labels", "data", "schedule", "simulation", "test_set", "hub", "report")
 
 
 def check_values(cfg: DictConfig) -> None:

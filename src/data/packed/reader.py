@@ -25,7 +25,7 @@ from genspot.data.label_folders import LABELS, LabelFolder, find_label_images
 from genspot.data.layout import FolderImages, Listing, make_listing
 from genspot.data.packed.index import FolderEntry, read_entry, read_label_folders
 from genspot.data.packed.shard import SHARD_IMAGES, Shard, check_shard, shard_file
-from genspot.data.settings import Classes
+from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place
 from genspot.data.walk import PACKED_SUFFIX, Images, LeftOut, join_paths
 
 INDEX_FILE = "index.arrow.gz"
@@ -71,8 +71,22 @@ def packed_folder(root: str) -> Path:
     return Path(root + PACKED_SUFFIX)
 
 
+def require_folder(place: Place, generator: str) -> str:
+    """Return the folder that a place is: only folders have packed copies.
+
+    Raises:
+        GenspotError: it is something else.
+    """
+    if isinstance(place, str) and not os.path.isfile(place):
+        return place
+    raise GenspotError(
+        f"{generator}: {place} is no folder, and only folders are packed: data.format=files reads "
+        "it as it is"
+    )
+
+
 def open_packed(
-    folder: str | Path, generator: str, classes: Classes
+    folder: str | Path, generator: str, classes: Classes, labels: Labels = DEFAULT_LABELS
 ) -> tuple[Listing, PackedReader]:
     """Return the images of the packed copy of `folder`, and the reader of them.
 
@@ -85,9 +99,10 @@ def open_packed(
     outside: list[LeftOut] = []
     found: list[tuple[LabelFolder, Images | None]]
     if os.path.isdir(root):
-        found, outside = find_label_images(root, generator, classes)  # type: ignore[assignment]
+        found, outside = find_label_images(root, generator, classes, labels)  # type: ignore[assignment]
     else:
-        found = [(source, None) for source in _packed_label_folders(root, generator, classes)]
+        sources = _packed_label_folders(root, generator, classes, labels)
+        found = [(source, None) for source in sources]
     listed, folders = [], []
     try:
         for source, images in found:
@@ -130,15 +145,23 @@ def _open_folder(source: str, copy: Path, place: str, images: Images | None) -> 
     return entry
 
 
-def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[LabelFolder]:
+def _packed_label_folders(
+    root: str, generator: str, classes: Classes, labels: Labels
+) -> list[LabelFolder]:
     """Return the label folders of a source that is not here, in the order of `label_folders`.
 
     Raises:
         GenspotError: `classes` is "any" and there is no packed copy, or its list is damaged.
     """
     copy = packed_folder(root)
+    try:
+        stored = [Path(folder) for folder in read_label_folders(copy)]
+    except GenspotError:
+        if classes == "any":
+            raise
+        stored = []
     if classes == "any":
-        parents = {Path(folder).parent for folder in read_label_folders(copy)}
+        parents = {folder.parent for folder in stored}
         if not parents:
             raise GenspotError(
                 f"{copy} lacks all images, and there is no folder {root}; "
@@ -146,12 +169,17 @@ def _packed_label_folders(root: str, generator: str, classes: Classes) -> list[L
             )
     else:
         parents = {Path()} if classes is None else {Path(name) for name in classes}
+    named = [(labels.values.get(one.name.casefold()), one.name, one.parent) for one in stored]
+    folders = [one for one in named if one[0] is not None and one[2] in parents]
+    known = {parent for _, _, parent in folders}
+    folders += [
+        (label, name, parent) for parent in parents - known for name, label in LABELS.items()
+    ]
     return [
         LabelFolder(
             os.path.normpath(os.path.join(root, parent, name)),
             "" if parent == Path() else parent.as_posix(),
             label,
         )
-        for parent in sorted(parents)
-        for name, label in LABELS.items()
+        for label, name, parent in sorted(folders, key=lambda one: (one[2], one[0], one[1]))
     ]

@@ -27,7 +27,7 @@ from genspot.data.packed.index import (
 from genspot.data.packed.reader import INDEX_FILE, packed_folder
 from genspot.data.packed.shard import SHARD_IMAGES, Shard, shard_file
 from genspot.data.packed.shard_writer import ShardJob, is_current, write_shard
-from genspot.data.settings import MAX_MEGAPIXELS, Classes
+from genspot.data.settings import DEFAULT_LABELS, MAX_MEGAPIXELS, Classes, Labels
 from genspot.data.walk import Images, join_paths
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,11 @@ class FolderJob(NamedTuple):
 
 
 def pack(
-    folder: str | Path, generator: str, classes: Classes, max_megapixels: int = MAX_MEGAPIXELS
+    folder: str | Path,
+    generator: str,
+    classes: Classes,
+    max_megapixels: int = MAX_MEGAPIXELS,
+    labels: Labels = DEFAULT_LABELS,
 ) -> None:
     """Write or complete the packed copy of `folder`; larger images are unreadable.
 
@@ -60,7 +64,7 @@ def pack(
     """
     root = os.path.abspath(folder)
     copy = packed_folder(root)
-    jobs = _plan(root, copy, generator, classes, max_megapixels)
+    jobs = _plan(root, copy, generator, classes, max_megapixels, labels)
     total = sum(len(shard.paths) for job in jobs for shard in job.shards)
     copy.mkdir(parents=True, exist_ok=True)
     with FileLock(copy / ".lock"), ThreadPoolExecutor() as threads:
@@ -95,14 +99,16 @@ def _list_label_folders(copy: Path, folders: list[str], classes: Classes) -> Non
 
 
 def _plan(
-    root: str, copy: Path, generator: str, classes: Classes, max_megapixels: int
+    root: str, copy: Path, generator: str, classes: Classes, max_megapixels: int, labels: Labels
 ) -> list[FolderJob]:
     """Return the label folders below `root` and their shards.
 
     Raises:
         GenspotError: there is no image, or see `find_label_images`.
     """
-    found, left_out = find_label_images(root, generator, classes)
+    found, left_out = find_label_images(root, generator, classes, labels)
+    if len({source.label for source, _ in found}) == 1:
+        raise GenspotError(f"{generator}: {utf8_path(root)} lacks real or fake images")
     jobs = []
     for source, images in found:
         folder = os.path.relpath(source.path, root)
