@@ -158,6 +158,20 @@ def container_of(path: str) -> str:
     return path
 
 
+def file_status(path: str) -> os.stat_result:
+    """Return the status of the file that holds the image at `path`, a container or itself.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    try:
+        return os.stat(path)
+    except OSError as error:
+        if error.errno not in INSIDE:
+            raise
+        return os.stat(container_of(path))
+
+
 def is_inside(path: str) -> bool:
     """Return whether `path` is that of an image within a container."""
     return container_of(path) != path

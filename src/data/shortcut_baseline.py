@@ -7,12 +7,11 @@ detector can reach a high AP on the data set by such a shortcut. A classifier of
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from genspot.common.containers import encoded_size
 from genspot.data import image_io
 from genspot.data.settings import MAX_MEGAPIXELS
 
@@ -42,7 +41,7 @@ def image_features(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarra
     curvature = np.abs(np.diff(grey, n=2, axis=0))
     return np.array(
         [
-            os.path.getsize(path) / grey.size,
+            encoded_size(path) / grey.size,
             *image.mean(axis=(0, 1)),
             np.log1p(curvature.mean()) if curvature.size else 0.0,
             _block_grid(grey),

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from genspot.common.containers import file_status
 from genspot.common.run_files import SCORE_LOG_SUFFIX
 
 
@@ -122,9 +122,12 @@ class ScoreLog:
         return [key for key in self.about if about.get(key) != self.about[key]]
 
     def _stamp(self, row: int) -> list[int] | None:
-        """Return the inode and the time of the last change in nanoseconds of an image's file."""
+        """Return the inode and the time of the last change in nanoseconds of an image's file.
+
+        Of an image within a container, it is those of the container.
+        """
         try:
-            status = os.stat(self.paths[row])
+            status = file_status(self.paths[row])
         except (IndexError, OSError, UnicodeEncodeError):  # the locale may lack the name
             return None  # a packed image, whose file may be gone
         return [status.st_ino, status.st_ctime_ns]

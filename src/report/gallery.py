@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from genspot.common.containers import is_inside, read_bytes
 from genspot.report.runs import Run
 
 SIDE = 128  # pixels, of a thumbnail
@@ -89,11 +90,12 @@ def read_image(path: Path, small: bool = False) -> tuple[Image.Image | None, str
     The EXIF orientation is ignored, as in training and testing.
 
     Args:
-        path: of the file.
+        path: of a file, or of an image within a container.
         small: whether a reduced image of at least `SIDE` pixels a side will do.
     """
     try:
-        with Image.open(path) as image:
+        inside = is_inside(str(path))
+        with Image.open(io.BytesIO(read_bytes(str(path))) if inside else path) as image:
             if small:
                 image.draft("RGB", (2 * SIDE, 2 * SIDE))
             return _to_8_bits(image).convert("RGB"), ""

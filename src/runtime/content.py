@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genspot.common.containers import file_status
 from genspot.common.files import utf8_path
 
 if TYPE_CHECKING:  # the command line imports this module, also for --help
@@ -17,24 +19,30 @@ SIZES = 16  # images, evenly spread, of which the size of the file is compared t
 Content = dict[str, Any]
 
 
-def describe_images(samples: pa.Table, folder: str) -> Content:
-    """Return a description of the images of a set, the same for a moved or copied folder.
+def describe_images(samples: pa.Table, roots: Sequence[str]) -> Content:
+    """Return a description of the images of a set, the same for a moved or copied one.
 
     Args:
         samples: a table with the columns `path` and `label`.
-        folder: of the set, which the paths begin with.
+        roots: folders and containers that the images lie below; an image may lie elsewhere.
 
     Returns:
-        The number of images, a digest of names below `folder` and labels, and sizes of files in
+        The number of images, a digest of names below `roots` and labels, and sizes of files in
         bytes, null where only a packed copy is here.
     """
-    start = len(utf8_path(os.path.abspath(folder))) + 1
+    starts = [os.path.join(utf8_path(os.path.abspath(root)), "") for root in roots]
+    starts.sort(key=len, reverse=True)
     paths = samples["path"].to_pylist()
-    digest = hashlib.sha256("\0".join(path[start:] for path in paths).encode())
+    names = (path[len(_first_start(path, starts)) :] for path in paths)
+    digest = hashlib.sha256("\0".join(names).encode())
     digest.update(samples["label"].to_numpy().astype("int8").tobytes())
     picked = {step * (len(paths) - 1) // (SIZES - 1) for step in range(SIZES if paths else 0)}
     sizes = [_size(paths[row]) for row in sorted(picked)]
     return {"images": len(paths), "names": digest.hexdigest(), "sizes": sizes}
+
+
+def _first_start(path: str, starts: Sequence[str]) -> str:
+    return next((start for start in starts if path.startswith(start)), "")
 
 
 def describe_file(path: Path) -> Content:
@@ -57,6 +65,6 @@ def difference(old: Content, new: Content) -> str:
 
 def _size(path: str) -> int | None:
     try:
-        return os.stat(path).st_size
+        return file_status(path).st_size
     except (OSError, UnicodeEncodeError):  # the locale's encoding may lack the name
         return None
