@@ -92,7 +92,7 @@ def mean_metrics(complete: Mapping[str, Any], found: Mapping[str, Any]) -> MeanM
     mean |= {key: mean_or_none(result[key] for result in complete.values()) for key in MEASURES}
     mean["images"] = sum(result["images"] for result in complete.values())
     mean["ap_interval"] = _around(mean["ap"], found) if complete else None
-    return mean  # type: ignore[no-any-return]
+    return mean
 
 
 def _around(ap: float, found: Mapping[str, Any]) -> list[float]:

@@ -49,7 +49,7 @@ def test_page_of_one_run_explains_it_with_the_figures_of_its_tables(single, abla
         shown[panel.get("data-generator")] = "".join(panel.find("p").itertext())
     assert set(shown) == {*COMPLETE, "only_fakes"}
     called = cells[run.label, "only_fakes", "tpr"]
-    assert shown["only_fakes"] == f"Fakes only: {called} called fake"
+    assert shown["only_fakes"] == f"Fakes only: {called} percent called fake"
     for name in COMPLETE:
         ap, interval = (cells[run.label, name, key] for key in ("ap", "ap_interval"))
         assert shown[name] == f"{grade(run.results[name]).capitalize()}: AP {ap} [{interval}]"
