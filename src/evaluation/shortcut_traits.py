@@ -59,7 +59,7 @@ def present(column: np.ndarray) -> np.ndarray:
 
 
 def derived(values: Values) -> dict[str, np.ndarray]:
-    """Return further columns: sizes and formats as text, aspect ratio, and bits per pixel."""
+    """Return further columns: texts, and ratios that a tree of single columns does not see."""
     width, height = values["width"], values["height"]
     sizes = [f"{round(w)} × {round(h)}" for w, h in zip(width, height, strict=True)]
     formats = zip(values["format"], values["mode"], strict=True)
@@ -67,6 +67,8 @@ def derived(values: Values) -> dict[str, np.ndarray]:
         "size": np.array(sizes, object),
         "stored as": np.array([f"{one} ({mode})" for one, mode in formats], object),
         "aspect": width / height,
+        "fine detail": values["laplacian"] - values["gradient"],
+        "finest detail": values["high_frequency"] - values["laplacian"],
         "bits per pixel": 8 * values["file_bytes"] / (width * height),
     }
 
@@ -142,7 +144,7 @@ def _grids(values: Values, labels: np.ndarray) -> str:
         part = f"{bearing.sum()} of {own.sum()} {name} bear an 8×8 block grid"
         if bearing.any():
             share = np.median(values["zero_share"][bearing])
-            part += f" (median {share:.0%} more DCT coefficients near zero on it)"
+            part += f" (in the median, {share:.0%} more DCT coefficients are near zero on it)"
         parts.append(part)
     return "; ".join(parts)
 
@@ -151,8 +153,8 @@ def _phases(values: Values, labels: np.ndarray) -> str:
     """Return the most frequent phases of the grid in each class."""
     pairs = zip(values["grid_x"], values["grid_y"], strict=True)
     phases = np.array([f"at ({x:.0f}, {y:.0f})" for x, y in pairs], object)
-    text = _shares("phase", "have its first whole block")({"phase": phases}, labels)
-    return f"among the images with an 8×8 block grid, {text}"
+    text = _shares("phase", "have it begin")({"phase": phases}, labels)
+    return f"of the images with an 8×8 block grid, {text}"
 
 
 _SAME_SIZE = (
@@ -174,6 +176,7 @@ _COLOURS = {
     for colour in ("red", "green", "blue")
 } | {
     "saturation": "the saturation",
+    "chroma": "the strongest colours (distance from grey)",
     "dark_share": "the share of values that are 0",
     "bright_share": "the share of values that are 255",
 }
@@ -181,20 +184,20 @@ _SHARPNESS = {
     "gradient": "the energy of the gradient (log10, relative to the contrast)",
     "laplacian": "the energy of the Laplacian (log10, relative to the contrast)",
     "high_frequency": "the share of high frequencies (log10)",
+    "fine detail": "the energy of the Laplacian (log10, relative to the gradient)",
+    "finest detail": "the energy of high frequencies (log10, relative to the Laplacian)",
 }
 
 
 def _compressions(values: Values, labels: np.ndarray) -> str:
     pairs = zip(values["jpeg_quality"], values["jpeg_tables"], strict=True)
     texts = [f"quality {quality:.0f} (tables {tables})" for quality, tables in pairs]
-    return "among the JPEG files, " + _shares("of", "are of")(
-        {"of": np.array(texts, object)}, labels
-    )
+    return "of the JPEG files, " + _shares("of", "are of")({"of": np.array(texts, object)}, labels)
 
 
 def _subsamplings(values: Values, labels: np.ndarray) -> str:
     described = _shares("subsampling", "have the chroma subsampling")(values, labels)
-    return f"among the JPEG files, {described}"
+    return f"of the JPEG files, {described}"
 
 
 def _metadata(values: Values, labels: np.ndarray) -> str:
@@ -206,7 +209,7 @@ def _metadata(values: Values, labels: np.ndarray) -> str:
 
 DEFINITIONS = (
     Definition("format", ("stored as",), _SAME_FILE, _shares("stored as", "are")),
-    Definition("size", ("size", "width", "height"), _SAME_SIZE, _shares("size", "have")),
+    Definition("size", ("size", "width", "height"), _SAME_SIZE, _shares("size", "measure")),
     Definition("aspect", ("aspect",), _SAME_SIZE, _medians({"aspect": "width / height"})),
     Definition(
         "file size",

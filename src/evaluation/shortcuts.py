@@ -9,10 +9,12 @@ interval and its distance from chance decide:
 - "slight": the lower end lies above chance.
 - "none": it does not.
 
-The intervals hold for all traits at once (Bonferroni: each has the error probability divided by
-the number of traits), so that a set without any difference has a slight one with at most the
-error probability asked for. A trait without a difference is called "none" however few images
-there are; one with a difference may be called "none" where there are few.
+The lower end is the higher of two: that of the jackknife's interval (`intervals`), and that of
+the decisions at a probability of 0.5 (`decisions`), which is less far away where nearly all
+decisions are right. The intervals hold for all traits at once (Bonferroni: each has the error
+probability divided by the number of traits), so that a set without any difference has a trait
+that is not "none" with about the error probability asked for. Of few images a difference may
+remain "none".
 """
 
 from __future__ import annotations
@@ -123,7 +125,9 @@ def judge(
     rows = np.ones(len(labels), bool)
     measured = _measure(features(values, everything), labels, rows, folds, each, seed)
     names = [f"{one.name} ({one.judgement})" for one in found if one.judgement != "none"]
-    described = "alone tell the classes apart: " + (", ".join(names) or "no trait")
+    described = "no trait alone tells the classes apart"
+    if names:
+        described = f"these traits alone tell the classes apart: {', '.join(names)}"
     return [*found, _trait(Definition(ALL, everything, ALL_FIX), measured, described)]
 
 

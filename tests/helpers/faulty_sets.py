@@ -164,10 +164,10 @@ def metadata(folder: Path, seed: int = 0, count: int = COUNT) -> list[tuple[str,
 
 
 def colour(folder: Path, seed: int = 0, count: int = COUNT) -> list[tuple[str, str]]:
-    """Save fakes of half the saturation."""
+    """Save fakes of a fifth of the saturation: half of it is within what photographs have."""
     reals, fakes = _plain(seed, count)
     grey = [image.convert("L").convert("RGB") for image in fakes]
-    pale = [Image.blend(*pair, 0.5) for pair in zip(grey, fakes, strict=True)]
+    pale = [Image.blend(*pair, 0.2) for pair in zip(grey, fakes, strict=True)]
     return _save(folder, (reals, pale))
 
 

@@ -19,7 +19,10 @@ BLOCK = 8  # pixels a side
 FREQUENCIES = range(1, 5)
 NEAR_ZERO = 0.5  # a coefficient below it was quantized to zero, or would be by a step of one
 MIN_BLOCKS = 4  # along each axis
-FOUND = 5.0  # standard deviations of the other phases; the most of 660 images without a grid: 4.6
+# How far the grid stands out, in standard deviations of the other phases. Of 1,071 windows (112
+# pixels) of the shipped photographs, scaled by 2/3 and some of them upsampled or blurred, 2 do so
+# without a grid; of 357 that were JPEG of quality 75 once, 97% do.
+FOUND = 5.0
 
 
 def _basis() -> np.ndarray:

@@ -29,6 +29,7 @@ PROBE_SCHEMA = pa.schema(
         ("green_std", pa.float32()),
         ("blue_std", pa.float32()),
         ("saturation", pa.float32()),  # mean of (max − min) / max of the colours, 0 to 1
+        ("chroma", pa.float32()),  # 99th percentile of the distance from grey in Cb and Cr
         ("dark_share", pa.float32()),  # of the values that are 0
         ("bright_share", pa.float32()),  # of the values that are 255
         ("gradient", pa.float32()),  # log10 of the energy of first differences / variance

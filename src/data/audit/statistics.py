@@ -18,11 +18,13 @@ def colour_statistics(image: np.ndarray) -> dict[str, float]:
         image: uint8, H×W×3.
     """
     means, stds = (values.ravel() for values in cv2.meanStdDev(image))
+    chroma = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.float32) - 128
     colours = ("red", "green", "blue")
     return {
         **{f"{name}_mean": float(mean) for name, mean in zip(colours, means, strict=True)},
         **{f"{name}_std": float(std) for name, std in zip(colours, stds, strict=True)},
         "saturation": float(cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[..., 1].mean()) / 255,
+        "chroma": float(np.percentile(np.hypot(chroma[..., 0], chroma[..., 1]), 99)),
         "dark_share": float((image == 0).mean()),
         "bright_share": float((image == 255).mean()),
     }
