@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import albumentations
@@ -16,16 +15,17 @@ from torch.utils.data import DataLoader
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.ranks import is_rank_zero
-from genspot.data.dataset import DEGRADATIONS, ImageDataset, Sample
-from genspot.data.layout import Listing, list_inputs
+from genspot.data.dataset import DEGRADATIONS, ImageDataset, PixelFunction, Sample
+from genspot.data.inputs import list_inputs
+from genspot.data.layout import Listing
 from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
 from genspot.data.packed.reader import PackedReader
-from genspot.data.places import load_samples
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
-from genspot.data.settings import Loading, Simulation, Split, TestSet, TrainingSet
+from genspot.data.settings import Loading, Place, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build, check_buildable
 from genspot.data.sources import (
     describe_shared_images,
+    list_if_there,
     load_test_sets,
     load_training_set,
     warn_of_skipped,
@@ -49,7 +49,7 @@ class ImageDataModule(pl.LightningDataModule):
             (no crop, no exact size) come in batches of one.
         loading: batch sizes, workers and seed.
         simulation: sizes and seed of the data sets that are built here.
-        inputs: the photo or folder of a prediction.
+        inputs: the photos, folders and so on of a prediction; see `list_inputs`.
         protocol: what is done to every image after it is decoded; see
             `genspot.data.dataset.ImageDataset`.
 
@@ -74,8 +74,8 @@ class ImageDataModule(pl.LightningDataModule):
         test_geometry: Geometry,
         loading: Loading,
         simulation: Simulation,
-        inputs: str | None = None,
-        protocol: Callable[[np.ndarray], np.ndarray] | None = None,
+        inputs: Sequence[str] = (),
+        protocol: PixelFunction | None = None,
     ) -> None:
         super().__init__()
         if training_set and not train_geometry.fixed_size:
@@ -138,7 +138,7 @@ class ImageDataModule(pl.LightningDataModule):
             GenspotError: a folder is missing, with what to download, or contains no images.
         """
         if stage == "predict" and "predict" not in self.tables:
-            self._add("predict", list_inputs(self.inputs or ""))
+            self._add("predict", list_inputs(self.inputs))
         if stage == "test" and "test" not in self.tables:
             self._add("test", load_test_sets(self.test_sets))
         splits: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
@@ -156,20 +156,25 @@ class ImageDataModule(pl.LightningDataModule):
         self.listings[split] = listing
         warn_of_skipped(listing, split)
 
-    def name_training_folders(self, places: Mapping[Split, str]) -> None:
-        """Let `notes` know of the images below `places`, which are listed and not read here.
+    def name_training_folders(self, places: Mapping[Split, Place]) -> None:
+        """Let `notes` know of the images at `places`, which are listed and not read here.
 
         Args:
-            places: the folder of the images of each split; one that is missing is passed over.
+            places: the images of each split; what is missing is passed over.
         """
         for split, place in places.items():
-            if split not in self.listings and os.path.isdir(place):
-                with suppress(GenspotError):  # another layout
-                    self.listings[split] = load_samples(place, f"{split} images", "any")
+            if split not in self.listings and (found := list_if_there(place, self.test_sets)):
+                self.listings[split] = found
 
     def notes(self) -> list[str]:
         """Return what a reader of the results must know of the data, one line each."""
-        return describe_shared_images(self.listings)
+        notes = describe_shared_images(self.listings)
+        if divided := [one.name for one in self.test_sets if one.divided]:
+            notes.append(
+                f"Of {', '.join(divided)}, only the test part is scored: a tenth of the images, "
+                "by a digest of their names."
+            )
+        return notes
 
     def warn_of_notes(self) -> None:
         """Log each of `notes` as a warning, on the first process."""

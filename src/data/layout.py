@@ -22,10 +22,7 @@ from genspot.common.ranks import is_rank_zero
 from genspot.data.label_folders import LabelFolder, find_label_images, first_of
 from genspot.data.settings import DEFAULT_LABELS, Classes, Labels
 from genspot.data.walk import (
-    NOT_UTF8,
     LeftOut,
-    file_id,
-    find_images,
     join_ids,
     join_paths,
 )
@@ -146,25 +143,3 @@ def join_samples(folders: list[LabelFolder], paths: list[pa.Array], generator: s
         np.repeat(np.array([folder.label for folder in folders], np.int8), rows),
     ]
     return pa.table(columns, schema=SAMPLE_SCHEMA)
-
-
-def list_inputs(inputs: str | Path) -> Listing:
-    """Return one photo, or all images below a folder, with unknown labels.
-
-    Raises:
-        GenspotError: `inputs` does not exist or contains no image.
-    """
-    path = str(inputs)
-    if not os.path.exists(path):
-        raise GenspotError(f"inputs={inputs}: no such file or folder")
-    if os.path.isfile(path):
-        if utf8_path(path) != path:
-            raise GenspotError(f"inputs={utf8_path(path)}: {NOT_UTF8}")
-        ids = np.array([file_id(path)], np.int64)
-        return Listing(sample_table([(path, "", "", -1)]), sample_table([], SKIPPED_SCHEMA), ids)
-    found = find_images(path)
-    rows = [(utf8_path(one), "", "", -1, reason) for one, reason in found.left_out]
-    if not found.file_ids.size:
-        raise GenspotError(f"inputs={utf8_path(path)}: no images there{first_of(rows)}")
-    table = join_samples([LabelFolder(path, "", -1)], [join_paths(path, found.names)], "")
-    return Listing(table, sample_table(rows, SKIPPED_SCHEMA), found.file_ids)

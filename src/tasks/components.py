@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -111,7 +111,7 @@ def make_datamodule(
     model: ModelSettings,
     training: Literal["all", "validation", "none"] = "all",
     testing: bool = True,
-    inputs: str | None = None,
+    inputs: Sequence[str] = (),
 ) -> ImageDataModule:
     """Return the data module.
 
@@ -120,7 +120,7 @@ def make_datamodule(
         model: whose geometry the images get; `cfg.crop` replaces the crop of its test images.
         training: which images of the training set are read, or built where they are simulated.
         testing: whether the test sets are read.
-        inputs: the photo or folder of a prediction.
+        inputs: the photos, folders and so on of a prediction.
 
     Raises:
         GenspotError: a value out of range.

@@ -9,10 +9,10 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import name_key, shown
+from genspot.evaluation.results import MEAN_ROWS
+from genspot.tasks.kinds import NAME, SECTION
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
-from genspot.tasks.schema import FIGURES, GENERATOR, NAME, SECTION, check_keys, plain
-
-MEAN = "mean"  # the row of the means, and the key of their figures
+from genspot.tasks.schema import FIGURES, GENERATOR, check_keys, plain
 
 
 def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -50,6 +50,8 @@ def _generator(key: Any, values: Any) -> dict[str, Any]:
         check_keys(where, figures, list(FIGURES))
         for name, value in figures.items():
             FIGURES[name].check(f"{where}.{name}", value)
+    if values.get("val") and not values.get("train"):
+        raise GenspotError(f"{setting}.val needs {setting}.train, the training images")
     spec = {**dict.fromkeys(GENERATOR), "classes": "any", **values}
     spec["name"] = spec["name"] or key
     spec["title"] = spec["title"] or spec["name"]
@@ -67,7 +69,7 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
     for key, spec in specs.items():
         name = spec["name"]
         folded = name_key(name)
-        if folded == MEAN:
+        if folded in MEAN_ROWS.values():
             raise GenspotError(
                 f"generator.{key}.name={name}: the row of the means has this name; give another, "
                 "such as test_set.name=mine"
@@ -77,8 +79,8 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
             names = dict.fromkeys((specs[first]["name"], name))
             raise GenspotError(
                 f"generator.{first} and generator.{key} have one name, {' and '.join(names)}; "
-                f"case does not count: give another, +generator.{key}.name=NAME, or "
-                "test_set.name=NAME for generator=folder"
+                f"case does not count: give another, +generator.{key}.name=NAME, "
+                "test_set.name=NAME for generator=folder, or another key in test_sets"
             )
         keys[folded] = key
 

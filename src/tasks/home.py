@@ -15,7 +15,9 @@ from genspot.tasks.commands import quoted
 CONFIG_DIR = ("--config-dir", "-cd")
 # A value, or an element of one, that begins with ~ and has no quotes: checkpoint=~/a,
 # runs=[~/a,~/b], "a={path: ~/b}". It may contain ${interpolations}.
-VALUE = re.compile(r"""([=,\[]|:\s)(\s*)((?:file://)?~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
+VALUE = re.compile(r"""([=,\[]|:\s|\w:(?=~))(\s*)((?:file://)?~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
+
+IN_QUOTES = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
 
 
 def quote_home(arguments: Sequence[str]) -> list[str]:
@@ -32,10 +34,11 @@ def quote_home(arguments: Sequence[str]) -> list[str]:
             quoted.append(f"{option}={os.path.expanduser(value)}")
         elif number and arguments[number - 1] in CONFIG_DIR:
             quoted.append(os.path.expanduser(argument))
-        elif '"' in argument or "'" in argument:
-            quoted.append(argument)
         else:
-            quoted.append(VALUE.sub(r'\1\2"\3"', argument))
+            parts = enumerate(IN_QUOTES.split(argument))
+            quoted.append(
+                "".join(part if at % 2 else VALUE.sub(r'\1\2"\3"', part) for at, part in parts)
+            )
         if option.lstrip("+") == "hydra.searchpath":
             home = r"""(?<=["'])(file://)?(~[^/"']*)"""
             quoted[-1] = re.sub(

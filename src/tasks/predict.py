@@ -1,4 +1,4 @@
-"""Score a photo, or every image below a folder."""
+"""Score photos: one, or those in folders, lists and containers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from genspot.tasks.components import (
     make_scoring_network,
     silence_warnings,
 )
+from genspot.tasks.schema import plain
 from genspot.tasks.scoring import (
     Scorer,
     check_unreadable,
@@ -34,8 +35,10 @@ def predict(cfg: DictConfig) -> None:
             finite, or more unreadable images than `max_unreadable`; in one line.
     """
     silence_warnings()
-    if not isinstance(cfg.inputs, str | int):
-        raise GenspotError("task=predict needs inputs=PHOTO_OR_FOLDER")
+    inputs = plain(cfg, "inputs")
+    if inputs is None:
+        raise GenspotError("task=predict needs inputs=PHOTO_OR_FOLDER, or a list of them")
+    inputs = [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])]
     checkpoint = load_checkpoint(cfg.checkpoint)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
@@ -43,7 +46,7 @@ def predict(cfg: DictConfig) -> None:
     network = make_scoring_network(cfg, checkpoint, model)
     crop = model.test.with_crop(cfg.crop).crop
     record(cfg, metadata, crop)
-    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=str(cfg.inputs))
+    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=inputs)
     run = config.run_settings(cfg)
     content = {"checkpoint": describe_file(checkpoint.path)}
     save_config(run.folder, run.config_text, run.resume, content=content)

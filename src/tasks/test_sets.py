@@ -48,7 +48,7 @@ def add_test_sets(cfg: DictConfig, labels: Labels) -> None:
         part for key, entry in (kept | sets).items() for part in _by_generator(key, entry, labels)
     )
     if entries != chosen:
-        nodes = cfg.generator or {}
+        nodes = cfg.get("generator") or {}
         same = {key: chosen.get(key) == entry for key, entry in entries.items()}
         with read_write(cfg), open_dict(cfg):
             cfg.generator = {

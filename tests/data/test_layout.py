@@ -9,12 +9,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from genspot.data.inputs import list_inputs
 from genspot.data.label_folders import LABELS, OUTSIDE, OUTSIDE_FOLDER
-from genspot.data.layout import (
-    SAMPLE_SCHEMA,
-    SKIPPED_SCHEMA,
-    list_inputs,
-)
+from genspot.data.layout import SAMPLE_SCHEMA, SKIPPED_SCHEMA
 from genspot.data.places import load_samples
 from genspot.data.settings import Classes
 from genspot.data.walk import DANGLING, LOOP, NOT_UTF8, PACKED_LIST

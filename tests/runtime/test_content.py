@@ -17,7 +17,7 @@ NAMES = ["0_real/ü.png", "0_real/b.png", "1_fake/it's.png"]
 
 def describe(folder: Path, names: list[str] = NAMES, labels: tuple[int, ...] = (0, 0, 1)) -> dict:
     paths = [f"{folder}/{name}" for name in names]
-    return describe_images(pa.table({"path": paths, "label": list(labels)}), str(folder))
+    return describe_images(pa.table({"path": paths, "label": list(labels)}), [str(folder)])
 
 
 @pytest.fixture
@@ -64,6 +64,29 @@ def test_file_whose_name_the_locale_lacks_has_no_size(
     monkeypatch.setattr("os.stat", lambda path: path.encode("ascii") and stat(path))
     sizes = describe(images)["sizes"]
     assert None in sizes and set(sizes) > {2, 3}
+
+
+def test_moved_folders_and_containers_are_the_same_below_each_of_several_roots(
+    tmp_path: Path,
+) -> None:
+    """Of two roots the longer one counts; an image elsewhere keeps its whole path."""
+    (tmp_path / "new").mkdir()
+    (tmp_path / "set.zip").write_bytes(b"12345")
+    (tmp_path / "new" / "set.zip").write_bytes(b"12345")
+
+    def describe_at(root: Path, outside: str) -> dict:
+        paths = [f"{root}/set.zip/a.png", f"{root}/real/b.png", f"{outside}/c.png"]
+        table = pa.table({"path": paths, "label": [0, 0, 1]})
+        return describe_images(table, [str(root), f"{root}/set.zip", f"{root}/real"])
+
+    before = describe_at(tmp_path, "/elsewhere")
+    assert before["sizes"] == [5, None, None]
+    assert difference(before, describe_at(tmp_path / "new", "/elsewhere")) == ""
+    assert (
+        difference(before, describe_at(tmp_path, "/other")) == "images with other names or labels"
+    )
+    (tmp_path / "set.zip").write_bytes(b"123456")
+    assert difference(before, describe_at(tmp_path, "/elsewhere")) == "files of other sizes"
 
 
 def test_description_of_an_empty_set() -> None:

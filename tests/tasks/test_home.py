@@ -33,6 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("checkpoint='~/x'", "~/x"),
         ("paths.runs=~/${seed}/x", "~/${seed}/x"),
         ("runs=[~/a,b,~/c d]", ["~/a", "b", "~/c d"]),
+        ("test_sets={a: ~/b c, d:~/e, f: '~g'}", {"a": "~/b c", "d": "~/e", "f": "~g"}),
         ("+x={path: ~/a, name: b}", {"path": "~/a", "name": "b"}),
         ("checkpoint='./~/x'", "./~/x"),
         ("checkpoint=a/b", "a/b"),
