@@ -50,7 +50,7 @@ def best_aps(runs: Sequence[Run | SeedGroup], names: Sequence[str]) -> dict[str,
 def _generators_of_mean(run: Run | SeedGroup, row: str) -> frozenset[str]:
     """Return the generators of the mean of seen or unseen ones; none for other rows."""
     groups = run.groups if isinstance(run, Run) else run.runs[0].groups
-    return frozenset(name for key, names in groups.items() if MEAN_ROWS[key] == row for name in names)
+    return frozenset(*(names for key, names in groups.items() if MEAN_ROWS[key] == row))
 
 
 def heat_shade(ap: float | None) -> int:
@@ -83,9 +83,9 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
             confidence, shared = first.metrics["confidence"], (first.real_sets, first.clusters)
             pairs = paired_difference(run.scores, first.scores, confidence, *shared)
             intervals = {name: result["interval"] for name, result in result_rows(pairs)}
-            for row in MEAN_ROWS.values():
+            for row in mean_names(runs):
                 if common := _generators_of_mean(run, row) & _generators_of_mean(first, row):
-                    parts = (of_generators(each.scores, common) for each in (run, first))
+                    parts = [of_generators(each.scores, common) for each in (run, first)]
                     mean = paired_difference(*parts, confidence, *shared)["mean"]
                     intervals[row] = mean["interval"]
         cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]

@@ -13,6 +13,7 @@ from genspot.evaluation.results import MEAN_ROWS
 from genspot.report import shares, tables
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
 from genspot.report.runs import CHOICES, Run, generator_names, mean_names
+from genspot.report.sections.words import Table
 from genspot.report.tables import Figures
 
 CSV_COLUMNS = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
@@ -74,11 +75,16 @@ def _csv_rows(
         }
 
 
-def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title: str) -> str:
+def render_markdown(
+    runs: Sequence[Run],
+    seed_groups: Sequence[SeedGroup],
+    title: str,
+    held_out: Sequence[Table] = (),
+) -> str:
     """Return GitHub tables in percent.
 
-    AP of all runs and over seeds, the shares called fake of the sets of one class, then each run's
-    figures.
+    AP of all runs, of generators held out, and over seeds; the shares called fake of the sets of
+    one class; then each run's figures.
     """
     names = _ap_names(runs)
     parts = [f"# {_escape_markdown(title)}"]
@@ -87,6 +93,9 @@ def render_markdown(runs: Sequence[Run], seed_groups: Sequence[SeedGroup], title
         parts += ["AP and its interval, in percent.", table]
     if len(runs) > 1 and (rows := _called_rows(runs)):
         parts += [shares.CAPTION, _markdown_table(["set", *(run.label for run in runs)], rows)]
+    for one in held_out:
+        table = _markdown_table(one.heading, one.rows)
+        parts += ["## Held out and seen", _escape_markdown(one.caption), table]
     if seed_groups:
         table = _markdown_ap_table(seed_groups, names)
         parts += ["## Over seeds", SEEDS_CAPTION, table]

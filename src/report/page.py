@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from genspot.common.text import escape
 from genspot.report import comparison, curves, exports, gallery, shares, summary, tables
 from genspot.report.console import notes
 from genspot.report.explanation import explain
-from genspot.report.runs import Run, generator_names, label_runs
+from genspot.report.held_out import held_out_tables
+from genspot.report.runs import Run, generator_names, label_runs, mean_names
 from genspot.report.sections.spectra import spectra
+from genspot.report.sections.words import Table
+from genspot.report.templating import render_template
 
 
 def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
@@ -26,28 +26,25 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
         complete run.
     """
     runs = label_runs(runs)
-    groups = comparison.over_seeds(runs)
+    groups, held_out = comparison.over_seeds(runs), held_out_tables(runs)
     return {
         "results.csv": exports.render_csv(runs, groups),
-        "results.md": exports.render_markdown(runs, groups, title),
+        "results.md": exports.render_markdown(runs, groups, title, held_out),
         "results.tex": exports.render_latex(runs, groups),
-        "report.html": _render_page(runs, groups, title),
+        "report.html": _render_page(runs, groups, title, held_out),
     }
 
 
-def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], title: str) -> str:
+def _render_page(
+    runs: Sequence[Run],
+    groups: Sequence[comparison.SeedGroup],
+    title: str,
+    held_out: Sequence[Table],
+) -> str:
     """Return the page, which refers to nothing outside itself."""
-    environment = Environment(
-        loader=PackageLoader("genspot.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Markup is a subclass of str: of pictures that are drawn here.
-        finalize=lambda value: escape(value, "\n") if type(value) is str else value,
-    )
     generators, several = generator_names(runs, one_class=False), len(runs) > 1
-    return environment.get_template("report.html").render(
+    return render_template(
+        "report.html",
         title=title,
         several=several,
         headline=summary.headline(runs),
@@ -55,7 +52,9 @@ def _render_page(runs: Sequence[Run], groups: Sequence[comparison.SeedGroup], ti
         notes=notes,
         summary=summary,
         tables=tables,
-        best=comparison.best_aps(runs, ["mean", *generators]),
+        means=mean_names(runs),
+        best=comparison.best_aps(runs, [*mean_names(runs), *generators]),
+        held_out=held_out,
         heat_shade=comparison.heat_shade,
         ranked=any(run.complete_generators for run in runs),
         bars=comparison.mean_bars(runs) if several else None,

@@ -24,12 +24,13 @@ from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.evaluation import baselines, calibration, metrics, published
+from genspot.evaluation.means import means_apart
 from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.scores import write_validation
 from genspot.report.console import print_results
 from genspot.report.gallery import contact_sheets
 from genspot.report.page import render_report
-from genspot.report.runs import Run, training_set_name
+from genspot.report.runs import Run
 from genspot.runtime.provenance import commit, versions
 from genspot.tasks.config import RunSettings, TestSettings
 from genspot.tasks.error_messages import NO_SPACE
@@ -95,7 +96,8 @@ def evaluate_checkpoint(
         limit = datamodule.loading.max_megapixels
         write_spectra(samples, run.folder / "spectra", side, tested.spectra, run.seed, limit)
     fit = None if validation is None else calibration.fit(validation)
-    results = _figures(tested, metadata, scores, unreadable, left_out, fit)
+    divided = [one.name for one in datamodule.test_sets if one.divided]
+    results = _figures(tested, metadata, scores, unreadable, left_out, fit, divided)
     baseline = None
     if tested.shortcut_baseline and "train" in datamodule.tables:  # it learns from training images
         baseline = _shortcut_scores(datamodule, run.seed)
@@ -105,9 +107,10 @@ def evaluate_checkpoint(
     context["training_images"] = _training_images(datamodule)
     context["notes"] = datamodule.notes()
     finished = Run(run.folder, context | results, run.config_text, scores)
+    _add_title_and_means(finished)
     write_json(finished.metrics, run.folder / METRICS)
     try:
-        write_report(finished, context["title"])
+        write_report(finished, finished.metrics["title"])
         scorer.remove_logs()  # until now, a stopped run goes on without scoring again
     finally:  # the figures are there in any case
         print_results(finished.metrics, run.folder, run.quiet)
@@ -171,17 +174,31 @@ def _figures(
     unreadable: pa.Table,
     left_out: pa.Table,
     fit: CalibrationFit | None,
+    divided: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the figures of each generator and their means, beside those that were published."""
+    """Return the figures of each generator and their means, beside those that were published.
+
+    Of `divided` sets, a part is tested: nothing says how many images it should have.
+    """
     names, confidence = list(tested.specs), tested.confidence
     real_sets, clusters = _spec_values(tested, "real_set"), _spec_values(tested, "clusters")
     results = dict(metrics.evaluate(scores, names, confidence, real_sets, fit, clusters))
-    crop, degradations = tested.crop, tested.degradations
     trained_on = metadata.as_dict()
+    specs = tested.specs | {name: tested.specs[name] | {"images": None} for name in divided}
+    changes = tested.degradations, tested.protocol
     published.annotate(
-        results, tested.specs, scores, unreadable, left_out, trained_on, crop, degradations
+        results, specs, scores, unreadable, left_out, trained_on, tested.crop, *changes
     )
     return results
+
+
+def _add_title_and_means(run: Run) -> None:
+    """Add the title, and the means over generators seen in training and over others."""
+    metrics = run.metrics
+    metrics["title"] = f"{run.checkpoint.name}, trained on {run.choices['data']}"
+    seen = {name: run.has_seen(name) for name in metrics["generators"]}
+    drawn = metrics["confidence"], run.real_sets, run.clusters
+    metrics["means"] = means_apart(metrics, run.scores, seen, *drawn)
 
 
 def _spec_values(tested: TestSettings, key: str) -> dict[str, str]:
@@ -216,11 +233,11 @@ def _context(
     """Return what metrics.json says beside the figures; see `genspot.evaluation.results`."""
     trained_on = {key: value for key, value in metadata.as_dict().items() if key != "version"}
     return {
-        "title": f"{checkpoint.path.name}, trained on {training_set_name(trained_on)}",
         "checkpoint": str(checkpoint.path),
         "trained_on": trained_on,
         "crop": tested.crop,
         "degradations": tested.degradations,
+        "protocol": tested.protocol,
         "seed": run.seed,
         "confidence": tested.confidence,
         "versions": versions(),

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
-from genspot.data.settings import Split
+from genspot.data.settings import Place, Split
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
@@ -96,17 +96,17 @@ def _validation_scores(checkpoint: Checkpoint, crop: int | None) -> pa.Table | N
     return read_validation(checkpoint.path.parent, crop)
 
 
-def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, str], dict[str, Any]]:
-    """Return the folders of the training and validation images, and what is known of them.
+def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, Place], dict[str, Any]]:
+    """Return the places of the training and validation images, and what is known of them.
 
     That is what made the fakes (`generator`), and which sets were left out (`hold_out`) and why
     (`until`). They are read from the training's run; {} without it.
     """
     file = checkpoint.path.parent / CONFIG
     try:
-        data = OmegaConf.load(file).data
+        data: Any = OmegaConf.to_container(OmegaConf.load(file).data)
         splits: tuple[Split, ...] = ("train", "val")
-        folders = {split: str(data[split]) for split in splits if data.get(split)}
+        folders = {split: data[split] for split in splits if data.get(split)}
         keys = ("generator", "hold_out", "until")
         return folders, {key: data[key] for key in keys if data.get(key) is not None}
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):

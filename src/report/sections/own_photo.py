@@ -31,8 +31,8 @@ def command(run: Run) -> str:
 
 # What a detector of simulated generators is not for.
 SIMULATED = (
-    "This detector learnt simulated generators alone. Nothing here says that it finds the fakes of "
-    "real ones: do not judge a photo by it."
+    "This detector learnt simulated generators alone. Nothing here says that it finds the fakes "
+    "of real ones: do not judge a photo by it."
 )
 
 

@@ -26,7 +26,8 @@ def question(run: Run) -> list[str]:
     counts = f" ({images['real']} real and {images['fake']} fake images)" if images else ""
     trained = f"The model {choices['model']} was trained on the data set {choices['data']}{counts}"
     if makers := sorted(run.training_generators):
-        trained += f", whose fakes are made by {listing(f'{one}{_nature(run, one)}' for one in makers)}"
+        named = listing(f"{one}{_nature(run, one)}" for one in makers)
+        trained += f", whose fakes are made by {named}"
     paragraphs = [
         f"{asked} This follows Wang et al., {PAPER}.",
         f"{trained}. {_tested(run, fakes)} {_kinds(run, fakes)}".rstrip(),
