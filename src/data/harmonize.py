@@ -30,6 +30,8 @@ from genspot.data import image_io
 from genspot.data.loaders import BatchLoader, loader_options
 
 RECIPE = "recipe.json"
+LOCK = ".lock"
+OTHER_FOLDER = "give another folder, task.output=PATH"
 VERSION = 1  # of the recipe's form
 LABEL_FOLDERS = ("0_real", "1_fake")
 MAX_STEM = 200  # bytes of a file's name, to which a number and endings are added
@@ -131,6 +133,16 @@ def _safe(name: str) -> str:
     return f"_{name}" if not name or name[0] == "." or name == "__MACOSX" else name
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Raise GenspotError if `folder` holds something else than copies."""
+    if folder.is_dir():
+        names = {one.name for one in folder.iterdir()}
+        if names - {LOCK} and RECIPE not in names:
+            raise GenspotError(f"{folder} holds something else than copies; {OTHER_FOLDER}")
+    elif os.path.lexists(folder):
+        raise GenspotError(f"{folder} is no folder; {OTHER_FOLDER}")
+
+
 def open_recipe(
     folder: Path, protocol: str, sets: Mapping[str, tuple[str, int]]
 ) -> dict[str, Any]:
@@ -142,11 +154,10 @@ def open_recipe(
         sets: name → digest of its images, and their number.
 
     Raises:
-        GenspotError: the folder holds something else, or copies by another protocol or of other
-            images.
+        GenspotError: the folder holds copies by another protocol or of other images.
     """
     file = folder / RECIPE
-    other = "give another folder, task.output=PATH"
+    other = OTHER_FOLDER
     recipe: dict[str, Any] = {"version": VERSION, "protocol": protocol, "sets": {}}
     if file.is_file():
         try:
@@ -165,8 +176,6 @@ def open_recipe(
                     f"{folder / name} is the copy of other images, or of fewer; remove it and its "
                     f"entry in {RECIPE}, or {other}"
                 )
-    elif folder.exists() and any(one.name != ".lock" for one in folder.iterdir()):
-        raise GenspotError(f"{folder} holds something else than copies; {other}")
     for name, (digest, count) in sets.items():
         if name not in recipe["sets"] and os.path.lexists(folder / name):
             raise GenspotError(f"{folder / name} exists and is no copy; {other}")
@@ -208,7 +217,7 @@ def check_space(folder: Path, missing: Mapping[str, tuple[Load, list[int]]]) -> 
     if needed > 0.95 * free:
         raise GenspotError(
             f"{folder} needs about {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB "
-            "free; make room, or give another folder, task.output=PATH"
+            f"free; make room, or {OTHER_FOLDER}"
         )
     return needed
 

@@ -74,9 +74,11 @@ def harmonize(cfg: DictConfig) -> None:
         )
         for name, (split, table) in tables.items()
     }
+    folder = folder.absolute()
+    copies_of.refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
-        failed = _copy(sources, folder.absolute(), str(cfg.protocol), loading.workers)
+    with FileLock(folder / copies_of.LOCK):
+        failed = _copy(sources, folder, str(cfg.protocol), loading.workers)
     without = concat([*failed, *datamodule.skipped.values()])
     write_csv(without, run.folder / UNREADABLE)
     _print_results(sources, failed, folder, run.quiet)
