@@ -15,6 +15,8 @@ import os
 import stat
 import zipfile
 from functools import cached_property
+from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
@@ -24,6 +26,7 @@ from genspot.common.images import UnreadableError, check_size
 from genspot.common.text import printable
 
 MAX_BYTES = 2**30  # of one encoded image, unless the caller says otherwise
+SMALL_BYTES = 2**10
 MAX_OPEN = 32  # containers that stay open
 # What the system says of a path that leads into a file; the second of a very long one.
 INSIDE = (errno.ENOTDIR, errno.ENAMETOOLONG)
@@ -60,7 +63,10 @@ class ZipImages:
     """
 
     def __init__(self, path: str) -> None:
-        self.archive = zipfile.ZipFile(pa.memory_map(path))
+        # Some seeks beyond the ends, which zipfile makes in small files, Arrow refuses.
+        is_small = os.path.getsize(path) < SMALL_BYTES
+        source = BytesIO(Path(path).read_bytes()) if is_small else pa.memory_map(path)
+        self.archive = zipfile.ZipFile(source)
 
         self.left_out: list[tuple[str, str]] = []  # names and reasons
         self.members: dict[str, zipfile.ZipInfo] = {}

@@ -142,7 +142,8 @@ class ParquetImages(TableImages):
     def null_parts(self, column: str) -> Iterator[tuple[int, pa.ChunkedArray]]:
         """Yield the row groups that say that they hold nulls."""
         for number, group in enumerate(self.groups):
-            parts = _column_parts(group, column)
+            names = (column, f"{column}.bytes")
+            parts = [one for one in _column_parts(group, column) if one.path_in_schema in names]
             if any(part.statistics and part.statistics.null_count for part in parts):
                 yield self.starts[number], self._group(number, column)
 

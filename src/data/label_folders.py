@@ -53,25 +53,23 @@ def find_label_images(
     The first names of `labels` alone count where one of them is found.
 
     Raises:
-        GenspotError: see `label_folders`; or an image has both labels.
+        GenspotError: see `_label_folders`; or a class lacks a label that another has, or an image
+            has both.
     """
     first = {name.casefold(): label for name, label in labels.first.items()}
     names: Names = labels.values
-    folders, outside = label_folders(folder, generator, classes, names)
-    is_first = [_folded(one.path) in first for one in folders]
-    if any(is_first):
-        if not all(is_first):
-            folders, outside = label_folders(folder, generator, classes, first)
+    found = _label_folders(folder, generator, classes, names)
+    is_first = [_folded(one.path) in first for one in found.folders]
+    images = _list(found.folders, generator) if all(is_first) or not any(is_first) else []
+    inner = [_folded(part.path) for _, one in images for part in one.folders[1:]]
+    if any(is_first) or any(name in first for name in inner):
         names = first
-    found = _list(folders, generator)
-    inner = [part.path for _, images in found for part in images.folders[1:]]
-    if names is not first and any(_folded(path) in first for path in inner):
-        # A folder of another name, such as real/ or nature/, is that of a class.
-        names = first
-        folders, outside = label_folders(folder, generator, classes, first)
-        found = _list(folders, generator)
-    _check_labels(found, generator, names)
-    return found, outside
+        if not all(is_first):  # a folder of another name, such as real/ or nature/, is a class
+            found = _label_folders(folder, generator, classes, first)
+            images = _list(found.folders, generator)
+    _check_missing(found, generator, names)
+    _check_labels(images, generator, names)
+    return images, found.left_out
 
 
 def _folded(path: str) -> str:
@@ -102,9 +100,15 @@ def _check_labels(found: list[tuple[LabelFolder, Images]], generator: str, names
             )
 
 
-def label_folders(
-    folder: str | Path, generator: str, classes: Classes, names: Names
-) -> tuple[list[LabelFolder], list[LeftOut]]:
+class _Found(NamedTuple):
+    """Label folders, the folders in which they are looked for, and what is outside of them."""
+
+    folders: list[LabelFolder]
+    parents: list[str]
+    left_out: list[LeftOut]  # images, and folders that cannot be listed
+
+
+def _label_folders(folder: str | Path, generator: str, classes: Classes, names: Names) -> _Found:
     """Return the label folders of all classes below `folder`, sorted by class, real before fake.
 
     Args:
@@ -114,13 +118,9 @@ def label_folders(
             the label folders are directly in `folder`.
         names: of label folders.
 
-    Returns:
-        The label folders, and what is left out outside of them: images, and folders that cannot
-        be listed. Of classes that are not taken nothing is.
-
     Raises:
-        GenspotError: the folder, a class, all label folders, or those of one label are missing
-            that other classes have.
+        GenspotError: the folder, a class or all label folders are missing, or one cannot be
+            entered.
     """
     root = os.path.abspath(folder)
     if not is_folder(root):
@@ -138,21 +138,19 @@ def label_folders(
         found += [
             LabelFolder(parent.join(name), class_name, label) for label, name in sorted(there)
         ]
-    _check_missing(found, [parent.path for _, parent in parents], generator, names)
-    return found, list(dict.fromkeys(left_out))  # what two nested classes leave out is there twice
+    left_out = list(dict.fromkeys(left_out))  # what two nested classes leave out is there twice
+    return _Found(found, [parent.path for _, parent in parents], left_out)
 
 
-def _check_missing(
-    found: list[LabelFolder], parents: list[str], generator: str, names: Names
-) -> None:
+def _check_missing(found: _Found, generator: str, names: Names) -> None:
     """Raise GenspotError if a class lacks a label that another one has, or all lack both."""
     kinds = " and ".join(
         f"{kind} into {next(name for name, label in names.items() if label == number)}/"
         for number, kind in enumerate(("real images go", "generated ones"))
     )
-    there = {(os.path.dirname(one.path), one.label) for one in found}
-    for label in {one.label for one in found} or {0}:
-        for parent in parents:
+    there = {(os.path.dirname(one.path), one.label) for one in found.folders}
+    for label in {one.label for one in found.folders} or {0}:
+        for parent in found.parents:
             if (parent, label) not in there:
                 name = next(name for name, value in names.items() if value == label)
                 raise GenspotError(f"{generator}: {parent} has no folder {name}; {kinds}")

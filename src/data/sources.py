@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ from genspot.data.image_rows import warn_of_large_row_groups
 from genspot.data.layout import Listing, join_listings
 from genspot.data.packed.reader import PackedReader, open_packed, require_folder
 from genspot.data.places import load_samples
-from genspot.data.settings import Classes, Place, Split, TestSet, TrainingSet, missing_path
+from genspot.data.settings import (
+    DEFAULT_LABELS,
+    Classes,
+    Place,
+    Split,
+    TestSet,
+    TrainingSet,
+    missing_path,
+)
 from genspot.data.splits import load_part, load_parts
 
 log = logging.getLogger(__name__)
@@ -119,6 +128,15 @@ def _require_test_sets(test_sets: Sequence[TestSet]) -> None:
     own = {test_set.choice for test_set in test_sets if test_set.own}
     pages = {test.choice: test.download for test in test_sets if test.download}
     require_folders(folders, TEST_FILES, "test", own, pages)
+
+
+def list_if_there(place: Place, test_sets: list[TestSet]) -> Listing | None:
+    """Return the images at `place`, with the labels of `test_sets`; None if they are not there."""
+    labels = test_sets[0].labels if test_sets else DEFAULT_LABELS
+    if missing_path(place) is None:
+        with suppress(GenspotError):  # another layout
+            return load_samples(place, "training images", "any", labels)
+    return None
 
 
 def warn_of_skipped(listing: Listing, split: Split) -> None:
