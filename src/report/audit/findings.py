@@ -16,6 +16,9 @@ from genspot.report.sections.words import listing
 from genspot.report.tables import format_percent
 
 ORDER: tuple[Judgement, ...] = ("decisive", "slight", "none")
+TOGETHER = "No single trait tells real from fake, but all traits together do"
+LOOK = "Look at the pictures, and find out how the images of each class were made and processed."
+MAYBE_NO_FAULT = "which may be the generator's own work"
 MAX_NAMED = 3  # sets in a title
 VERDICTS: dict[Judgement, str] = {
     "decisive": "Not fit to be trusted as it is",
@@ -128,18 +131,43 @@ def headline(audit: Audit) -> str:
 
 
 def short_reason(one: AuditedSet) -> str:
-    """Return what a set's verdict rests on, in one line; "" for nothing."""
-    parts = []
-    for content, words in (
-        (False, "tell real from fake"),
-        (True, "differ, which may be no fault"),
-    ):
-        traits = [trait for trait in one.faults if trait.content is content]
-        if traits:
-            names = listing(f"{trait.name} (AP {format_percent(trait.ap)})" for trait in traits)
-            parts.append(f"{names} {words}")
-    parts += [overlap.text.removesuffix(".") for overlap in one.bad_overlaps]
-    return sentence("; ".join(parts))
+    """Return what a set's verdict rests on, in a few sentences; "" for nothing."""
+    texts = []
+    together, telling, content = (
+        [trait for trait in one.faults if kind == _kind(trait)] for kind in range(3)
+    )
+    if together:
+        texts.append(f"{TOGETHER} (AP {format_percent(together[0].ap)}).")
+    if telling:
+        texts.append(f"Real and fake are told apart by {_with_aps(telling)}.")
+    if content:
+        subject = "They also" if telling else "Real and fake"
+        texts.append(f"{subject} differ in {_with_aps(content)}, {MAYBE_NO_FAULT}.")
+    return " ".join([*texts, *(overlap.text for overlap in one.bad_overlaps)])
+
+
+def describe(trait: Trait) -> str:
+    """Return what differs."""
+    return f"{TOGETHER}." if trait.name == ALL else sentence(trait.text)
+
+
+def fix_of(trait: Trait) -> str:
+    """Return what to do about a trait."""
+    return LOOK if trait.name == ALL else sentence(trait.fix)
+
+
+def what_to_do(one: AuditedSet) -> list[str]:
+    """Return what to do about a set: about its traits, but those of the content, and overlaps."""
+    fixes = [fix_of(trait) for trait in one.faults if not trait.content]
+    return list(dict.fromkeys([*fixes, *(overlap.fix for overlap in one.bad_overlaps)]))
+
+
+def _kind(trait: Trait) -> int:
+    return 0 if trait.name == ALL else 2 if trait.content else 1
+
+
+def _with_aps(traits: Sequence[Trait]) -> str:
+    return listing(f"{trait.name} (AP {format_percent(trait.ap)})" for trait in traits)
 
 
 def unjudged(one: AuditedSet) -> str:

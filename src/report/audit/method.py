@@ -79,5 +79,5 @@ def rules() -> Table:
 def facts(audit: Audit) -> list[tuple[str, str]]:
     """Return how the audit was run."""
     return [
-        (name, str(value)) for name, value in audit.facts.items() if not isinstance(value, dict)
+        (name, str(value)) for name, value in audit.facts.items() if isinstance(value, str | int)
     ]

@@ -18,15 +18,20 @@ from genspot.report.audit.findings import (
     VERDICTS,
     Audit,
     AuditedSet,
+    describe,
+    fix_of,
     headline,
     sentence,
     short_reason,
     unjudged,
+    what_to_do,
 )
 from genspot.report.audit.pictures import Budget, TraitPanel, trait_panels
 from genspot.report.sections.words import listing
 from genspot.report.tables import format_percent
 from genspot.report.templating import render_template
+
+SAME = "same"
 
 
 class SetPanel(NamedTuple):
@@ -54,6 +59,7 @@ def render_audit(audit: Audit) -> str:
         )
         for number, one in enumerate(audit.sets)
     ]
+    names, same = _trait_names(audit)
     groups = [(each, [one for one in panels if one.one.judgement == each]) for each in ORDER]
     return render_template(
         "audit.html",
@@ -63,12 +69,20 @@ def render_audit(audit: Audit) -> str:
         verdicts=VERDICTS,
         groups=[(judgement, members) for judgement, members in groups if members],
         panels=panels,
-        trait_names=list(dict.fromkeys(trait.name for one in audit.sets for trait in one.traits)),
+        shown=[one for _, members in groups for one in members if one.panels],
+        trait_names=names,
+        same_names=same,
+        content_names={trait.name for one in audit.sets for trait in one.traits if trait.content},
         copies=copy_panels(audit, budget),
         pair_counts=_pair_counts(audit),
         method=method,
         audit=audit,
         prose=_prose,
+        describe=describe,
+        fix_of=fix_of,
+        what_to_do=what_to_do,
+        cell=_cell,
+        listing=listing,
         format_percent=format_percent,
     )
 
@@ -79,6 +93,23 @@ def _prose(text: str) -> Markup:
     for number in range(1, len(parts), 2):
         parts[number] = Markup("<code>{}</code>").format(parts[number])
     return Markup("").join(escape(part) for part in parts)
+
+
+def _trait_names(audit: Audit) -> tuple[list[str], list[str]]:
+    """Return the traits that vary in a set, and those that do not in any."""
+    cells: dict[str, list[str]] = {}
+    for trait in (trait for one in audit.sets for trait in one.traits):
+        cells.setdefault(trait.name, []).append(_cell(trait))
+    same = [name for name, texts in cells.items() if set(texts) == {SAME}]
+    return [name for name in cells if name not in same], same
+
+
+def _cell(trait: Trait) -> str:
+    """Return the AP of a trait with its interval; that it is the same in all images, if it is."""
+    low, high = trait.interval
+    if low == high == trait.chance:
+        return SAME
+    return f"{format_percent(trait.ap)} [{format_percent(low)}, {format_percent(high)}]"
 
 
 def _audited(audit: Audit) -> str:

@@ -77,8 +77,8 @@ class TraitPanel:
 class Budget:
     """What pictures may still take on the page, in characters."""
 
-    def __init__(self, chars: int = MAX_INLINE_CHARS) -> None:
-        self.left = chars
+    def __init__(self) -> None:
+        self.left = MAX_INLINE_CHARS
 
     def load(self, path: str) -> Views:
         """Return the pictures of an image, or a note in their place."""
@@ -170,7 +170,8 @@ def _draw_numbers(axes: Axes, reals: np.ndarray, fakes: np.ndarray, axis: str) -
     _set_size(axes, 2.3)
     present = np.concatenate([reals, fakes])
     present = present[np.isfinite(present)]
-    edges = np.histogram_bin_edges(present, HISTOGRAM_BINS)
+    bins = min(HISTOGRAM_BINS, int(2 * np.sqrt(len(present))))
+    edges = np.histogram_bin_edges(present, bins)
     missing = []
     for kind, values, (colour, dash, _) in zip(
         ("real", "fake"), (reals, fakes), STYLES, strict=False
