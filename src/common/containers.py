@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 import zipfile
+from collections.abc import Callable
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -115,10 +116,9 @@ class ZipImages:
             raise UnreadableError("encrypted within the ZIP file: unpack it")
         # The decoders of the other methods return all at once, however much it is.
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
             raise UnreadableError(
-                f"compressed by {method} within the ZIP file, where only stored and deflated "
-                "images are read: unpack it"
+                f"compressed by method {info.compress_type} within the ZIP file, of which only "
+                "stored and deflated images are read: unpack it"
             )
         check_size(info.file_size, max_bytes)
         try:
@@ -127,7 +127,9 @@ class ZipImages:
         except MemoryError:
             raise
         except Exception as error:  # damaged archives raise nearly anything
-            raise UnreadableError(f"damaged within the ZIP file: {printable(error)}") from None
+            raise UnreadableError(
+                f"damaged within the ZIP file: {printable(str(error))}"
+            ) from None
 
 
 def member_name(info: zipfile.ZipInfo) -> str:
@@ -143,8 +145,12 @@ def member_name(info: zipfile.ZipInfo) -> str:
     return info.filename
 
 
-KINDS = {".zip": ZipImages, ".parquet": ParquetImages, ".arrow": ArrowImages}
-_open: dict[str, tuple[tuple[int, ...], Container]] = {}  # by path, the last used at the end
+KINDS: dict[str, Callable[[str], Container]] = {
+    ".zip": ZipImages,
+    ".parquet": ParquetImages,
+    ".arrow": ArrowImages,
+}
+_open: dict[str, tuple[object, Container]] = {}  # by path, the last used at the end
 
 
 def container_of(path: str) -> str:
@@ -191,24 +197,22 @@ def open_container(path: str) -> Container:
     """
     status = os.stat(path)
     stamp = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-    known, container = _open.pop(path, (None, None))
-    if container is None or known != stamp:
-        kind = KINDS.get(os.path.splitext(path)[1].lower())
-        if kind is None:
+    known = _open.pop(path, None)
+    if known is None or known[0] != stamp:
+        ending = os.path.splitext(path)[1].lower()
+        if ending not in KINDS:
             raise UnreadableError(f"{path} is neither a folder nor one of {', '.join(KINDS)}")
         try:
-            container = kind(path)
+            known = stamp, KINDS[ending](path)
         except MemoryError:
             raise
         except Exception as error:  # zipfile and Arrow raise nearly anything on damaged files
-            kind_name = os.path.splitext(path)[1][1:].lower()
-            raise UnreadableError(
-                f"{path} cannot be read as {kind_name}: {printable(error)}"
-            ) from None
-    _open[path] = stamp, container
+            reason = printable(str(error))
+            raise UnreadableError(f"{path} cannot be read as {ending[1:]}: {reason}") from None
+    _open[path] = known
     while len(_open) > MAX_OPEN:
         _open.pop(next(iter(_open)), None)
-    return container
+    return known[1]
 
 
 def zip_of(path: str) -> tuple[ZipImages, str] | None:

@@ -104,7 +104,7 @@ class TableImages(abc.ABC):
         try:
             value = self.value(columns[0], int(row))
         except (pa.ArrowException, OSError) as error:
-            raise UnreadableError(f"the file is damaged: {printable(error)}") from None
+            raise UnreadableError(f"the file is damaged: {printable(str(error))}") from None
         if isinstance(value, pa.StructScalar) and value.is_valid:
             value = value["bytes"]
         if not value.is_valid:

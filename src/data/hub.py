@@ -67,8 +67,11 @@ def _fetch(items: tuple[tuple[str, Any], ...]) -> list[str]:
 
 def _count_rows(file: str) -> int:
     from genspot.common.containers import open_container
+    from genspot.common.image_tables import TableImages
 
-    return open_container(file).rows
+    table = open_container(file)
+    assert isinstance(table, TableImages)
+    return table.rows
 
 
 def _fetch_first(place: Mapping[str, Any]) -> str:

@@ -204,7 +204,8 @@ def _class_folders(
         if not found:
             raise GenspotError(
                 f"{generator}: no label folders ({', '.join(names)}) below {utf8_path(root)}; "
-                f"labels={{real: [NAME], fake: [NAME]}} names others{first_of(left_out)}"
+                "give {real: PATH} or {fake: PATH} where all images have one label, or other "
+                f"names, labels={{real: [NAME], fake: [NAME]}}{first_of(left_out)}"
             )
         return [
             ("" if folder.path == root else path.relative_to(root).as_posix(), folder)

@@ -155,13 +155,13 @@ def _load_sides(place: Mapping[str, Any], name: str, labels: Labels) -> Listing:
     if not sides or set(place) - set(SIDES):
         raise GenspotError(f"{name}: {dict(place)} is no place of images")
     listings = [load_images(path, name, SIDES[side], labels) for side, path in sides.items()]
-    shared = np.intersect1d(listings[0].file_ids, listings[-1].file_ids) if listings[1:] else []
-    if len(shared):
-        row = np.flatnonzero(np.isin(listings[1].file_ids, shared))[0]
-        raise GenspotError(
-            f"{name}: {len(shared)} images are real and fake; the first: "
-            f"{listings[1].table['path'][row]}"
-        )
+    for other in listings[1:]:
+        both = np.flatnonzero(np.isin(other.file_ids, listings[0].file_ids))
+        if both.size:
+            raise GenspotError(
+                f"{name}: {both.size} images are real and fake; the first: "
+                f"{other.table['path'][both[0]]}"
+            )
     return join_listings(listings)
 
 

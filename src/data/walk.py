@@ -98,8 +98,8 @@ def walk(
             not UTF-8.
         is_leaf: whether a folder of a name is named in `Folder.folders` and not entered.
     """
-    if inside := zip_of(root):
-        yield from _walk_zip(root, *inside, is_leaf)
+    if archive := zip_of(root):
+        yield from _walk_zip(root, *archive, is_leaf)
         return
     if not _is_utf8(root):
         left_out.append((root, NOT_UTF8))

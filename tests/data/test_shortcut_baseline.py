@@ -11,6 +11,8 @@ from PIL import Image
 from genspot.data.layout import sample_table
 from genspot.data.shortcut_baseline import FEATURES, features, image_features
 from genspot.data.simulated import photographs
+from helpers.containers import write_zip
+from helpers.images import save_image
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (8, 8), (40, 33)])
@@ -44,3 +46,11 @@ def test_jpeg_grid_is_larger_after_compression(tmp_path: Path) -> None:
     uncompressed, compressed = np.mean(ratios, axis=0)
     assert uncompressed == pytest.approx(1, abs=0.1)
     assert compressed > uncompressed + 0.3
+
+
+def test_image_features_within_a_container_are_those_of_the_file(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", 0, fake=False)
+    content = (tmp_path / "a.png").read_bytes()
+    archive = write_zip(tmp_path / "a.zip", {"a.png": content, "b.png": bytes(9999)})
+    expected = image_features(str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(image_features(f"{archive}/a.png"), expected)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from genspot.detector.score_log import ScoreLog
+from helpers.containers import write_zip
 
 ABOUT = {"weights": "abc", "geometry": {"resize": (3, 4)}}
 THIRD = 0.1 + 0.2  # its shortest decimal form has 17 digits
@@ -230,3 +231,22 @@ def test_image_that_changes_while_it_is_scored_is_scored_again(
     log.append({0: (1.0, False)}, {})
     log.close()
     assert read_of(tmp_path, photos).changed == {0}
+
+
+def test_scores_of_images_in_a_container_are_left_out_once_it_is_replaced(tmp_path: Path) -> None:
+    archive = write_zip(tmp_path / "a.zip", {"a.png": b"x", "b.png": b"y"})
+    paths = [f"{archive}/a.png", f"{archive}/b.png"]
+
+    def known() -> tuple[set[int], set[int]]:
+        log = ScoreLog(tmp_path / "run", "test", ABOUT, paths)
+        log.read()
+        return set(log.scores), log.changed
+
+    (tmp_path / "run").mkdir()
+    log = ScoreLog(tmp_path / "run", "test", ABOUT, paths)
+    log.open(0)
+    log.append({0: (1.0, False), 1: (2.0, False)}, {})
+    log.close()
+    assert known() == ({0, 1}, set())
+    write_zip(tmp_path / "b.zip", {"a.png": b"z", "b.png": b"y"}).replace(archive)
+    assert known() == (set(), {0, 1})

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from genspot.report.gallery import SIDE, contact_sheets, gallery_rows, pick_ranks, thumbnail
+from helpers.containers import image_table, write_table, write_zip
+from helpers.images import save_image
 from helpers.odd_images import DEEP_GREY
 from helpers.report_runs import COMPLETE
 
@@ -72,3 +74,16 @@ def test_thumbnail_of_deep_grey_shows_the_most_significant_byte(kind: str, tmp_p
     with Image.open(io.BytesIO(jpeg)) as small:
         shown = np.asarray(small).mean(axis=2)
     assert np.abs(shown - upper_bytes).mean() < 5  # the loss of the JPEG
+
+
+def test_thumbnail_of_an_image_in_a_container_is_that_of_the_file(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", 0, fake=False)
+    content = (tmp_path / "a.png").read_bytes()
+    archive = write_zip(tmp_path / "a.zip", {"1_fake/a.png": content})
+    table = write_table(tmp_path / "a.parquet", image_table([content]))
+    expected = thumbnail(tmp_path / "a.png")
+    assert (
+        expected[0] and thumbnail(archive / "1_fake/a.png") == thumbnail(table / "0") == expected
+    )
+    assert thumbnail(archive / "gone.png") == (None, "unreadable")
+    assert thumbnail(tmp_path / "gone.zip" / "a.png") == (None, "file not found")

@@ -17,6 +17,7 @@ from genspot.data.audit.header import read_header
 from genspot.data.audit.jpeg_grid import BLOCK, grid_statistics
 from genspot.data.audit.schema import PROBE_SCHEMA, UNREADABLE_SCHEMA
 from genspot.data.audit.statistics import colour_statistics, sharpness_statistics
+from genspot.data.encoded import find_content
 from genspot.data.loaders import BatchLoader, loader_options
 from genspot.data.settings import MEGAPIXEL
 
@@ -97,7 +98,7 @@ def probe_image(path: str, max_megapixels: int) -> dict[str, Any]:
     Raises:
         Exception: the image cannot be read; see `genspot.data.image_io.read`.
     """
-    content = image_io.find_content(path, max_megapixels)
+    content = find_content(path, max_megapixels)
     if not isinstance(content, bytes):
         content = Path(path).read_bytes()
     with image_io.open_content(path, content, max_megapixels) as file:

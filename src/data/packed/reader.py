@@ -169,8 +169,11 @@ def _packed_label_folders(
             )
     else:
         parents = {Path()} if classes is None else {Path(name) for name in classes}
-    named = [(labels.values.get(one.name.casefold()), one.name, one.parent) for one in stored]
-    folders = [one for one in named if one[0] is not None and one[2] in parents]
+    folders = [
+        (labels.values[one.name.casefold()], one.name, one.parent)
+        for one in stored
+        if one.name.casefold() in labels.values and one.parent in parents
+    ]
     known = {parent for _, _, parent in folders}
     folders += [
         (label, name, parent) for parent in parents - known for name, label in LABELS.items()
