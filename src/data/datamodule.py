@@ -118,7 +118,7 @@ class ImageDataModule(pl.LightningDataModule):
             options = dict(source.simulator)
             name = options.pop("name")
             for split, folder in (("train", source.train), ("val", source.val)):
-                if folder:
+                if isinstance(folder, str):
                     build(folder, name, options, split, self.simulation)
         for one in source.parts if source else ():
             for split, folder in (("train", one.train), ("val", one.val)):
