@@ -17,12 +17,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from filelock import FileLock
 
+from genspot.common.containers import open_container
 from genspot.common.errors import GenspotError
 from genspot.common.extras import missing_extra
 from genspot.common.files import atomic_write
+from genspot.common.image_tables import TableImages, features
+from genspot.common.ranks import is_rank_zero
 from genspot.common.text import printable
+from genspot.data.settings import Labels
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +36,16 @@ COLUMNS = ("image", "label", "class", "generator")
 MAX_REASON = 300  # characters of a message of the library
 
 
-def fetch(place: Mapping[str, Any]) -> list[str]:
+def fetch(place: Mapping[str, Any], labels: Labels) -> list[str]:
     """Return the files of a data set, in order, and download what is missing.
+
+    The log says which names of the column of labels stand for real images, and which for fakes.
 
     Args:
         place: `hub`, the data set or a local folder in that form; `split`, `config` and
             `revision`, None for the usual ones; names of `COLUMNS`; `streaming` and `limit`, to
             fetch that many images alone, into the folder `folder`.
+        labels: names of the labels.
 
     Returns:
         Paths of Arrow files, or of one Parquet file.
@@ -45,14 +54,16 @@ def fetch(place: Mapping[str, Any]) -> list[str]:
         GenspotError: the library is not installed; the data set, split or column is missing, or
             cannot be reached; in one line.
     """
-    return list(_fetch(tuple(sorted(place.items()))))
+    return list(_fetch(tuple(sorted(place.items())), labels))
 
 
 @cache
-def _fetch(items: tuple[tuple[str, Any], ...]) -> list[str]:
+def _fetch(items: tuple[tuple[str, Any], ...], labels: Labels) -> list[str]:
     place = dict(items)
     if place.get("streaming"):
-        return [_fetch_first(place)]
+        file = _fetch_first(place)
+        _log_labels(place, pq.read_schema(file), labels)
+        return [file]
     with _explained(place):
         loaded = _load(place)
         files = [cached["filename"] for cached in loaded.cache_files]
@@ -62,13 +73,25 @@ def _fetch(items: tuple[tuple[str, Any], ...]) -> list[str]:
                 f"split={place['split']} of {place['hub']}: name a whole split; limit=N takes "
                 "its first images"
             )
+    _log_labels(place, loaded.data.schema, labels)
     return files
 
 
-def _count_rows(file: str) -> int:
-    from genspot.common.containers import open_container
-    from genspot.common.image_tables import TableImages
+def _log_labels(place: Mapping[str, Any], schema: pa.Schema, labels: Labels) -> None:
+    described = features(schema).get(place.get("label") or "label", {}).get("names")
+    if isinstance(described, list) and is_rank_zero():
+        real, fake = (
+            [str(name) for name in described if labels.values.get(str(name).casefold()) == label]
+            for label in (0, 1)
+        )
+        log.info(
+            "%s: of the labels %s, real: %s; fake: %s",
+            *(place["hub"], printable(", ".join(map(str, described)))),
+            *(", ".join(real) or "none", ", ".join(fake) or "none"),
+        )
 
+
+def _count_rows(file: str) -> int:
     table = open_container(file)
     assert isinstance(table, TableImages)
     return table.rows
@@ -92,7 +115,7 @@ def _names_of(place: Mapping[str, Any]) -> tuple[str, str]:
     """Return a name for the first images of a data set, and a digest of what they depend on."""
     parts = [str(place.get(key)) for key in ("hub", "config", "split", "revision", "limit")]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]
-    return re.sub(r"[^\w.-]+", "-", f"{parts[0]}_{parts[2]}_{parts[4]}").strip("-"), digest
+    return re.sub(r"[^\w.-]+", "-", f"{parts[0]}_{parts[2]}_{parts[4]}").strip("-._"), digest
 
 
 def _take(place: Mapping[str, Any]) -> Any:
@@ -101,18 +124,19 @@ def _take(place: Mapping[str, Any]) -> Any:
     import fsspec
 
     loaded = _load(place, streaming=True)
-    features = loaded.features
-    if features is not None:
-        _check_columns(place, list(features))
-        for name, feature in features.items():
+    if loaded.features is not None:
+        _check_columns(place, list(loaded.features))
+        for name, feature in loaded.features.items():
             if isinstance(feature, datasets.Image):
                 loaded = loaded.cast_column(name, datasets.Image(decode=False))
     rows = list(loaded.take(place["limit"]))
     for row in rows:
         for value in row.values():
-            if isinstance(value, dict) and value.get("path") and value.get("bytes", 0) is None:
-                with fsspec.open(value["path"]) as file:
-                    value["bytes"] = file.read()
+            if isinstance(value, dict) and value.keys() == {"bytes", "path"}:
+                if value["bytes"] is None and value["path"]:
+                    with fsspec.open(value["path"]) as file:
+                        value["bytes"] = file.read()
+                value["path"] = None  # the library would prefer a file of that name
     return datasets.Dataset.from_list(rows, features=loaded.features)
 
 

@@ -54,7 +54,7 @@ def load_samples(
         if "hub" in place:
             from genspot.data.hub import fetch  # here: the library takes a second
 
-            return load_rows(fetch(place), generator, classes, labels, place)
+            return load_rows(fetch(place, labels), generator, classes, labels, place)
         if "path" in place:
             return _load_path(place["path"], generator, classes, labels, place)
         return _load_sides(place, generator, labels)
@@ -233,7 +233,7 @@ def find_generators(table: Mapping[str, Any], labels: Labels) -> Generators | No
     if "hub" in table:
         from genspot.data.hub import fetch
 
-        files = fetch(table)
+        files = fetch(table, labels)
     else:
         files = _tables(table["path"], name, labels)
     parts = [

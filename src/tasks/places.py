@@ -35,20 +35,19 @@ def roots(place: Place, images: Sequence[str]) -> list[str]:
         images: their paths.
 
     Returns:
-        The folder or container itself; the folder of a list; that of a pattern's first sign; that
-        of the files of a data set of Hugging Face, which has the revision's name.
+        The folder; a file and its folder, for a file may be a list; the folder of a pattern's
+        first sign; that of the files of a data set of Hugging Face, which has the revision's name.
     """
-    found = [_root(os.path.abspath(path)) for path in paths_of(place)]
+    found = [root for path in paths_of(place) for root in _roots(os.path.abspath(path))]
     if not found and images:
         files = {container_of(path) for path in dict.fromkeys(map(os.path.dirname, images))}
         found = [os.path.dirname(os.path.commonpath([*map(os.path.dirname, files)]))]
     return found
 
 
-def _root(path: str) -> str:
-    if os.path.exists(path):
-        is_list = os.path.splitext(path)[1].lower() in (".csv", ".tsv", ".txt")
-        return os.path.dirname(path) if is_list else path
-    while glob.has_magic(path):
+def _roots(path: str) -> list[str]:
+    if os.path.isfile(path):
+        return [path, os.path.dirname(path)]
+    while glob.has_magic(path) and not os.path.exists(path):
         path = os.path.dirname(path)
-    return path
+    return [path]

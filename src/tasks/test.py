@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from yaml import YAMLError
 
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
-from genspot.data.settings import Place, Split
+from genspot.data.settings import Place, Split, missing_path
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
@@ -34,6 +33,7 @@ from genspot.tasks.components import (
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.schema import plain
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 
@@ -116,8 +116,8 @@ def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, Place], dict[str
 def _has_validation_images(cfg: DictConfig) -> bool:
     """Return whether the validation images of the checkpoint's own training set are here."""
     # `record` leaves only the name of a training set that is not the one of this configuration.
-    folder = OmegaConf.select(cfg, "data.val")
-    return bool(folder) and Path(folder).is_dir()
+    place = plain(cfg, "data.val")
+    return bool(place) and missing_path(place) is None
 
 
 def log_results(results: Run | None, loggers: list[Logger]) -> None:

@@ -48,9 +48,10 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
                 "trained on sets: name the test sets, generator=[sitd,san] or "
                 "test_sets={NAME: PATH, …}"
             )
-        if cfg.task.name == "test" and metadata.data == "folder" and "generator" not in keys:
+        if cfg.task.name == "test" and metadata.data == "folder" and not named:
             raise GenspotError(
-                "trained on folder: name the test set, generator=folder test_set.path=PATH"
+                "trained on folder: name the test set, generator=folder test_set.path=PATH or "
+                "test_sets={NAME: PATH, …}"
             )
     custom = metadata.model.backbone is None or metadata.model.input is None
     if custom and "model" not in keys:
