@@ -80,6 +80,7 @@ def train(cfg: DictConfig) -> None:
         study=config.study_name(),
         seed=run.seed,
         model=model,
+        protocol=str(cfg.protocol),
     )
     datamodule = make_datamodule(cfg, model)
     network = make_network(cfg, model)

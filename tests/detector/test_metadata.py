@@ -23,8 +23,15 @@ ENDLESS.append(ENDLESS)
 
 def test_metadata_survive_a_checkpoint() -> None:
     model = make_model(test=Geometry((64, 48), None), trainable="head")
-    for metadata in (make_metadata(model, num_classes=3, study="one", seed=7), PUBLISHED):
+    own = make_metadata(model, num_classes=3, study="one", seed=7)
+    for metadata in (own, replace(own, protocol="fit_256+jpeg_75"), PUBLISHED):
         assert Metadata.from_dict(metadata.as_dict(), FILE) == metadata
+
+
+def test_metadata_without_a_protocol_are_those_of_older_versions() -> None:
+    values = make_metadata().as_dict()
+    assert "protocol" not in values
+    assert Metadata.from_dict(values, FILE).protocol == "none"
 
 
 def test_metadata_leave_out_initial_weights() -> None:
@@ -46,6 +53,8 @@ def test_metadata_leave_out_initial_weights() -> None:
         ("seed", 0.5, "seed=0.5 is not a whole number"),
         ("seed", 2**63, "64 bits"),
         ("num_classes", True, "num_classes=True is not a whole number"),
+        ("protocol", None, "protocol=None is no protocol"),
+        ("protocol", "fit_8; rm", "protocol=fit_8; rm is no protocol"),
         ("more", 1, "metadata.more: no such setting"),
         ("model", None, "model=None: give name, input"),
         ("model.name", "/x", "model.name=/x is not a valid name"),

@@ -40,6 +40,7 @@ TRAINED_ON: dict[str, Any] = {
         ({"data": "progan_4cls", "aug": "none"}, 224, None),
         ({"aug": "jpg_0.5"}, 224, None),
         ({"aug": None}, 224, None),
+        ({"protocol": "fit_256"}, 224, None),
         ({"aug": "none"}, None, None),
         ({}, 128, None),
     ],
@@ -56,15 +57,16 @@ def test_reference_is_chosen_by_training_and_crop(
 
 
 @pytest.mark.parametrize(
-    ("aug", "degradations", "has_reference", "mean"),
+    ("aug", "changes", "has_reference", "mean"),
     [
         ("blur_jpg_0.5", [], True, {"ap": 0.9405, "acc": 0.8585, "unconfirmed": False}),
         ("none", [], True, None),  # b has no reference
-        ("blur_jpg_0.5", ["jpeg_50"], False, None),
+        ("blur_jpg_0.5", [["jpeg_50"]], False, None),
+        ("blur_jpg_0.5", [[], "fit_256"], False, None),
     ],
 )
 def test_annotate_adds_counts_and_references(
-    aug: str, degradations: list[str], has_reference: bool, mean: dict[str, Any] | None
+    aug: str, changes: list[Any], has_reference: bool, mean: dict[str, Any] | None
 ) -> None:
     rows = [(name, "", f"{k}.png", k % 2, float(k)) for name in "ab" for k in range(4)]
     scores = make_scores(rows).append_column("padded", [[True, True, *[False] * 5, True]])
@@ -80,7 +82,7 @@ def test_annotate_adds_counts_and_references(
         scores.slice(0, 1),
         trained_on,
         224,
-        degradations,
+        *changes,
     )
     figures = metrics["generators"]["a"]
     assert (figures["title"], figures["expected"]) == ("StarGAN", 4)

@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 
 import genspot
+from genspot.augment.degradations import parse_protocol
 from genspot.common.geometry import Geometry
 from genspot.detector.network import build_network
+from helpers.arrays import make_noise
 from helpers.detectors import PIXELS, make_metadata, make_model, save_checkpoint
 from helpers.errors import error_of
 from helpers.runs import read_csv, read_metrics
@@ -51,6 +53,21 @@ def test_refused_model_names_its_checkpoint(std: list[Any], expected: str, tmp_p
     path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(model), state)
     message = error_of(genspot.load_detector, path)
     assert message.startswith(f"checkpoint={path}: ") and expected in message
+
+
+def test_predict_has_the_protocol_of_the_training(tmp_path: Path) -> None:
+    state = build_network(make_model()).state_dict()
+    protocol = "fit_32+jpeg_20"
+    plain = genspot.load_detector(save_checkpoint(tmp_path / "a.ckpt", make_metadata(), state))
+    changed = genspot.load_detector(
+        save_checkpoint(tmp_path / "b.ckpt", make_metadata(protocol=protocol), state)
+    )
+    image = make_noise(50, 70, 0)
+    expected = parse_protocol(protocol)(image)
+    assert changed.predict(image).logits == plain.predict(expected).logits
+    assert changed.predict(image).logits != plain.predict(image).logits
+    with pytest.raises(genspot.GenspotError, match=r"^protocol: 8 × 8 pixels: smaller than"):
+        changed.predict(make_noise(8, 8, 0))
 
 
 def test_predict_takes_paths_pil_images_and_arrays(published_checkpoint: Path, sets: Path) -> None:
