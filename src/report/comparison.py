@@ -85,9 +85,9 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
             intervals = {name: result["interval"] for name, result in result_rows(pairs)}
             for row in mean_names(runs):
                 if common := _generators_of_mean(run, row) & _generators_of_mean(first, row):
-                    parts = [of_generators(each.scores, common) for each in (run, first)]
-                    mean = paired_difference(*parts, confidence, *shared)["mean"]
-                    intervals[row] = mean["interval"]
+                    own, of_first = (of_generators(one.scores, common) for one in (run, first))
+                    pairs = paired_difference(own, of_first, confidence, *shared)
+                    intervals[row] = pairs["mean"]["interval"]
         cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]
         found.append({"label": run.label, "paired": paired, "cells": cells})
     return found

@@ -116,7 +116,8 @@ def build(
 def check_buildable(test_set: TestSet) -> None:
     """Raise GenspotError if `test_set` is yet to be built and a package for it is missing."""
     network = (test_set.simulator or {}).get("network")
-    if network and test_set.path and _read_recipe(Path(test_set.path)) is None:
+    folder = test_set.path
+    if network and isinstance(folder, str) and _read_recipe(Path(folder)) is None:
         check_installed(network, f"generator={test_set.choice}")
 
 
