@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
+from genspot.report.run_reader import read_run
 from genspot.runtime.changed_settings import changed_places, changed_settings, is_moved
 from genspot.tasks import config as task_config
 from genspot.tasks.config import check_settings, config_text
 from genspot.tasks.generators import generator_specs
 from genspot.tasks.test_sets import top_level_keys
 from helpers.errors import error_of
-from helpers.tasks import composed
+from helpers.runs import read_csv, read_logits
+from helpers.settings import SEARCH_PATH
+from helpers.tasks import composed, run_task
 
 
-def sets(*overrides: str, folder: Path) -> dict[str, Any]:
+def places(*overrides: str, folder: Path) -> dict[str, Any]:
     """Return the name of each test set → its place."""
     with composed(*overrides, folder=folder) as cfg:
         check_settings(cfg)
@@ -26,7 +30,7 @@ def sets(*overrides: str, folder: Path) -> dict[str, Any]:
 
 
 def refusal(*overrides: str, folder: Path) -> str:
-    return error_of(lambda: sets(*overrides, folder=folder))
+    return error_of(lambda: places(*overrides, folder=folder))
 
 
 PATHS = "test_sets={ffhq: /a/ffhq, sd 1.5: './my set', coco: list.csv, x: {real: r, fake: 'f=1'}}"
@@ -34,20 +38,20 @@ PATHS = "test_sets={ffhq: /a/ffhq, sd 1.5: './my set', coco: list.csv, x: {real:
 
 def test_test_sets_replace_the_generators_of_a_data_set(tmp_path: Path) -> None:
     expected = {"ffhq": "/a/ffhq", "sd 1.5": "./my set", "coco": "list.csv"}
-    assert sets(PATHS, folder=tmp_path) == expected | {"x": {"real": "r", "fake": "f=1"}}
-    assert sets("test_sets={a: b}", "+test_sets.c=d", folder=tmp_path) == {"a": "b", "c": "d"}
+    assert places(PATHS, folder=tmp_path) == expected | {"x": {"real": "r", "fake": "f=1"}}
+    assert places("test_sets={a: b}", "+test_sets.c=d", folder=tmp_path) == {"a": "b", "c": "d"}
 
 
 def test_test_sets_stand_beside_chosen_generators_and_the_set_of_a_path(tmp_path: Path) -> None:
-    chosen = sets("test_sets={a: b}", "generator=[san]", "paths.test=/t", folder=tmp_path)
+    chosen = places("test_sets={a: b}", "generator=[san]", "paths.test=/t", folder=tmp_path)
     assert chosen == {"san": "/t/san", "a": "b"}
-    own = sets("test_sets={a: b}", "data=folder", "test_set.path=c", folder=tmp_path)
+    own = places("test_sets={a: b}", "data=folder", "test_set.path=c", folder=tmp_path)
     assert own == {"folder": "c", "a": "b"}
-    assert sets("test_sets={a: b}", "data=folder", folder=tmp_path) == {"a": "b"}
+    assert places("test_sets={a: b}", "data=folder", folder=tmp_path) == {"a": "b"}
 
 
 def test_test_sets_may_have_the_name_of_a_generator_that_is_not_chosen(tmp_path: Path) -> None:
-    assert sets("test_sets={sim_nearest: b, folder: c}", folder=tmp_path) == {
+    assert places("test_sets={sim_nearest: b, folder: c}", folder=tmp_path) == {
         "sim_nearest": "b",
         "folder": "c",
     }
@@ -101,7 +105,7 @@ def test_list_with_generators_becomes_one_set_for_each(tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,sd15\nc.png,fake,flux\n")
     overrides = [f"test_sets={{mix: '{file}', other: x}}"]
     expected = {name: {"path": file, "only": name} for name in ("sd15", "flux")}
-    assert sets(*overrides, folder=tmp_path) == expected | {"other": "x"}
+    assert places(*overrides, folder=tmp_path) == expected | {"other": "x"}
     with composed(*overrides, folder=tmp_path) as cfg:
         check_settings(cfg)
         specs = generator_specs(cfg)
@@ -124,7 +128,7 @@ def test_list_whose_reals_have_generators_shares_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["{path: 'FILE', generator: null}", "{path: 'FILE', only: y}"])
 def test_list_is_one_set_where_the_place_says_so(place: str, tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,x\nc.png,fake,y\n")
-    found = sets(f"test_sets={{mix: {place.replace('FILE', file)}}}", folder=tmp_path)
+    found = places(f"test_sets={{mix: {place.replace('FILE', file)}}}", folder=tmp_path)
     assert list(found) == ["mix"]
 
 
@@ -158,9 +162,9 @@ def test_place_of_a_test_set_is_compared_by_content_and_not_as_a_setting(tmp_pat
 
 
 def test_place_below_a_moved_folder_is_moved(tmp_path: Path) -> None:
-    places = "test_sets={a: {real: '${paths.datasets}/r', fake: '${paths.datasets}/f'}}"
-    old = config(tmp_path, places, "paths.datasets=/x")
-    new = config(tmp_path, places, "paths.datasets=/z")
+    below = "test_sets={a: {real: '${paths.datasets}/r', fake: '${paths.datasets}/f'}}"
+    old = config(tmp_path, below, "paths.datasets=/x")
+    new = config(tmp_path, below, "paths.datasets=/z")
     changes = {change.setting: change for change in changed_places(old, new)}
     assert is_moved(changes["generator.a.path"], old, new)
 
@@ -171,3 +175,49 @@ def test_configuration_keeps_absolute_paths_of_training_places(tmp_path: Path) -
     here = Path.cwd()
     assert data["train"] == {"real": f"{here}/r", "fake": "/f"}
     assert data["val"] == {"path": f"{here}/v", "label": "y"}
+
+
+def test_test_on_sets_from_anywhere_is_known_again_and_notices_other_images(
+    trained: Path, sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, fake = (sorted((sets / "test" / name).glob("0*.png")) for name in ("0_real", "1_fake"))
+    rows = [f"{path},real," for path in real] + [
+        f"{path},fake,gen{number % 2}" for number, path in enumerate(fake)
+    ]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,generator", *rows]))
+    shutil.copytree(sets / "test" / "0_real", tmp_path / "photos")
+    settings = ["task=test", f"checkpoint={trained}/best.ckpt", "workers=0", SEARCH_PATH]
+
+    def test(photos: str) -> dict[str, Any]:
+        chosen = f"photos: {{real: '{tmp_path}/{photos}'}}, mix: '{tmp_path}/list.csv'"
+        chosen = f"test_sets={{whole: '{sets}/test', {chosen}}}"
+        folder = run_task(*settings, chosen, folder=tmp_path / "run")
+        return read_run(folder).metrics["generators"]
+
+    figures = test("photos")
+    assert list(figures) == ["whole", "photos", "gen0", "gen1"]
+    assert figures["whole"]["ap"] is not None and figures["photos"].get("ap") is None
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert test("moved") == figures
+    (tmp_path / "moved" / real[0].name).unlink()
+    (tmp_path / "moved").rename(tmp_path / "fewer")
+    message = error_of(lambda: test("fewer"))
+    assert "generator.photos.path={'real': '" in message and "images, now" in message
+
+
+def test_predict_takes_several_inputs_of_any_form(
+    trained: Path, sets: Path, tmp_path: Path
+) -> None:
+    photos = sorted((sets / "test" / "1_fake").glob("0*.png"))[:4]
+    (tmp_path / "list.txt").write_text(f"{photos[0]}\n{photos[1]}\n{tmp_path}/gone.png\n")
+    pattern = f"{photos[2].parent}/{photos[2].name[:-1]}?"
+    inputs = f"inputs=['{tmp_path}/list.txt','{photos[1]}','{pattern}']"
+    settings = ["task=predict", f"checkpoint={trained}/best.ckpt", "workers=0", SEARCH_PATH]
+    folder = run_task(*settings, inputs, folder=tmp_path / "run")
+    logits = {row["path"]: float(row["logit"]) for row in read_csv(folder / "predictions.csv")}
+    assert logits.keys() == set(map(str, photos[:3]))
+    expected = {path: logit for path, logit in read_logits(trained).items() if path in logits}
+    assert logits == pytest.approx(expected, abs=1e-6)
+    (unreadable,) = read_csv(folder / "unreadable.csv")
+    assert unreadable == {"path": f"{tmp_path}/gone.png", "reason": "no such file"}
