@@ -215,7 +215,7 @@ def require_folders(
     first = missing[min(own)] if own else next(iter(missing.values()))
     hint = _where_to_get(missing, files, path, pages or {})
     if own:
-        hint = "give the folder that holds 0_real/ and 1_fake/"
+        hint = "give the folder that holds 0_real/ and 1_fake/, or another form of docs/data.md"
     elif len(missing) < len(folders):
         present = ",".join(name for name in folders if name not in missing)
         hint = f"To test on what is here: generator=[{present}]. {hint}"
