@@ -98,7 +98,7 @@ def _real_names(images: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return (class, path within the folder 0_real of the class) of images (class, path).
 
     Folders below may be named 0_real as well, so the one that counts is common to all images of
-    the class.
+    the class. Without one, as in lists, the whole path counts.
     """
     paths: dict[str, list[str]] = {}
     for class_name, path in images:
@@ -107,10 +107,7 @@ def _real_names(images: list[tuple[str, str]]) -> list[tuple[str, str]]:
     for name, of_class in paths.items():
         common = os.path.commonprefix(of_class)  # noqa: RUF071 (up to REAL, these are folders)
         folders[name] = "".join(common.rpartition(REAL)[:2])
-    return [
-        (name, path[len(folders[name]) :] if folders[name] else path.rpartition(REAL)[2])
-        for name, path in images
-    ]
+    return [(name, path[len(folders[name]) :]) for name, path in images]
 
 
 def _row_index(table: pa.Table) -> dict[tuple[str, str], int]:

@@ -46,3 +46,22 @@ def test_shared_images_logits_that_are_not_finite_raise_their_number() -> None:
     scores = make_scores([("a", "", "0.png", 0, np.nan), ("a", "", "0.png", 1, np.inf)])
     with pytest.raises(GenspotError, match=": 2 logits are not finite"):
         shared_images([scores], None)
+
+
+def test_shared_images_of_a_list_with_several_folders_are_told_apart_by_their_whole_paths() -> (
+    None
+):
+    paths = [
+        "/a/cat/0_real/0.png",
+        "/a/dog/0_real/0.png",
+        "/a/bird/0_real/0.png",
+        "/a/1_fake/0.png",
+    ]
+    table = {"generator": [], "class": [], "path": [], "label": [], "logit": []}
+    for name in "xy":
+        for number, path in enumerate(paths):
+            row = (name, "", path, int(number == 3), float(number))
+            for column, value in zip(table.values(), row, strict=True):
+                column.append(value)
+    shared = shared_images([pa.table(table)], {"x": "s", "y": "s"})
+    assert [images.numbers.tolist() for images in shared.values()] == [[0, 1, 2], [0, 1, 2]]
