@@ -132,17 +132,20 @@ def headline(audit: Audit) -> str:
 
 def short_reason(one: AuditedSet) -> str:
     """Return what a set's verdict rests on, in a few sentences; "" for nothing."""
-    texts = []
-    together, telling, content = (
-        [trait for trait in one.faults if kind == _kind(trait)] for kind in range(3)
-    )
-    if together:
-        texts.append(f"{TOGETHER} (AP {format_percent(together[0].ap)}).")
-    if telling:
-        texts.append(f"Real and fake are told apart by {_with_aps(telling)}.")
-    if content:
-        subject = "They also" if telling else "Real and fake"
-        texts.append(f"{subject} differ in {_with_aps(content)}, {MAYBE_NO_FAULT}.")
+    if one.faults and one.faults[0].name == ALL:
+        texts = [f"{TOGETHER} (AP {format_percent(one.faults[0].ap)})."]
+    else:
+        texts = []
+        for kind, words, end in (
+            ("decisive", "are told apart by", ""),
+            ("slight", "differ a little in", ""),
+            ("content", "differ in", f", {MAYBE_NO_FAULT}"),
+        ):
+            traits = [trait for trait in one.faults if _kind(trait) == kind]
+            if traits:
+                names = listing(f"{each.name} (AP {format_percent(each.ap)})" for each in traits)
+                subject = "They also" if texts else "Real and fake"
+                texts.append(f"{subject} {words} {names}{end}.")
     return " ".join([*texts, *(overlap.text for overlap in one.bad_overlaps)])
 
 
@@ -162,12 +165,8 @@ def what_to_do(one: AuditedSet) -> list[str]:
     return list(dict.fromkeys([*fixes, *(overlap.fix for overlap in one.bad_overlaps)]))
 
 
-def _kind(trait: Trait) -> int:
-    return 0 if trait.name == ALL else 2 if trait.content else 1
-
-
-def _with_aps(traits: Sequence[Trait]) -> str:
-    return listing(f"{trait.name} (AP {format_percent(trait.ap)})" for trait in traits)
+def _kind(trait: Trait) -> str:
+    return "content" if trait.content else trait.judgement
 
 
 def unjudged(one: AuditedSet) -> str:

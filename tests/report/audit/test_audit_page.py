@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from genspot.evaluation.overlaps import ImageSet
+from genspot.evaluation.shortcut_traits import DEFINITIONS
 from genspot.evaluation.shortcuts import ALL
 from genspot.report.audit import pictures
 from genspot.report.audit.page import render_audit
@@ -155,6 +156,11 @@ def test_page_of_a_clean_set_says_so(folder: Path):
     assert text_of(root.find(".//p[@class='headline']")) == "Nothing was found against this set."
     assert "No image occurs twice" in text_of(root.find(".//section[@id='duplicates']"))
     assert "There is no difference to show." in text_of(root.find(".//section[@id='differences']"))
+
+
+def test_titles_name_each_column_of_a_trait():
+    columns = {column for one in DEFINITIONS for column in one.columns}
+    assert columns == pictures.TITLES.keys()
 
 
 def test_page_omits_pictures_beyond_its_limit(folder: Path, monkeypatch: pytest.MonkeyPatch):
