@@ -27,8 +27,6 @@ from genspot.data.audit.probe import collate_probes, probe_image
 from genspot.data.settings import MAX_MEGAPIXELS
 from genspot.evaluation.shortcuts import judge
 
-JUDGED = 10_000  # images of the set that is judged
-
 
 def decode_all(paths: list[str]) -> None:
     """Decode the images and do nothing with them."""
@@ -62,15 +60,15 @@ def print_times(name: str, paths: list[str], turns: int) -> None:
     print_table(f"{len(paths)} images: {name}", columns, rows)
 
 
-def print_judgement(paths: list[str]) -> None:
-    """Print the seconds that judging `JUDGED` images takes; all traits differ between images."""
+def print_judgement(paths: list[str], count: int) -> None:
+    """Print the seconds that judging a set of `count` images takes."""
     few = collate_probes(probe_all(paths))["probes"]  # type: ignore[arg-type]
-    drawn = np.random.default_rng(0).integers(0, len(few), JUDGED)
+    drawn = np.random.default_rng(0).integers(0, len(few), count)
     probes = pa.Table.from_batches([few]).take(drawn)
-    labels = np.arange(JUDGED) % 2
+    labels = np.arange(count) % 2
     start = time.process_time()
-    judge(probes, labels, [str(number) for number in range(JUDGED)])
-    print(f"judging {JUDGED} images: {time.process_time() - start:.1f} s of one core")
+    judge(probes, labels, [str(number) for number in range(count)])
+    print(f"judging {count} images: {time.process_time() - start:.1f} s of one core")
 
 
 def main() -> None:
@@ -78,6 +76,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of your own images")
     parser.add_argument("--count", type=int, default=200, help="of images")
     parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--judged", type=int, default=10_000, help="images of the set judged")
     options = parser.parse_args()
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as name:
@@ -95,7 +94,7 @@ def main() -> None:
             paths = [str(path) for path in files][: options.count]
             print_times(kind, paths, options.turns)
             every += paths
-        print_judgement(every)
+        print_judgement(every, options.judged)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def derived(values: Values) -> dict[str, np.ndarray]:
     return {
         "size": np.array(sizes, object),
         "stored as": np.array([f"{one} ({mode})" for one, mode in formats], object),
+        "grid": present(values["grid_x"]).astype(np.float64),
         "aspect": width / height,
         "fine detail": values["laplacian"] - values["gradient"],
         "finest detail": values["high_frequency"] - values["laplacian"],
@@ -136,15 +137,16 @@ def _medians(columns: Mapping[str, str], form: str = ".2f") -> Describe:
 
 
 def _grids(values: Values, labels: np.ndarray) -> str:
-    """Return how many images of each class bear a grid, and how coarse it is."""
+    """Return how many images of each class bear a grid, and the quality in the median."""
     parts = []
     for label, name in enumerate(("real images", "fakes")):
         own = labels == label
         bearing = own & present(values["grid_x"])
         part = f"{bearing.sum()} of {own.sum()} {name} bear an 8×8 block grid"
         if bearing.any():
-            share = np.median(values["zero_share"][bearing])
-            part += f" (in the median, {share:.0%} more DCT coefficients are near zero on it)"
+            part += (
+                f" (of JPEG with a quality of {np.median(values['grid_quality'][bearing]):.0f})"
+            )
         parts.append(part)
     return "; ".join(parts)
 
@@ -242,7 +244,7 @@ DEFINITIONS = (
     ),
     Definition("colour", tuple(_COLOURS), _CONTENT, _medians(_COLOURS, ".3g"), content=True),
     Definition("sharpness", tuple(_SHARPNESS), _CONTENT, _medians(_SHARPNESS), content=True),
-    Definition("JPEG history", ("grid_strength", "zero_share"), _SAME_JPEG, _grids),
+    Definition("JPEG history", ("grid", "grid_quality"), _SAME_JPEG, _grids),
     Definition(
         "grid phase",
         ("grid_x", "grid_y"),

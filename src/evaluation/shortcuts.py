@@ -49,7 +49,7 @@ DECISIVE = 0.5  # of the way from chance to 1
 FOLDS = 5
 MIN_IMAGES = 10  # of each class; fewer prove nothing
 MAX_TRAINED = 2000  # images of a training: enough for these few features
-TREES = 100
+TREES = 50
 MIN_LEAF = 5  # images of a leaf
 ALL_FIX = "see what to do about the traits above; those of the content come last"
 

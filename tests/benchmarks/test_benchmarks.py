@@ -28,6 +28,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
     "command",
     [
         "pipeline --count 4 --turns 1",
+        "audit --count 4 --turns 1 --judged 40",
         "intervals --count 2 --populations normal --methods jackknife percentile bca",
         "clusters --count 2",
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),

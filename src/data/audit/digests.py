@@ -14,7 +14,7 @@ from genspot.data.audit.schema import THUMBNAIL
 HASH_SIDE = 8  # coefficients of the perceptual hash a side
 
 
-def digest(*parts: bytes | np.ndarray) -> bytes:
+def digest(*parts: bytes | memoryview) -> bytes:
     """Return 16 bytes that are equal for equal `parts` only, for all that is known."""
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -24,7 +24,7 @@ def digest(*parts: bytes | np.ndarray) -> bytes:
 
 def pixel_digest(image: np.ndarray) -> bytes:
     """Return the digest of the size and the pixels of an image, uint8, H×W×3."""
-    return digest(np.array(image.shape, np.int64), np.ascontiguousarray(image))
+    return digest(np.array(image.shape, np.int64).data, np.ascontiguousarray(image).data)
 
 
 def similarity(image: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -21,7 +22,6 @@ KINDS = {
     "photoshop": "photoshop",
     "jfif": "jfif",
     "adobe": "adobe",
-    "dpi": "dpi",
     "gamma": "gamma",
 }
 
@@ -72,7 +72,7 @@ def jpeg_quality(tables: dict[int, list[int]]) -> int:
         tables: number → 64 steps in natural order, as of PIL.
     """
     own = np.asarray(tables[min(tables)])
-    return 1 + int(np.abs(_TABLES - own).sum(axis=1).argmin())
+    return 1 + int(np.abs(TABLES - own).sum(axis=1).argmin())
 
 
 def _tables_of_qualities() -> np.ndarray:
@@ -83,7 +83,7 @@ def _tables_of_qualities() -> np.ndarray:
     return np.clip(steps, 1, 255)
 
 
-_TABLES = _tables_of_qualities()
+TABLES = _tables_of_qualities()
 
 
 def _tables_digest(tables: dict[int, list[int]]) -> str:
@@ -106,13 +106,11 @@ def _metadata(file: Image.Image) -> dict[str, str]:
         kinds.add("text")
     software = text.get("Software", "")
     if "exif" in kinds:
-        try:
+        with contextlib.suppress(Exception):  # damaged EXIF has no fields
             exif = file.getexif()
             software = software or str(exif.get(ExifTags.Base.Software, ""))
             if exif.get_ifd(ExifTags.IFD.IFD1):
                 kinds.add("thumbnail")
-        except Exception:  # damaged EXIF has no fields
-            kinds.add("damaged exif")
     comment = file.info.get("comment", b"")
     if not software:
         software = comment.decode("latin-1") if isinstance(comment, bytes) else str(comment)

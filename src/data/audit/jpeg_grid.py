@@ -14,10 +14,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from genspot.data.audit.header import TABLES
+
 BLOCK = 8  # pixels a side
 # Low frequencies along both axes: high ones are zero at any phase of a smooth image.
 FREQUENCIES = range(1, 5)
-NEAR_ZERO = 0.5  # a coefficient below it was quantized to zero, or would be by a step of one
+QUALITY_FREQUENCIES = 4  # along each axis, from 0 on
+QUALITY_BLOCKS = 200
 MIN_BLOCKS = 4  # along each axis
 # How far the grid stands out, in standard deviations of the other phases. Of 1,071 windows (112
 # pixels) of the shipped photographs, scaled by 2/3 and some of them upsampled or blurred, 2 do so
@@ -29,8 +32,9 @@ def _basis() -> np.ndarray:
     """Return the orthonormal DCT-II of 8 values as a matrix: frequencies × values."""
     places = np.arange(BLOCK)
     angles = np.pi / BLOCK * np.outer(places, places + 0.5)
-    scale = np.where(places == 0, np.sqrt(1 / BLOCK), np.sqrt(2 / BLOCK))
-    return (scale[:, None] * np.cos(angles)).astype(np.float32)
+    basis = np.sqrt(2 / BLOCK) * np.cos(angles)
+    basis[0] = np.sqrt(1 / BLOCK)
+    return basis.astype(np.float32)
 
 
 BASIS = _basis()
@@ -41,51 +45,69 @@ def grid_statistics(grey: np.ndarray) -> dict[str, Any]:
 
     The strength is how much nearer to whole numbers the coefficients are at the grid's phase
     than elsewhere: 1 if all are whole numbers there, and those elsewhere are anywhere.
-    "zero_share" is how many more of them are near zero.
 
     Args:
         grey: uint8, H×W: rounded, as the luminance was when JPEG was decoded.
     """
-    none = {"grid_strength": 0.0, "zero_share": 0.0, "grid_x": None, "grid_y": None}
+    none = {"grid_strength": 0.0, "grid_quality": None, "grid_x": None, "grid_y": None}
     if min(grey.shape) < BLOCK * (MIN_BLOCKS + 1):
         return none
-    whole, near_zero = coefficient_maps(grey)
+    whole = wholeness(grey)
     y, x = divmod(int(whole.argmax()), BLOCK)
     others = np.ones((BLOCK, BLOCK), bool)
     others[y], others[:, x] = False, False  # these share an axis with the grid, and part of it
     strength = float(whole[y, x] - whole[others].mean())
     if strength < FOUND * max(float(whole[others].std()), 1e-3):
         return none
-    return {
-        "grid_strength": strength,
-        "zero_share": float(near_zero[y, x] - near_zero[others].mean()),
-        "grid_x": x,
-        "grid_y": y,
-    }
+    quality = grid_quality(grey[y:, x:])
+    return {"grid_strength": strength, "grid_quality": quality, "grid_x": x, "grid_y": y}
 
 
-def coefficient_maps(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each phase of a grid, what its DCT coefficients are like; two arrays of 8×8.
+def wholeness(grey: np.ndarray) -> np.ndarray:
+    """Return how near to whole numbers the DCT coefficients are for each phase of a grid, 8×8.
 
-    The first is 1 − 12 × the mean squared distance from whole numbers: 1 for whole numbers, 0 for
-    any numbers. The second is the share of coefficients below `NEAR_ZERO`. Rows are the phases
-    down, columns those to the right.
+    It is 1 − 12 × the mean squared distance: 1 for whole numbers, 0 for any numbers. Rows are the
+    phases down, columns those to the right.
 
     Args:
         grey: uint8, H×W.
     """
     values = grey.astype(np.float32)
     rows, columns = ((side - BLOCK + 1) // BLOCK * BLOCK for side in grey.shape)
-    squares, near_zero = np.zeros((2, BLOCK, BLOCK))
+    squares = np.zeros((BLOCK, BLOCK))
     for down in FREQUENCIES:
         for right in FREQUENCIES:
             # The coefficient of the block whose first pixel is at each place.
             moved = cv2.sepFilter2D(values, -1, BASIS[right], BASIS[down], anchor=(0, 0))
             found = moved[:rows, :columns]
-            near_zero += _by_phase((np.abs(found) < NEAR_ZERO).astype(np.float32))
             squares += _by_phase(np.square(found - np.rint(found)))
-    count = len(FREQUENCIES) ** 2 * rows * columns / BLOCK**2
-    return 1 - 12 * squares / count, near_zero / count
+    return 1 - 12 * squares / (len(FREQUENCIES) ** 2 * rows * columns / BLOCK**2)
+
+
+def grid_quality(grey: np.ndarray) -> int:
+    """Return the quality, 1 to 100, whose steps the DCT coefficients are multiples of.
+
+    It is that of IJG's luminance tables (`header.TABLES`) for which the coefficients that are not
+    zero lie closest to multiples of its steps, in standard deviations of what any numbers would
+    have. Of equal ones it is the highest. Only the lowest frequencies count, of at most
+    `QUALITY_BLOCKS` blocks; above 97, their steps are the same for all qualities.
+
+    Args:
+        grey: uint8, H×W, beginning with a whole block.
+    """
+    rows, columns = (side // BLOCK for side in grey.shape)
+    whole = grey[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
+    blocks = whole.swapaxes(1, 2).reshape(-1, BLOCK, BLOCK)
+    blocks = blocks[:: -(-len(blocks) // QUALITY_BLOCKS)].astype(np.float32)
+    count = QUALITY_FREQUENCIES
+    found = (BASIS[:count] @ blocks @ BASIS[:count].T).reshape(-1, count**2)[:, 1:]
+    tables = TABLES.reshape(-1, BLOCK, BLOCK)[:, :count, :count].reshape(-1, count**2)[:, 1:]
+    steps = found / tables[:, None].astype(np.float32)  # qualities × blocks × frequencies
+    nearest = np.rint(steps)
+    used = nearest != 0
+    fits = np.where(used, 1 - 12 * np.square(steps - nearest), 0).sum(axis=(1, 2))
+    deviations = np.sqrt(0.8 * used.sum(axis=(1, 2)) + 1)  # 0.8: the variance of 1 − 12 d²
+    return len(fits) - int((fits / deviations)[::-1].argmax())
 
 
 def _by_phase(values: np.ndarray) -> np.ndarray:

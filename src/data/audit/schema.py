@@ -36,8 +36,8 @@ PROBE_SCHEMA = pa.schema(
         ("laplacian", pa.float32()),  # log10 of the energy of the Laplacian / variance
         ("high_frequency", pa.float32()),  # log10 of the share of energy above 1/4 cycle per pixel
         # Traces of JPEG in the pixels, whatever the format.
-        ("grid_strength", pa.float32()),  # how far the grid's phase stands out of all 64
-        ("zero_share", pa.float32()),  # more DCT coefficients near 0 there than elsewhere, 0 to 1
+        ("grid_strength", pa.float32()),  # 0 to 1; 0: no grid
+        ("grid_quality", pa.float32()),  # of the JPEG that left it, 1 to 100; null: no grid
         ("grid_x", pa.int8()),  # column of the first whole block, 0 to 7; null: no grid
         ("grid_y", pa.int8()),
         # What finds duplicates.
