@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from genspot.evaluation.duplicates import KINDS
-from genspot.evaluation.overlaps import SPLITS
+from genspot.evaluation.overlaps import SAME_SCENE, SPLITS
 from genspot.evaluation.shortcuts import Trait
 from genspot.report.audit import method
 from genspot.report.audit.copies import copy_panels
@@ -27,6 +27,7 @@ from genspot.report.audit.findings import (
     what_to_do,
 )
 from genspot.report.audit.pictures import Budget, TraitPanel, trait_panels
+from genspot.report.audit.tables import pair_kinds
 from genspot.report.sections.words import listing
 from genspot.report.tables import format_percent
 from genspot.report.templating import render_template
@@ -133,8 +134,8 @@ def _audited(audit: Audit) -> str:
 
 def _pair_counts(audit: Audit) -> str:
     """Return how many pairs of each kind there are, in a sentence."""
-    counts = Counter(KINDS[kind] for kind in audit.pairs.kind)
+    counts = Counter(pair_kinds(audit).to_pylist())
     if not counts:
         return "No image occurs twice, not even nearly."
-    parts = [f"{counts[kind]:,} with {kind}" for kind in KINDS if counts[kind]]
-    return f"Pairs of images: {listing(parts)}. duplicates.csv lists them."
+    parts = [f"{name}: {counts[name]:,}" for name in (*KINDS, SAME_SCENE) if counts[name]]
+    return f"Pairs of images: {'; '.join(parts)}. duplicates.csv lists them."

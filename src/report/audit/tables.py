@@ -51,6 +51,14 @@ def trait_table(audit: Audit) -> pa.Table:
     return pa.Table.from_pylist(rows, TRAIT_SCHEMA)
 
 
+def pair_kinds(audit: Audit) -> pa.Array:
+    """Return the kind of each pair: one of `KINDS`, or `SAME_SCENE` of a real image and a fake."""
+    pairs = audit.pairs
+    scene = audit.labels[pairs.first] != audit.labels[pairs.second]
+    kind = np.where(scene & (pairs.kind >= RECOMPRESSED), len(KINDS), pairs.kind)
+    return pa.array([*KINDS, SAME_SCENE]).take(pa.array(kind))
+
+
 def pair_table(audit: Audit) -> pa.Table:
     """Return the pairs of duplicates: of which kind, and where both images are.
 
@@ -62,11 +70,9 @@ def pair_table(audit: Audit) -> pa.Table:
     names, splits = (
         pa.array([one.where[part] for one in audit.sets], pa.string()) for part in (0, 1)
     )
-    scene = (pairs.kind >= RECOMPRESSED) & (audit.labels[first] != audit.labels[second])
-    kind = np.where(scene, len(KINDS), pairs.kind)
     columns = {
         "group": pa.array(connected(pairs, len(audit.labels))[first]),
-        "kind": pa.array([*KINDS, SAME_SCENE]).take(pa.array(kind)),
+        "kind": pair_kinds(audit),
         "bits": pa.array(pairs.bits),
     }
     for prefix, rows in (("", first), ("other_", second)):
@@ -82,14 +88,14 @@ def pair_table(audit: Audit) -> pa.Table:
 
 def as_json(audit: Audit) -> dict[str, Any]:
     """Return the whole audit but for the pairs as plain values."""
-    kinds = Counter(KINDS[kind] for kind in audit.pairs.kind)
+    kinds = Counter(pair_kinds(audit).to_pylist())
     return {
         **audit.facts,
         "confidence": audit.confidence,
         "judgement": min((one.judgement for one in audit.sets), key=ORDER.index),
         "sets": [_set_as_json(one) for one in audit.sets],
         "duplicates": {
-            "pairs": {kind: kinds[kind] for kind in KINDS},
+            "pairs": {kind: kinds[kind] for kind in (*KINDS, SAME_SCENE)},
             "complete": audit.pairs.complete,
             "nearly_uniform_images": audit.pairs.flat,
             "rules": {

@@ -128,7 +128,7 @@ def test_page_shows_each_fault_with_its_fix_histogram_and_typical_images(
 def test_page_shows_copies_side_by_side(root: ElementTree.Element):
     section = root.find(".//section[@id='duplicates']")
     assert section is not None
-    assert "3 with equal files" in text_of(section)
+    assert "equal files: 3" in text_of(section)
     (article,) = section.iterfind(".//article[@data-rule='test images in the training set']")
     pairs = article.findall(".//div[@class='pair']")
     captions = [[text_of(one) for one in pair.iterfind(".//figcaption")] for pair in pairs]
