@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from genspot.common.names import NO_PROTOCOL
+
 # Settings that do not change results, each with the reason.
 WITHOUT_EFFECT = {
     "workers": "any number of reading processes gives the same bits",
@@ -52,6 +54,9 @@ WITHOUT_EFFECT = {
 # Compared by what lies there.
 CONTENT_PATHS = ("data.train", "data.val", "generator.*.path", "checkpoint")
 CONTENT_PATHS += ("generator.*.train", "generator.*.val")
+
+# Settings that runs of older versions lack, with the value that they had in effect.
+ADDED = {"protocol": NO_PROTOCOL}
 
 EPOCHS = "trainer.max_epochs"
 MOVABLE = ("output", "datasets", "root")  # below `paths`
@@ -151,7 +156,7 @@ def _is_more_patience(change: Change, new: Mapping[str, Any]) -> bool:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    before, now = dict(_leaves(old)), dict(_leaves(new))
+    before, now = (ADDED | dict(_leaves(settings)) for settings in (old, new))
     for setting in dict.fromkeys([*before, *now]):
         change = Change(setting, before.get(setting, ABSENT), now.get(setting, ABSENT))
         if change.old != change.new:

@@ -178,3 +178,9 @@ def test_callback_that_is_gone_or_new_is_a_changed_setting(name: str) -> None:
         others, fault = split_prolonging(changed_settings(before, now), now, 2)
         assert f"callbacks.{name}.patience" in [change.setting for change in others]
         assert fault == ""
+
+
+def test_run_of_an_older_version_had_no_protocol() -> None:
+    assert changed_settings(config(), changed(protocol="none")) == []
+    changes = changed_settings(config(), changed(protocol="fit_256"))
+    assert describe_changes(changes) == "protocol=none, now fit_256"
