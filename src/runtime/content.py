@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genspot.common.containers import file_status
 from genspot.common.files import utf8_path
 
 if TYPE_CHECKING:  # the command line imports this module, also for --help
@@ -64,6 +63,8 @@ def difference(old: Content, new: Content) -> str:
 
 
 def _size(path: str) -> int | None:
+    from genspot.common.containers import file_status  # imports pyarrow
+
     try:
         return file_status(path).st_size
     except (OSError, UnicodeEncodeError):  # the locale's encoding may lack the name
