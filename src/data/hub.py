@@ -8,11 +8,12 @@ are kept in one Parquet file.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,9 +121,9 @@ def _names_of(place: Mapping[str, Any]) -> tuple[str, str]:
 
 def _take(place: Mapping[str, Any]) -> Any:
     """Return the first images of a data set, encoded as they are there."""
-    import datasets
     import fsspec
 
+    datasets = _library(place)
     loaded = _load(place, streaming=True)
     if loaded.features is not None:
         _check_columns(place, list(loaded.features))
@@ -140,12 +141,18 @@ def _take(place: Mapping[str, Any]) -> Any:
     return datasets.Dataset.from_list(rows, features=loaded.features)
 
 
+def _library(place: Mapping[str, Any]) -> Any:
+    """Return the library; without it, the folder datasets/ of a checkout has its name."""
+    with suppress(ModuleNotFoundError):
+        library: Any = importlib.import_module("datasets")
+        if hasattr(library, "load_dataset"):
+            return library
+    raise missing_extra(f"the data set {place['hub']}", "datasets", "hub")
+
+
 def _load(place: Mapping[str, Any], streaming: bool = False) -> Any:
     """Return what the library loads: nothing is decoded."""
-    try:
-        import datasets
-    except ModuleNotFoundError as error:
-        raise missing_extra(f"the data set {place['hub']}", "datasets", "hub") from error
+    datasets = _library(place)
     if os.environ.get("TQDM_DISABLE") == "1":
         datasets.disable_progress_bars()
     return datasets.load_dataset(

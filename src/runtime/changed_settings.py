@@ -52,8 +52,10 @@ WITHOUT_EFFECT = {
     "generator.*.published*": "a description",
 }
 # Compared by what lies there.
-CONTENT_PATHS = ("data.train", "data.val", "generator.*.path", "checkpoint")
-CONTENT_PATHS += ("generator.*.train", "generator.*.val")
+CONTENT_PATHS = (
+    *("data.train", "data.val", "checkpoint"),
+    *("generator.*.path", "generator.*.train", "generator.*.val"),
+)
 
 # Settings that runs of older versions lack, with the value that they had in effect.
 ADDED = {"protocol": NO_PROTOCOL}

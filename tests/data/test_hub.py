@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -183,9 +184,11 @@ def test_what_is_not_there_is_one_line_that_says_what_there_is(
     assert not list(tmp_path.glob("kept/*.parquet"))
 
 
+@pytest.mark.parametrize("other", [None, types.ModuleType("datasets")])
 def test_missing_library_is_one_line_that_says_what_to_install(
-    local: Path, monkeypatch: pytest.MonkeyPatch
+    other: types.ModuleType | None, local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
+    """Also where the folder datasets/ of a checkout is imported in its place."""
+    monkeypatch.setitem(sys.modules, "datasets", other)
     message = error_of(load, {"hub": str(local)})
     assert "needs datasets: pip install 'genspot[hub]' (in a checkout: make hub)" in message
