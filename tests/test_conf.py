@@ -50,7 +50,7 @@ GROUPS = {
     "diffusion": 16,
     "gan": 18,
 }
-OWN = [*SIMULATED, *SUPER_RESOLUTION, *{"folder", "hub"}.intersection(names("generator"))]
+OWN = [*SIMULATED, *SUPER_RESOLUTION, "folder", "hub"]
 PUBLISHED = [name for name in names("generator") if name not in (*OWN, *RELEASED, *GROUPS)]
 
 
