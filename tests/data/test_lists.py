@@ -106,7 +106,9 @@ def test_load_list_leaves_out_what_has_no_file_or_label_and_says_why(images: Pat
 
 
 def test_load_list_takes_a_repeated_path_once(images: Path) -> None:
-    listing = load(write(images, f"path,label\na.png,0\n./a.png,real\n{images}/a.png,0\nb.png,1\n"))
+    listing = load(
+        write(images, f"path,label\na.png,0\n./a.png,real\n{images}/a.png,0\nb.png,1\n")
+    )
     assert found(listing) == [("a.png", "", 0), ("b.png", "", 1)]
     assert len(listing.file_ids) == 2
 
