@@ -12,7 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genspot.evaluation.jackknife import Contributions, leave_out, precision
+from genspot.evaluation.jackknife import (
+    Contributions,
+    ImageContributions,
+    leave_out,
+    precision,
+)
 
 ADDED = 0.5  # size of the added cluster, in mean clusters; docs/intervals.md compares others
 
@@ -74,6 +79,40 @@ def cluster_contributions(
         more_reals=np.array(more_reals),
         more_fakes=np.array(more_fakes),
         clusters=contributed,
+    )
+
+
+def sums_over_clusters(
+    images: ImageContributions, labels: np.ndarray, clusters: np.ndarray
+) -> ClusterContributions:
+    """Return about what `cluster_contributions` returns, from those of N images, in O(N).
+
+    A cluster is taken to contribute what its images do, which holds for small clusters.
+
+    Args:
+        images: what each of them contributes.
+        labels: N of them.
+        clusters: N numbers from 0 to G - 1, each present.
+    """
+    count = 1 + clusters.max()
+    sums = np.zeros(count)
+    more = []
+    for label, own, changes in (
+        (0, images.reals, images.more_fakes),
+        (1, images.fakes, images.more_reals),
+    ):
+        places = clusters[labels == label]
+        sums += np.bincount(places, own, count)
+        held = np.bincount(places, minlength=count)
+        other = clusters[labels != label]
+        added = ADDED * len(other) / len(np.unique(other))
+        more.append(added * np.bincount(places, changes, count)[held > 0] / held[held > 0])
+    return ClusterContributions(
+        estimate=images.estimate,
+        corrected=images.corrected,
+        more_reals=more[1],
+        more_fakes=more[0],
+        clusters=sums * np.sqrt(count / (count - 1)),
     )
 
 

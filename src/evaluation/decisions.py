@@ -8,6 +8,8 @@ Counts of right and wrong decisions say more.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import xlogy
 from scipy.stats import chi2
@@ -15,7 +17,9 @@ from scipy.stats import chi2
 RATES = np.linspace(0, 1, 501)
 
 
-def lowest_average_precision(labels: np.ndarray, called: np.ndarray, confidence: float) -> float:
+def lowest_average_precision(
+    labels: np.ndarray, called: np.ndarray, confidence: float, counts: Sequence[float]
+) -> float:
     """Return the lower end of the interval of the AP that decisions have.
 
     It is the profile likelihood interval (Wilks, Annals of Mathematical Statistics 1938): the
@@ -27,8 +31,10 @@ def lowest_average_precision(labels: np.ndarray, called: np.ndarray, confidence:
         labels: N of them, 0 real and 1 fake, both present.
         called: N booleans, whether an image is called fake.
         confidence: of the interval, in (0, 1).
+        counts: of real images and of fakes: how many independent ones they count as.
     """
-    lost = [_lost_likelihood(called[labels == label]) for label in (0, 1)]
+    shares = [float(called[labels == label].mean()) for label in (0, 1)]
+    lost = [_lost_likelihood(share, count) for share, count in zip(shares, counts, strict=True)]
     plausible = lost[0][:, None] + lost[1][None, :] <= chi2.ppf(confidence, 1) / 2
     aps = average_precision_of_rates(RATES[:, None], RATES[None, :], float(labels.mean()))
     return float(aps[plausible].min(initial=1.0))
@@ -49,9 +55,7 @@ def average_precision_of_rates(reals: np.ndarray, fakes: np.ndarray, chance: flo
     return fakes * precision + (1 - fakes) * chance
 
 
-def _lost_likelihood(called: np.ndarray) -> np.ndarray:
-    """Return by how much the log likelihood of each of `RATES` is less than the greatest."""
-    count, total = int(called.sum()), len(called)
-    likelihood = xlogy(count, RATES) + xlogy(total - count, 1 - RATES)
-    share = count / total
-    return xlogy(count, share) + xlogy(total - count, 1 - share) - likelihood
+def _lost_likelihood(share: float, count: float) -> np.ndarray:
+    """Return by how much the log likelihood of each of `RATES` is less than that of `share`."""
+    likelihood = xlogy(share, RATES) + xlogy(1 - share, 1 - RATES)
+    return count * (xlogy(share, share) + xlogy(1 - share, 1 - share) - likelihood)

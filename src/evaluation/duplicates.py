@@ -63,7 +63,9 @@ def find_pairs(probes: pa.Table) -> Pairs:
             (grey, uint8), each fixed_size_binary, phash (uint64), width and height.
     """
     rows = np.arange(len(probes))
-    by_file, by_pixels = (_first_equal_value(probes[name]) for name in ("file_digest", "pixel_digest"))
+    by_file, by_pixels = (
+        _first_equal_value(probes[name]) for name in ("file_digest", "pixel_digest")
+    )
     near, complete, flat = _near_pairs(probes, by_pixels == rows)
     parts = [near]
     copied = by_file != rows
@@ -129,9 +131,7 @@ def copies_of(row: int, pairs: Pairs, leader: np.ndarray) -> tuple[np.ndarray, n
     equal = np.flatnonzero(leader == leader[row])
     near = pairs.kind >= RECOMPRESSED
     ends = [pairs.first[near], pairs.second[near]]
-    leaders = [
-        other[one == leader[row]] for one, other in (ends, ends[::-1])
-    ]
+    leaders = [other[one == leader[row]] for one, other in (ends, ends[::-1])]
     return equal[equal != row], np.flatnonzero(np.isin(leader, np.concatenate(leaders)))
 
 

@@ -71,18 +71,27 @@ def share_interval(
         called: N truth values, at least one.
         confidence: how often the interval holds the share of the population, at least.
         clusters: the photograph of each of the N images. Images of one photograph may all be
-            judged alike, so that together they count as one: the interval is that of
-            N² / Σ (images of a photograph)² images, the effective sample size at the highest
-            correlation within a photograph (Kish, "Survey Sampling", 1965).
+            judged alike: see `effective_number`.
     """
     share, count = float(called.mean()), float(len(called))
     if clusters is not None:
-        sizes = np.unique(clusters, return_counts=True)[1]
-        count = count**2 / float(np.square(sizes).sum())
+        count = effective_number(np.unique(clusters, return_counts=True)[1])
     tail, found = (1 - confidence) / 2, share * count
     low = float(betaincinv(found, count - found + 1, tail)) if share > 0 else 0.0
     high = float(betaincinv(found + 1, count - found, 1 - tail)) if share < 1 else 1.0
     return [low, high]
+
+
+def effective_number(sizes: np.ndarray) -> float:
+    """Return how many independent images N images count as, of which groups are judged alike.
+
+    It is N² / Σ size², the effective sample size at the highest correlation within a group (Kish,
+    "Survey Sampling", 1965).
+
+    Args:
+        sizes: number of images of each group, such as those of one photograph.
+    """
+    return float(sizes.sum()) ** 2 / float(np.square(sizes).sum())
 
 
 def differ(first: np.ndarray, second: np.ndarray, confidence: float) -> bool:

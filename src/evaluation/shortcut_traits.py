@@ -113,7 +113,7 @@ def _shares(column: str, verb: str, empty: str = "nothing") -> Describe:
 
 
 def _medians(columns: Mapping[str, str], form: str = ".2f") -> Describe:
-    """Return a description by the medians of the column that differs most, by its ranks.
+    """Return a description by the medians of the column that differs most.
 
     Args:
         columns: name → what it is.
@@ -121,42 +121,59 @@ def _medians(columns: Mapping[str, str], form: str = ".2f") -> Describe:
     """
 
     def describe(values: Values, labels: np.ndarray) -> str:
-        def difference(name: str) -> float:
-            ranks = rankdata(values[name])
-            return abs(float(ranks[labels == 1].mean() - ranks[labels == 0].mean()))
-
-        name = max(columns, key=difference)
-        real, fake = (float(np.nanmedian(values[name][labels == label])) for label in (0, 1))
+        name, real, fake = _most_different(columns, values, labels)
         most = "what differs most is " if len(columns) > 1 else ""
-        return (
-            f"{most}{columns[name]}: median {real:{form}} of the real images, "
-            f"{fake:{form}} of the fakes"
-        )
+        return most + _compare_medians(columns[name], real, fake, form)
 
     return describe
 
 
+def _most_different(
+    columns: Mapping[str, str], values: Values, labels: np.ndarray
+) -> tuple[str, float, float]:
+    """Return the column that differs most by its ranks, and its medians of real and fake."""
+
+    def difference(name: str) -> float:
+        ranks = rankdata(values[name])
+        return abs(float(ranks[labels == 1].mean() - ranks[labels == 0].mean()))
+
+    name = max(columns, key=difference)
+    real, fake = (float(np.nanmedian(values[name][labels == label])) for label in (0, 1))
+    return name, real, fake
+
+
+def _compare_medians(what: str, real: float, fake: float, form: str) -> str:
+    return f"{what}: median {real:{form}} of the real images, {fake:{form}} of the fakes"
+
+
 def _grids(values: Values, labels: np.ndarray) -> str:
-    """Return how many images of each class bear a grid, and the quality in the median."""
+    """Return how many images of each class bear a block grid, and the quality in the median."""
     parts = []
     for label, name in enumerate(("real images", "fakes")):
         own = labels == label
         bearing = own & present(values["grid_x"])
-        part = f"{bearing.sum()} of {own.sum()} {name} bear an 8×8 block grid"
+        part = f"{bearing.sum()} of {own.sum()} {name} show the blocks of a JPEG compression"
         if bearing.any():
-            part += (
-                f" (of JPEG with a quality of {np.median(values['grid_quality'][bearing]):.0f})"
-            )
+            part += f" (quality {np.median(values['grid_quality'][bearing]):.0f} in the median)"
         parts.append(part)
-    return "; ".join(parts)
+    return "in the pixels, whatever the file's format: " + "; ".join(parts)
+
+
+def _sharpnesses(values: Values, labels: np.ndarray) -> str:
+    """Return the medians of what differs most, and which class is smoother."""
+    name, real, fake = _most_different(_SHARPNESS, values, labels)
+    smoother = ", which are smoother" if fake < real else ", which are rougher"
+    return (
+        f"what differs most is {_compare_medians(_SHARPNESS[name], real, fake, '.2f')}{smoother}"
+    )
 
 
 def _phases(values: Values, labels: np.ndarray) -> str:
     """Return the most frequent phases of the grid in each class."""
     pairs = zip(values["grid_x"], values["grid_y"], strict=True)
     phases = np.array([f"at ({x:.0f}, {y:.0f})" for x, y in pairs], object)
-    text = _shares("phase", "have it begin")({"phase": phases}, labels)
-    return f"of the images with an 8×8 block grid, {text}"
+    text = _shares("phase", "have them begin")({"phase": phases}, labels)
+    return f"of the images with the 8 × 8 blocks of a JPEG compression, {text}"
 
 
 _SAME_SIZE = (
@@ -243,7 +260,7 @@ DEFINITIONS = (
         _metadata,
     ),
     Definition("colour", tuple(_COLOURS), _CONTENT, _medians(_COLOURS, ".3g"), content=True),
-    Definition("sharpness", tuple(_SHARPNESS), _CONTENT, _medians(_SHARPNESS), content=True),
+    Definition("sharpness", tuple(_SHARPNESS), _CONTENT, _sharpnesses, content=True),
     Definition("JPEG history", ("grid", "grid_quality"), _SAME_JPEG, _grids),
     Definition(
         "grid phase",
@@ -251,6 +268,6 @@ DEFINITIONS = (
         _SAME_JPEG,
         _phases,
         only="grid_x",
-        missing="no image bears an 8×8 block grid",
+        missing="no image shows the blocks of a JPEG compression",
     ),
 )

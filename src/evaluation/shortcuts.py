@@ -13,20 +13,28 @@ The lower end is the higher of two: that of the jackknife's interval (`intervals
 the decisions at a probability of 0.5 (`decisions`), which is less far away where nearly all
 decisions are right. The intervals hold for all traits at once (Bonferroni: each has the error
 probability divided by the number of traits), so that a set without any difference has a trait
-that is not "none" with about the error probability asked for. Of few images a difference may
-remain "none".
+that is not "none" with at most about the error probability asked for. Of few images a difference
+may remain "none".
+
+Images that belong together, such as a photo and its translation, or copies of one image, stay in
+one fold: else the classifier would know those that it scores. Where several images of one class
+belong together, the intervals are over such groups, not over images.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from genspot.evaluation.clusters import ClusterContributions, sums_over_clusters
 from genspot.evaluation.decisions import lowest_average_precision
 from genspot.evaluation.intervals import (
     DEFAULT_CONFIDENCE,
@@ -34,7 +42,8 @@ from genspot.evaluation.intervals import (
     check_confidence,
     mean_interval,
 )
-from genspot.evaluation.jackknife import contributions
+from genspot.evaluation.jackknife import ImageContributions, contributions
+from genspot.evaluation.shares import effective_number
 from genspot.evaluation.shortcut_traits import (
     DEFINITIONS,
     Definition,
@@ -47,7 +56,7 @@ Judgement = Literal["none", "slight", "decisive"]
 ALL = "all of them"  # name of the classifier of all traits together
 DECISIVE = 0.5  # of the way from chance to 1
 FOLDS = 5
-MIN_IMAGES = 10  # of each class; fewer prove nothing
+MIN_GROUPS = 10  # in which each class has images; fewer prove nothing
 MAX_TRAINED = 2000  # images of a training: enough for these few features
 TREES = 50
 MIN_LEAF = 5  # images of a leaf
@@ -90,7 +99,7 @@ class Trait:
 def judge(
     probes: pa.Table,
     labels: np.ndarray,
-    scenes: Sequence[str],
+    groups: Sequence[str] | np.ndarray,
     confidence: float = DEFAULT_CONFIDENCE,
     seed: int = 0,
 ) -> list[Trait]:
@@ -99,7 +108,7 @@ def judge(
     Args:
         probes: table of N probes (PROBE_SCHEMA in genspot.data.audit.schema).
         labels: N of them, 0 real and 1 fake: of the rows of `probes`.
-        scenes: N names; images of one scene, such as a pair of real and fake, stay in one fold.
+        groups: N names or numbers, equal for images that belong together; see this module.
         confidence: of the intervals, over all traits at once, in (0, 1).
         seed: of the folds and classifiers.
 
@@ -110,7 +119,8 @@ def judge(
     if len(set(labels.tolist())) < 2:
         return []
     values = read_values(probes)
-    folds = fold_numbers(labels, scenes, seed)
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    folds = fold_numbers(labels, numbers, seed)
     each = 1 - (1 - confidence) / (len(DEFINITIONS) + 1)
     found = []
     for one in DEFINITIONS:
@@ -118,12 +128,12 @@ def judge(
         if one.only:
             rows = present(values[one.only])
         own = {name: column[rows] for name, column in values.items()}
-        measured = _measure(features(own, one.columns), labels, rows, folds, each, seed)
+        measured = _measure(features(own, one.columns), labels, rows, numbers, folds, each, seed)
         described = one.describe(own, labels[rows]) if rows.any() else one.missing
         found.append(_trait(one, measured, described))
     everything = tuple(name for one in DEFINITIONS for name in one.columns)
     rows = np.ones(len(labels), bool)
-    measured = _measure(features(values, everything), labels, rows, folds, each, seed)
+    measured = _measure(features(values, everything), labels, rows, numbers, folds, each, seed)
     names = [f"{one.name} ({one.judgement})" for one in found if one.judgement != "none"]
     described = "no trait alone tells the classes apart"
     if names:
@@ -132,25 +142,56 @@ def judge(
 
 
 def scene_names(samples: pa.Table) -> list[str]:
-    """Return class/stem of the file for each row of a table of samples."""
-    names = zip(samples["class"].to_pylist(), samples["path"].to_pylist(), strict=True)
-    return [f"{name}/{os.path.splitext(os.path.basename(path))[0]}" for name, path in names]
+    """Return class/stem of the file for each row of a table of samples.
+
+    Where several images of one label have it, as image.png in many folders, it names no scene:
+    then it is the path.
+    """
+    paths, labels = samples["path"].to_pylist(), samples["label"].to_pylist()
+    stems = (os.path.splitext(os.path.basename(path))[0] for path in paths)
+    names = [
+        f"{one}/{stem}" for one, stem in zip(samples["class"].to_pylist(), stems, strict=True)
+    ]
+    most = Counter(zip(names, labels, strict=True))
+    several = {name for (name, _), count in most.items() if count > 1}
+    return [path if name in several else name for name, path in zip(names, paths, strict=True)]
 
 
-def fold_numbers(labels: np.ndarray, scenes: Sequence[str], seed: int) -> np.ndarray:
+def joined(*names: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Return a number for each of N images, the same for those that belong together.
+
+    Args:
+        names: sequences of N names or numbers. Images belong together if one sequence has the
+            same for both, or if both belong together with a third one.
+    """
+    images = len(names[0])
+    ends = [np.unique(np.asarray(each), return_inverse=True)[1] for each in names]
+    starts = np.cumsum([images, *(1 + found.max(initial=-1) for found in ends)])
+    links = np.concatenate([found + start for found, start in zip(ends, starts, strict=False)])
+    every = np.tile(np.arange(images), len(names))
+    shape = (starts[-1], starts[-1])
+    graph = coo_array((np.ones(len(every), np.int8), (every, links)), shape=shape)
+    return np.asarray(connected_components(graph, directed=False)[1])[:images]
+
+
+def fold_numbers(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
     """Return the fold of each of N images, 0 to `FOLDS` − 1.
 
-    A scene lies in one fold. Scenes with as many real images and as many fakes are dealt out in
+    A group lies in one fold. Groups with as many real images and as many fakes are dealt out in
     turn, in random order, so that each fold has its share of both classes.
+
+    Args:
+        labels: N of them.
+        groups: N numbers from 0 to G − 1, each present.
+        seed: of the order.
     """
-    names, numbers = np.unique(np.asarray(scenes, dtype=str), return_inverse=True)
     reals, fakes = (
-        np.bincount(numbers[labels == label], minlength=len(names)) for label in (0, 1)
+        np.bincount(groups[labels == label], minlength=1 + groups.max()) for label in (0, 1)
     )
-    chance = np.random.default_rng(seed).permutation(len(names))
-    folds = np.empty(len(names), np.int64)
-    folds[np.lexsort((chance, fakes, reals))] = np.arange(len(names)) % FOLDS
-    return folds[numbers]
+    chance = np.random.default_rng(seed).permutation(len(reals))
+    folds = np.empty(len(reals), np.int64)
+    folds[np.lexsort((chance, fakes, reals))] = np.arange(len(reals)) % FOLDS
+    return folds[groups]
 
 
 def out_of_fold_scores(
@@ -203,6 +244,7 @@ def _measure(
     features: np.ndarray,
     labels: np.ndarray,
     rows: np.ndarray,
+    groups: np.ndarray,
     folds: np.ndarray,
     confidence: float,
     seed: int,
@@ -215,13 +257,19 @@ def _measure(
     chance = float(labels.mean()) if not (reals and fakes) else fakes / len(own)
     if not features.shape[1]:  # constant
         return _Measured(chance, [chance, chance], chance, "none", scores, "")
-    if min(reals, fakes) < MIN_IMAGES:
-        warning = f"; fewer than {MIN_IMAGES} images of a class prove nothing"
+    sizes = [np.unique(groups[rows][own == label], return_counts=True)[1] for label in (0, 1)]
+    if min(map(len, sizes)) < MIN_GROUPS:
+        warning = f"; fewer than {MIN_GROUPS} different images of a class prove nothing"
         return _Measured(chance, [0.0, 1.0], chance, "none", scores, warning)
     scores[rows] = out_of_fold_scores(features, own, folds[rows], seed)
-    found = contributions(own, scores[rows])
-    interval = mean_interval([Term("set", np.arange(reals), found)], confidence)
-    decided = lowest_average_precision(own, scores[rows] > 0.5, confidence)
+    found: ImageContributions | ClusterContributions = contributions(own, scores[rows])
+    drawn = np.arange(reals)
+    if max(map(max, sizes)) > 1:  # images of one class that belong together
+        found = sums_over_clusters(found, own, np.unique(groups[rows], return_inverse=True)[1])
+        drawn = np.arange(len(found.clusters))
+    interval = mean_interval([Term("set", drawn, found)], confidence)
+    counts = [effective_number(each) for each in sizes]
+    decided = lowest_average_precision(own, scores[rows] > 0.5, confidence, counts)
     interval[0] = max(interval[0], min(decided, found.estimate))
     judgement = judgement_of(interval[0], chance)
     return _Measured(found.estimate, interval, chance, judgement, scores, "")

@@ -26,10 +26,10 @@ from genspot.common.tables import concat, write_csv
 from genspot.data.audit.probe import probe
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Loading, Place, Split
-from genspot.evaluation.duplicates import find_pairs
+from genspot.evaluation.duplicates import connected, find_pairs
 from genspot.evaluation.overlaps import ImageSet, find_overlaps
 from genspot.evaluation.scores import unreadable_table
-from genspot.evaluation.shortcuts import judge, scene_names
+from genspot.evaluation.shortcuts import joined, judge, scene_names
 from genspot.report.audit.console import print_audit
 from genspot.report.audit.findings import Audit, AuditedSet
 from genspot.report.audit.page import render_audit
@@ -59,6 +59,7 @@ class Source(NamedTuple):
     place: str  # in words
     samples: pa.Table
     left_out: int  # files
+    by_class: bool  # all images of a class are of one photograph
 
 
 class Probed(NamedTuple):
@@ -116,14 +117,14 @@ def _sources(datamodule: ImageDataModule) -> Iterator[Source]:
         for one in datamodule.test_sets:
             part = table.filter(pc.equal(table["generator"], one.name))
             where, place = ImageSet(one.name, "test"), _describe_place(one.path)
-            yield Source(where, place, part, skipped.count(one.name))
+            yield Source(where, place, part, skipped.count(one.name), one.by_class)
     source = datamodule.training_set
     splits: tuple[Split, ...] = ("train", "val")
     for split in splits:
         if source and split in datamodule.tables:
             place = _describe_place(source.train if split == "train" else source.val)
             samples, left_out = datamodule.tables[split], len(datamodule.skipped[split])
-            yield Source(ImageSet(source.name, split), place, samples, left_out)
+            yield Source(ImageSet(source.name, split), place, samples, left_out, False)
 
 
 def _describe_place(place: Place | None) -> str:
@@ -161,10 +162,14 @@ def _audit(sources: list[Source], probed: Probed, confidence: float, seed: int) 
     labels = samples["label"].to_numpy().astype(np.int64)
     pairs = find_pairs(probes)
     overlaps = find_overlaps(pairs, [source.where for source in sources], set_of, labels)
+    copies = connected(pairs, len(labels))
     sets = []
     for number, source in enumerate(tqdm(sources, desc="judging", unit="set")):
         rows = np.flatnonzero(set_of == number)
-        own, scenes = labels[rows], scene_names(samples.take(pa.array(rows)))
+        own, part = labels[rows], samples.take(pa.array(rows))
+        together = [scene_names(part), copies[rows]]
+        if source.by_class:
+            together.append(part["class"].to_pylist())
         audited = AuditedSet(
             where=source.where,
             place=source.place,
@@ -172,7 +177,7 @@ def _audit(sources: list[Source], probed: Probed, confidence: float, seed: int) 
             reals=int((own == 0).sum()),
             fakes=int((own == 1).sum()),
             unreadable=len(source.samples) - len(rows) + source.left_out,
-            traits=judge(probes.take(pa.array(rows)), own, scenes, confidence, seed),
+            traits=judge(probes.take(pa.array(rows)), own, joined(*together), confidence, seed),
             overlaps=[one for one in overlaps if one.where == source.where],
         )
         sets.append(audited)

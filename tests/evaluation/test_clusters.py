@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from genspot.common.errors import GenspotError
-from genspot.evaluation.clusters import cluster_contributions
+from genspot.evaluation.clusters import cluster_contributions, sums_over_clusters
 from genspot.evaluation.intervals import ap_intervals, ap_over_seeds, paired_difference
 from genspot.evaluation.jackknife import contributions
 from genspot.evaluation.shared_images import shared_images
@@ -46,6 +46,21 @@ def weighted_ap(
     balanced = weights / np.where(labels == 1, weights[labels == 1].sum(), 1.0)
     balanced[labels == 0] *= ratio / weights[labels == 0].sum()
     return float(average_precision_score(labels, logits, sample_weight=balanced))
+
+
+def test_sums_over_many_small_clusters_are_about_the_contributions_of_clusters() -> None:
+    rng = np.random.default_rng(0)
+    clusters = np.r_[np.arange(150), rng.integers(0, 150, 450)]
+    labels = rng.integers(0, 2, 600)
+    logits = rng.normal(size=150)[clusters] + rng.normal(size=600) + labels
+    exact = cluster_contributions(labels, logits, clusters)
+    found = sums_over_clusters(contributions(labels, logits), labels, clusters)
+    assert found.estimate == pytest.approx(exact.estimate)
+    assert np.corrcoef(found.clusters, exact.clusters)[0, 1] > 0.99
+    assert np.std(found.clusters) == pytest.approx(np.std(exact.clusters), rel=0.1)
+    for own, other in ((found.more_reals, exact.more_reals), (found.more_fakes, exact.more_fakes)):
+        assert own.shape == other.shape
+        assert np.sqrt(np.mean(own**2)) == pytest.approx(np.sqrt(np.mean(other**2)), rel=0.2)
 
 
 @given(clustered_images())

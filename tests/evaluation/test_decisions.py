@@ -31,7 +31,7 @@ def test_lowest_of_decisions_without_error_is_known() -> None:
     # The likelihood of no error is (1 - rate)^N in each class; false alarms cost most.
     labels = np.repeat([0, 1], 20)
     rate = 1 - math.exp(-chi2.ppf(0.99, 1) / 40)
-    found = lowest_average_precision(labels, labels == 1, 0.99)
+    found = lowest_average_precision(labels, labels == 1, 0.99, (20, 20))
     assert found == pytest.approx(1 / (1 + rate), abs=0.002)
 
 
@@ -46,14 +46,16 @@ def test_lowest_is_that_of_a_plain_loop() -> None:
             if 2 * (best - likelihood) <= chi2.ppf(0.95, 1):
                 precision = fake * 25 / (fake * 25 + real * 15)
                 lowest = min(lowest, fake * precision + (1 - fake) * 25 / 40)
-    assert lowest_average_precision(labels, called, 0.95) == pytest.approx(lowest, abs=0.01)
+    assert lowest_average_precision(labels, called, 0.95, (15, 25)) == pytest.approx(
+        lowest, abs=0.01
+    )
 
 
 def test_lowest_rises_with_images_and_falls_with_confidence_and_errors() -> None:
     def lowest(count: int, errors: int, confidence: float) -> float:
         labels = np.repeat([0, 1], count)
         called = (labels == 1) ^ (np.arange(2 * count) < errors)
-        return lowest_average_precision(labels, called, confidence)
+        return lowest_average_precision(labels, called, confidence, (count, count))
 
     assert lowest(20, 0, 0.95) < lowest(40, 0, 0.95) < lowest(400, 0, 0.95)
     assert lowest(40, 0, 0.99) < lowest(40, 0, 0.95)
@@ -67,5 +69,5 @@ def test_lowest_of_drawn_decisions_is_seldom_above_the_truth() -> None:
     above = 0
     for _ in range(400):
         called = rng.random(60) < np.where(labels == 1, 0.7, 0.2)
-        above += lowest_average_precision(labels, called, 0.95) > truth
+        above += lowest_average_precision(labels, called, 0.95, (30, 30)) > truth
     assert above / 400 < 0.05  # 0.025 are expected

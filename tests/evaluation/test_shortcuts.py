@@ -21,6 +21,7 @@ from genspot.evaluation.shortcuts import (
     ALL,
     Trait,
     fold_numbers,
+    joined,
     judge,
     judgement_of,
     out_of_fold_scores,
@@ -126,12 +127,20 @@ def test_a_clean_set_has_no_decisive_trait(kind: str, tmp_path: Path) -> None:
 def test_texts_count_the_images_of_each_class(tmp_path: Path) -> None:
     faulty_sets.jpeg_history(tmp_path, count=20)
     traits = judged(tmp_path)
-    assert "of 20 real images bear an 8×8 block grid" in traits["JPEG history"].text
-    assert "0 of 20 fakes bear an 8×8 block grid" in traits["JPEG history"].text
+    assert "of 20 real images show the blocks of a JPEG compression" in traits["JPEG history"].text
+    assert "0 of 20 fakes show the blocks of a JPEG compression" in traits["JPEG history"].text
     assert (
         traits["format"].text == "20 of 20 real images are PNG (RGB); 20 of 20 fakes are PNG (RGB)"
     )
     assert traits["compression"].text == "no image is a JPEG file"
+
+
+def test_sharpness_says_which_class_is_smoother() -> None:
+    labels = np.repeat([0, 1], 20)
+    noise = np.random.default_rng(0).random(40)
+    text = judge_made(labels, gradient=noise - 3 * labels)["sharpness"].text
+    assert text.startswith("what differs most is the energy of the gradient")
+    assert text.endswith("of the fakes, which are smoother")
 
 
 def test_twenty_images_of_each_class_are_enough_for_a_fault_without_exception() -> None:
@@ -144,7 +153,7 @@ def test_few_images_are_never_decisive() -> None:
     labels = np.repeat([0, 1], [200, 9])
     traits = judge_made(labels, format=np.where(labels, "PNG", "JPEG"))
     assert {trait.judgement for trait in traits.values()} == {"none"}
-    assert "fewer than 10 images of a class prove nothing" in traits["format"].text
+    assert "fewer than 10 different images of a class prove nothing" in traits["format"].text
     assert traits["format"].interval == [0, 1]
     assert traits["format"].ap == pytest.approx(9 / 209)
 
@@ -153,7 +162,7 @@ def test_a_constant_trait_is_at_chance_and_not_fitted(monkeypatch: pytest.Monkey
     labels = np.repeat([0, 1], [60, 20])
     monkeypatch.setattr(shortcuts, "out_of_fold_scores", lambda *_: pytest.fail("is fitted"))
     constant = shortcuts._measure(
-        np.empty((80, 0)), labels, np.ones(80, bool), np.zeros(80), 0.95, 0
+        np.empty((80, 0)), labels, np.ones(80, bool), np.arange(80), np.zeros(80), 0.95, 0
     )
     assert (constant.ap, constant.interval, constant.judgement) == (0.25, [0.25, 0.25], "none")
 
@@ -166,7 +175,7 @@ def test_the_phase_is_judged_among_images_with_a_grid() -> None:
     assert traits["grid phase"].judgement == "decisive"
     assert (traits["grid phase"].scores[~bearing] == 0.5).all()
     assert traits["JPEG history"].judgement == "none"
-    assert "20 of 20 fakes have it begin at (3, 3)" in traits["grid phase"].text
+    assert "20 of 20 fakes have them begin at (3, 3)" in traits["grid phase"].text
 
 
 def test_a_trait_that_one_class_lacks_says_so() -> None:
@@ -202,7 +211,7 @@ def test_average_precision_is_that_of_scikit_learn_over_the_same_folds() -> None
     table = made_probes(labels, saturation=labels + rng.normal(0, 1.5, 150))
     values = read_values(table)
     columns = ("saturation", "chroma", "red_mean")
-    folds = fold_numbers(labels, [str(number) for number in range(150)], seed=3)
+    folds = fold_numbers(labels, np.arange(150), seed=3)
     ranks = features(values, columns)
     forest = ExtraTreesClassifier(
         50, min_samples_leaf=5, max_features=None, class_weight="balanced", random_state=3
@@ -242,7 +251,7 @@ def test_scenes_stay_in_one_fold_and_folds_have_their_share_of_both_classes() ->
     scenes = pairs + [f"single {number}" for number in range(80)]
     order = rng.permutation(160)
     labels, scenes = labels[order], [scenes[number] for number in order]
-    folds = fold_numbers(labels, scenes, seed=0)
+    folds = fold_numbers(labels, joined(scenes), seed=0)
     of_scene: dict[str, set[int]] = {}
     for scene, fold in zip(scenes, folds, strict=True):
         of_scene.setdefault(scene, set()).add(int(fold))
@@ -267,6 +276,56 @@ def test_scene_names_are_class_and_stem() -> None:
         [("/a/0_real/x.png", "g", "cat", 0), ("/a/1_fake/x.jpg", "g", "cat", 1)]
     )
     assert scene_names(samples) == ["cat/x", "cat/x"]
+
+
+def test_a_name_that_several_images_of_one_label_have_is_no_scene() -> None:
+    paths = ("/a/1/x.png", "/a/2/x.png", "/a/3/x.png", "/a/3/y.png")
+    samples = sample_table([(path, "g", "", int(path[3] == "3")) for path in paths])
+    assert scene_names(samples) == [*paths[:3], "/y"]
+
+
+def test_images_belong_together_through_others() -> None:
+    found = joined(["a", "b", "c", "b", "d"], [1, 1, 2, 3, 4]).tolist()
+    assert found[0] == found[1] == found[3]
+    assert len({found[0], found[2], found[4]}) == 3
+
+
+def photographs(seed: int, each: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return labels, photographs and colours of images, of which photographs have one label."""
+    rng = np.random.default_rng(seed)
+    photos = np.repeat(np.arange(40), each)
+    names = ("red_mean", "green_mean", "saturation", "chroma", "red_std", "green_std")
+    colours = {name: rng.normal(size=40)[photos] for name in names}
+    return photos % 2, photos, colours
+
+
+def test_images_of_one_photograph_do_not_tell_the_classes_apart() -> None:
+    labels, photos, colours = photographs(0, 10)
+    probes = made_probes(labels, **colours)
+    apart, together = (
+        next(one for one in judge(probes, labels, groups) if one.name == "colour")
+        for groups in (np.arange(400), photos)
+    )
+    assert apart.judgement == "decisive"  # the classifier knows the photographs
+    assert together.judgement == "none"
+
+
+def test_an_interval_over_photographs_does_not_shrink_with_images_of_each() -> None:
+    widths = []
+    for each in (1, 10):
+        labels, photos, colours = photographs(0, each)
+        colours["red_mean"] = colours["red_mean"] + labels
+        traits = judge(made_probes(labels, **colours), labels, photos)
+        low, high = next(one for one in traits if one.name == "colour").interval
+        widths.append(high - low)
+    assert widths[1] > 0.6 * widths[0]  # of independent images it would be a third
+
+
+def test_copies_of_few_images_are_never_decisive() -> None:
+    labels = np.arange(200) % 2
+    probes = made_probes(labels, format=np.where(labels, "PNG", "JPEG"))
+    found = judge(probes, labels, np.arange(200) % 18)
+    assert {one.judgement for one in found} == {"none"}
 
 
 def test_features_rank_numbers_and_tell_frequent_texts_apart() -> None:

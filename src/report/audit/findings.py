@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.evaluation.duplicates import Pairs
-from genspot.evaluation.overlaps import SPLITS, ImageSet, Overlap
+from genspot.evaluation.overlaps import LEAKS, SPLITS, ImageSet, Overlap
 from genspot.evaluation.shortcuts import ALL, Judgement, Trait
 from genspot.report.sections.words import listing
 from genspot.report.tables import format_percent
 
 ORDER: tuple[Judgement, ...] = ("decisive", "slight", "none")
 TOGETHER = "No single trait tells real from fake, but all traits together do"
+FEW = 60  # images of a class; with fewer, a fault of half a class is often not found
 LOOK = "Look at the pictures, and find out how the images of each class were made and processed."
 MAYBE_NO_FAULT = "which may be the generator's own work"
 MAX_NAMED = 3  # sets in a title
@@ -72,6 +73,13 @@ class AuditedSet:
         )
 
     @property
+    def shortcut(self) -> bool:
+        """Whether a detector can do well here without any trace of a generator."""
+        leaks = [one.judgement for one in self.overlaps if one.rule in LEAKS.values()]
+        single = [one for one in self.traits if not (one.content or one.name == ALL)]
+        return "decisive" in [*leaks, *(one.judgement for one in single)]
+
+    @property
     def bad_overlaps(self) -> list[Overlap]:
         """The overlaps that are not judged "none"."""
         found = [one for one in self.overlaps if one.judgement != "none"]
@@ -119,12 +127,12 @@ def headline(audit: Audit) -> str:
     parts = []
     if decisive:
         pronoun = "it is" if len(decisive) == 1 else "they are"
-        parts.append(
-            f"Do not trust a figure measured on {listing(decisive)} as {pronoun}: a detector can "
-            "do well there without any trace of a generator."
-        )
+        why = ""
+        if all(one.shortcut for one in audit.judged("decisive")):
+            why = ": a detector can do well there without any trace of a generator"
+        parts.append(f"Do not trust results with {listing(decisive)} as {pronoun}{why}.")
     if slight:
-        parts.append(f"Read figures of {listing(slight)} with care.")
+        parts.append(f"Read results with {listing(slight)} with care.")
     if clean:
         parts.append(f"Nothing was found against {listing(clean)}.")
     return " ".join(parts)
@@ -146,6 +154,8 @@ def short_reason(one: AuditedSet) -> str:
                 names = listing(f"{each.name} (AP {format_percent(each.ap)})" for each in traits)
                 subject = "They also" if texts else "Real and fake"
                 texts.append(f"{subject} {words} {names}{end}.")
+    if one.traits and one.judgement == "none" and min(one.reals, one.fakes) < FEW:
+        texts.append("With so few images, a difference in half of a class may not show.")
     return " ".join([*texts, *(overlap.text for overlap in one.bad_overlaps)])
 
 

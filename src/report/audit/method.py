@@ -15,14 +15,17 @@ def paragraphs(audit: Audit) -> list[str]:
         "scores the others, in turn. It sees nothing but a few numbers on the file, such as its "
         "width or its JPEG quality. AP (average precision) says how well the fakes are ranked "
         "above the real images by these scores: 100 if each of them is above each real image, "
-        "the percentage of fakes (the chance level) if the trait tells nothing. Images with one "
-        "name in one class, such as a photo and its translation, stay in one part.",
+        "the percentage of fakes (the chance level) if the trait tells nothing. Images that "
+        "belong together stay in one part: those with one name in one class, such as a photo "
+        "and its translation, copies, and, where the set is known to have many images of each "
+        "photograph, these. Where several of one class belong together, the interval is over "
+        "such groups.",
         f"Judgements. Decisive: the lower end of the interval of the AP is at least "
         f"{shortcuts.DECISIVE:.0%} of the way from chance to 100. Slight: it is above chance. "
         f"None: it is not. The intervals hold for all traits of a set together, with "
         f"{audit.confidence:.0%} confidence, so that a set without any difference has a slight "
         f"one in at most {1 - audit.confidence:.0%} of all audits. With fewer than "
-        f"{shortcuts.MIN_IMAGES} images of a class nothing is judged.",
+        f"{shortcuts.MIN_GROUPS} different images of a class nothing is judged.",
         "Content. Colour, sharpness and the size of the file also depend on what the pictures "
         "show and on the generator itself. A difference there is shown with its judgement, but "
         "alone it makes no set unfit: it may be the very trace that a detector should find. It is "
@@ -43,6 +46,9 @@ def limits(audit: Audit) -> list[str]:
         "“None” means that these traits do not tell the classes apart on these images. "
         "Other differences remain possible, such as other subjects, and with few images also "
         "these.",
+        "Images of one scene, video or camera that differ in their names and are no copies count "
+        "as independent. If all of them have one label, colour and sharpness may seem to tell "
+        "the classes apart where only the scenes differ.",
         "A classifier that learns on a few hundred images finds less than a detector that trains "
         "on many thousands.",
         "Near duplicates are not found if they are flipped, rotated, cropped by more than a "

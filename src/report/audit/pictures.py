@@ -51,10 +51,10 @@ TITLES = {
     "high_frequency": "share of high frequencies (log₁₀)",
     "fine detail": "energy of the Laplacian relative to the gradient (log₁₀)",
     "finest detail": "high frequencies relative to the Laplacian (log₁₀)",
-    "grid": "8 × 8 block grid in the pixels (1) or not (0)",
-    "grid_quality": "JPEG quality that the block grid tells of",
-    "grid_x": "column where the block grid begins",
-    "grid_y": "row where the block grid begins",
+    "grid": "blocks of a JPEG compression in the pixels (1) or not (0)",
+    "grid_quality": "JPEG quality that the blocks tell of",
+    "grid_x": "column where the JPEG blocks begin",
+    "grid_y": "row where the JPEG blocks begin",
 }
 SCORE = "probability of being a fake, by all traits together"
 

@@ -70,9 +70,9 @@ def text_of(element: ElementTree.Element | None) -> str:
 
 def test_page_begins_with_the_verdict_on_each_set(root: ElementTree.Element):
     assert text_of(root.find(".//p[@class='headline']")) == (
-        "Do not trust a figure measured on good and b&d as they are: a detector can do well there "
-        "without any trace of a generator. Read figures of own (training set) with care. Nothing "
-        "was found against alone."
+        "Do not trust results with good and b&d as they are: a detector can do well there "
+        "without any trace of a generator. Read results with own (training set) with care. "
+        "Nothing was found against alone."
     )
     verdicts = {
         one.get("data-judgement"): [entry.get("data-set") for entry in one.iterfind("li")]

@@ -10,6 +10,7 @@ import pytest
 from genspot.evaluation.overlaps import ImageSet, Overlap
 from genspot.evaluation.shortcuts import ALL, Trait
 from genspot.report.audit.findings import (
+    FEW,
     AuditedSet,
     describe,
     fix_of,
@@ -74,6 +75,20 @@ def test_short_reason_names_traits_content_and_duplicates():
         "too."
     )
     assert short_reason(audited()) == ""
+
+
+def test_short_reason_of_few_images_without_a_difference_says_that_they_are_few():
+    traits = [make_trait("format")]
+    assert "so few images" in short_reason(audited(traits, reals=FEW - 1, fakes=FEW))
+    assert short_reason(audited(traits, reals=FEW, fakes=FEW)) == ""
+
+
+def test_a_set_whose_images_repeat_is_no_shortcut():
+    repeated = Overlap("repeated images", WHERE, (), 19, 0, 20, np.arange(19))
+    assert audited(overlaps=[repeated]).judgement == "decisive"
+    assert not audited([make_trait("colour", "decisive")], [repeated]).shortcut
+    assert audited(overlaps=[LEAK]).shortcut
+    assert audited([make_trait("format", "decisive")]).shortcut
 
 
 def test_what_to_do_leaves_out_content_and_says_each_thing_once():
