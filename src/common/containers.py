@@ -11,6 +11,7 @@ which have no position in the file that processes could share.
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import stat
 import zipfile
@@ -189,6 +190,21 @@ def is_inside(path: str) -> bool:
     return container_of(path) != path
 
 
+def is_container(file: str) -> bool:
+    """Return whether the name of `file` is that of a container."""
+    return os.path.splitext(file)[1].lower() in KINDS
+
+
+def matches(path: str) -> list[str]:
+    """Return `path` if it leads to a file, a folder or into a container; else what it matches.
+
+    What a pattern matches is sorted.
+    """
+    if os.path.lexists(path) or (is_inside(path) and is_container(container_of(path))):
+        return [path]
+    return sorted(glob.glob(path, recursive=True))
+
+
 def open_container(path: str) -> Container:
     """Return the container at `path`, which stays open.
 
@@ -200,7 +216,7 @@ def open_container(path: str) -> Container:
     known = _open.pop(path, None)
     if known is None or known[0] != stamp:
         ending = os.path.splitext(path)[1].lower()
-        if ending not in KINDS:
+        if not is_container(path):
             raise UnreadableError(f"{path} is neither a folder nor one of {', '.join(KINDS)}")
         try:
             known = stamp, KINDS[ending](path)

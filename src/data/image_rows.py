@@ -30,14 +30,14 @@ from genspot.data.lists import (
     GENERATOR,
     LABEL,
     Generators,
+    Location,
     Row,
+    TableOptions,
     count_generators,
     find_file,
-    is_taken,
-    label_codes,
     make_table_listing,
+    table_rows,
 )
-from genspot.data.settings import Classes, Labels
 
 log = logging.getLogger(__name__)
 
@@ -47,64 +47,38 @@ USUAL = {LABEL: (LABEL, "labels"), CLASS: (CLASS,), GENERATOR: (GENERATOR,)}
 LARGE_GROUP = 2**26  # bytes of images that a random read decompresses
 
 
-def load_rows(
-    files: list[str],
-    name: str,
-    classes: Classes,
-    labels: Labels,
-    columns: Mapping[str, Any],
-    label: int | None = None,
-) -> Listing:
+def load_rows(files: list[str], options: TableOptions) -> Listing:
     """Return the images of files with encoded images, in their order.
-
-    Args:
-        files: Parquet and Arrow files.
-        name: of the data set.
-        classes: a list of classes takes only these.
-        labels: names of the labels.
-        columns: `image`, `label`, `class` and `generator` of a `Place`: names of columns; `only`,
-            the one generator whose images are taken, with the real images of none; and `limit`,
-            to take that many of the first rows.
-        label: of all images, whatever the files say; None: as their column says.
 
     Raises:
         GenspotError: a file cannot be read, a column is missing or needs to be chosen, or there is
             no image.
     """
-    rows = [row for file in files for row in _rows(file, name, labels, columns, label)]
+    rows = [row for file in files for row in _rows(file, options)]
     where = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    taken = [row for row in rows[: columns.get("limit")] if row is not None]
-    return make_table_listing(where, name, classes, taken)
+    taken = [row for row in rows[: options.columns.get("limit")] if row is not None]
+    return make_table_listing(where, options, taken)
 
 
-def _rows(
-    file: str, name: str, labels: Labels, columns: Mapping[str, Any], label: int | None
-) -> Iterator[Row | None]:
-    """Yield the rows of a file, None for those of other generators; see `load_rows`."""
-    table = _open(file, name)
-    image = _image_column(table, file, name, columns)
-    texts = _texts(table, file, name, columns, needs_label=label is None)
-    empty = [""] * table.rows
-    codes = label_codes(texts[LABEL], labels) if label is None else [label] * table.rows
-    others = [texts.get(key, empty) for key in (LABEL, CLASS, GENERATOR)]
-    with _named(file, name):
+def _rows(file: str, options: TableOptions) -> Iterator[Row | None]:
+    """Return the rows of a file; see `genspot.data.lists.table_rows`."""
+    table = _open(file, options.name)
+    image = _image_column(table, file, options)
+    texts = _texts(table, file, options, needs_label=options.label is None)
+    with _named(file, options.name):
         nulls = table.nulls(image)
-    prefix = "" if columns.get(IMAGE) is None else f"{image}/"
+    prefix = "" if options.columns.get(IMAGE) is None else f"{image}/"
     status = os.stat(file)
-    for row, (code, text, class_name, generator) in enumerate(zip(codes, *others, strict=True)):
-        if not is_taken(generator, code, columns.get("only"), labels):
-            yield None
-            continue
-        path, reason = f"{file}/{prefix}{row}", ""
+
+    def locate(row: int) -> Location:
         identity = hash((status.st_dev, status.st_ino, f"{prefix}{row}"))
-        if row in nulls:
-            reason = NULL
-            if outside := nulls[row]:  # Hugging Face's cache of a folder of images
-                path = os.path.normpath(os.path.join(os.path.dirname(file), outside))
-                reason, identity = find_file(path)
-        if not reason and code < 0 and label is None:
-            reason = f"label {safe_repr(text)}" if text else "no label"
-        yield Row(path, name, class_name, code, reason, identity)
+        if row not in nulls:
+            return Location(f"{file}/{prefix}{row}", "", identity)
+        if outside := nulls[row]:  # Hugging Face's cache of a folder of images
+            return find_file(os.path.normpath(os.path.join(os.path.dirname(file), outside)))
+        return Location(f"{file}/{prefix}{row}", NULL, identity)
+
+    return table_rows(texts, table.rows, options, locate)
 
 
 @contextmanager
@@ -116,12 +90,10 @@ def _named(file: str, name: str) -> Iterator[None]:
         raise GenspotError(f"{name}: {file} is damaged: {printable(str(error))}") from None
 
 
-def row_generators(file: str, name: str, columns: Mapping[str, Any], labels: Labels) -> Generators:
-    """Return the generators of a file with encoded images; see `load_rows`."""
-    texts = _texts(_open(file, name), file, name, columns, needs_label=False)
-    found = texts.get(GENERATOR, [])
-    codes = label_codes(texts.get(LABEL, [""] * len(found)), labels)
-    return count_generators(found, codes, labels)
+def row_generators(file: str, options: TableOptions) -> Generators:
+    """Return the generators of a file with encoded images."""
+    table = _open(file, options.name)
+    return count_generators(_texts(table, file, options, needs_label=False), options.labels)
 
 
 def _open(file: str, name: str) -> TableImages:
@@ -133,9 +105,9 @@ def _open(file: str, name: str) -> TableImages:
     return table
 
 
-def _image_column(table: TableImages, file: str, name: str, columns: Mapping[str, Any]) -> str:
-    found = image_columns(table.schema)
-    if (chosen := columns.get(IMAGE)) is not None:
+def _image_column(table: TableImages, file: str, options: TableOptions) -> str:
+    name, found = options.name, image_columns(table.schema)
+    if (chosen := options.columns.get(IMAGE)) is not None:
         if chosen in table.schema.names and holds_images(table.schema.field(chosen).type):
             return str(chosen)
         raise GenspotError(f"{name}: {file} has no images in {chosen}; {_columns_of(table)}")
@@ -154,7 +126,7 @@ def _columns_of(table: TableImages) -> str:
 
 
 def _texts(
-    table: TableImages, file: str, name: str, columns: Mapping[str, Any], needs_label: bool
+    table: TableImages, file: str, options: TableOptions, needs_label: bool
 ) -> dict[str, list[str]]:
     """Return the columns of labels, classes and generators as texts; null is "".
 
@@ -164,19 +136,19 @@ def _texts(
     there = {one.strip().casefold(): one for one in reversed(table.schema.names)}
     found = {}
     for key, usual in USUAL.items():
-        chosen = columns.get(key)
+        chosen = options.columns.get(key)
         names = usual if chosen is None else (chosen,)
         column = next((there[one.casefold()] for one in names if one.casefold() in there), None)
         if column is None and (chosen is not None or (key == LABEL and needs_label)):
             raise GenspotError(
-                f"{name}: {file} has no column {chosen or key}; choose one, {{path: {file}, "
-                f"{key}: COLUMN}}, or give the label, {{real: PATH, fake: PATH}}; "
+                f"{options.name}: {file} has no column {chosen or key}; choose one, {{path: "
+                f"{file}, {key}: COLUMN}}, or give the label, {{real: PATH, fake: PATH}}; "
                 f"{_columns_of(table)}"
             )
         if column is not None:
             found[key] = column
     described = features(table.schema)
-    with _named(file, name):
+    with _named(file, options.name):
         values = table.columns(sorted(set(found.values())))
         return {key: _as_texts(values[one], described.get(one, {})) for key, one in found.items()}
 

@@ -50,6 +50,10 @@ class Listing:
     skipped: pa.Table  # of SKIPPED_SCHEMA: files and folders that are left out, with the reason
     file_ids: np.ndarray  # `genspot.data.walk.file_id` of each image; empty without the files
 
+    def first_skipped(self) -> str:
+        """Return a clause that names the first of what is left out; "" without any."""
+        return first_of([tuple(row.values()) for row in self.skipped.to_pylist()])
+
 
 class FolderImages(NamedTuple):
     """What was found in one label folder."""
@@ -127,6 +131,15 @@ def join_listings(listings: list[Listing]) -> Listing:
         pa.concat_tables(skipped).unify_dictionaries(),
         join_ids(one.file_ids for one in listings),
     )
+
+
+def distinct(listing: Listing) -> Listing:
+    """Return a listing in which each path counts once, however it is written."""
+    paths = map(os.path.abspath, listing.table["path"].to_pylist())
+    rows = sorted({path: row for row, path in reversed([*enumerate(paths)])}.values())
+    if len(rows) == len(listing.table):
+        return listing
+    return Listing(listing.table.take(rows), listing.skipped, listing.file_ids[rows])
 
 
 def join_samples(folders: list[LabelFolder], paths: list[pa.Array], generator: str) -> pa.Table:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import csv
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from genspot.common.containers import INSIDE, KINDS, container_of
+from genspot.common.containers import INSIDE, container_of, is_container
 from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
 from genspot.common.image_tables import image_columns
@@ -26,11 +27,33 @@ from genspot.common.text import printable, safe_repr
 from genspot.data.label_folders import first_of
 from genspot.data.layout import SKIPPED_SCHEMA, Listing, sample_table
 from genspot.data.settings import Classes, Labels
-from genspot.data.walk import NOT_UTF8
+from genspot.data.walk import NOT_UTF8, file_id
 
 TEXTS = (".csv", ".tsv", ".txt")
 PATH, LABEL, CLASS, GENERATOR = "path", "label", "class", "generator"
 MISSING = "no such file"
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What is taken of a table, as which data set."""
+
+    name: str  # of the data set
+    classes: Classes  # a list of classes takes only these
+    labels: Labels
+    # Of a `Place`: the names of the columns `image`, `label`, `class` and `generator`; `only`, the
+    # one generator whose images are taken, with the real images of none; and `limit`, to take that
+    # many of the first rows of encoded images.
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    label: int | None = None  # of all images, whatever the table says; None: as its column says
+
+
+class Location(NamedTuple):
+    """Where the image of a row is."""
+
+    path: str
+    reason: str  # why it is left out; "" if it is taken
+    file_id: int  # see `genspot.data.walk.file_id`
 
 
 class Row(NamedTuple):
@@ -133,70 +156,85 @@ def _column_texts(file: str, column: str) -> list[str]:
     return [text.strip() for text in values.cast(pa.large_string()).fill_null("").to_pylist()]
 
 
-def load_list(
-    file: str,
-    name: str,
-    classes: Classes,
-    labels: Labels,
-    columns: Mapping[str, Any],
-    label: int | None = None,
-) -> Listing:
+def load_list(file: str, options: TableOptions) -> Listing:
     """Return the images of a list, in its order.
-
-    Args:
-        file: the list.
-        name: of the data set.
-        classes: a list of classes takes only these.
-        labels: names of the labels.
-        columns: `image`, `label`, `class` and `generator` of a `Place`: names of columns; and
-            `only`, the one generator whose images are taken, with the real images of none.
-        label: of all images, whatever the list says; None: as its column says.
 
     Raises:
         GenspotError: the list cannot be read, has no label or no image, or lists an image as real
             and as fake.
     """
-    texts = read_columns(file, _names(columns))
-    if label is None and LABEL not in texts:
+    name, labels = options.name, options.labels
+    texts = read_columns(file, _names(options.columns))
+    if options.label is None and LABEL not in texts:
         raise GenspotError(
             f"{name}: {file} has no column label, with {labels.real[0]} or {labels.fake[0]} in "
             "each row; without one: {real: LIST, fake: LIST}"
         )
-    empty = [""] * len(texts[PATH])
-    codes = label_codes(texts[LABEL], labels) if label is None else [label] * len(empty)
-    others = [texts.get(key, empty) for key in (LABEL, CLASS, GENERATOR)]
     folder = os.path.dirname(os.path.abspath(file))
     if utf8_path(folder) != folder:
         raise GenspotError(f"{utf8_path(folder)}: {NOT_UTF8}")
-    rows = []
-    for number, (path, code, text, class_name, generator) in enumerate(
-        zip(texts[PATH], codes, *others, strict=True), 1
-    ):
-        if is_taken(generator, code, columns.get("only"), labels):
-            full = os.path.normpath(os.path.join(folder, path)) if path else file
-            reason, file_id = find_file(full) if path else (f"row {number} has no path", 0)
-            if not reason and code < 0 and label is None:
-                reason = f"label {safe_repr(text)}" if text else "no label"
-            rows.append(Row(full, name, class_name, code, reason, file_id))
-    return make_table_listing(file, name, classes, rows)
+
+    def locate(number: int) -> Location:
+        if not (path := texts[PATH][number]):
+            return Location(file, f"row {number + 1} has no path", 0)
+        return find_file(os.path.normpath(os.path.join(folder, path)))
+
+    rows = table_rows(texts, len(texts[PATH]), options, locate)
+    return make_table_listing(file, options, [row for row in rows if row is not None])
+
+
+def table_rows(
+    texts: Mapping[str, list[str]],
+    count: int,
+    options: TableOptions,
+    locate: Callable[[int], Location],
+) -> Iterator[Row | None]:
+    """Yield the rows of a table, None for those of other generators.
+
+    Args:
+        texts: its columns `label`, `class` and `generator`, as far as there are any.
+        count: of its rows.
+        options: what is taken.
+        locate: returns where the image of a row is.
+    """
+    empty = [""] * count
+    if options.label is None:
+        codes = label_codes(texts[LABEL], options.labels)
+    else:
+        codes = [options.label] * count
+    others = [texts.get(key, empty) for key in (LABEL, CLASS, GENERATOR)]
+    only = options.columns.get("only")
+    for number, (code, text, class_name, generator) in enumerate(zip(codes, *others, strict=True)):
+        is_shared = code == 0 and is_real_set(generator, options.labels)
+        # What belongs to no generator is named as left out by each.
+        if only is not None and generator not in (only, "") and not is_shared:
+            yield None
+            continue
+        path, reason, file_id = locate(number)
+        if not reason and code < 0 and options.label is None:
+            reason = f"label {safe_repr(text)}" if text else "no label"
+        elif not reason and only is not None and not generator and not is_shared:
+            reason = "a fake image without a generator"
+        yield Row(path, options.name, class_name, code, reason, file_id)
 
 
 def _names(columns: Mapping[str, Any]) -> dict[str, str | None]:
-    keys = (LABEL, CLASS, GENERATOR)
-    return {PATH: columns.get("image")} | {key: columns.get(key) for key in keys}
+    return {PATH: columns.get("image")} | {
+        key: columns.get(key) for key in (LABEL, CLASS, GENERATOR)
+    }
 
 
-def list_generators(file: str, columns: Mapping[str, Any], labels: Labels) -> Generators:
-    """Return the generators of a list; see `load_list`."""
-    texts = read_columns(file, _names(columns))
-    codes = label_codes(texts.get(LABEL, [""] * len(texts[PATH])), labels)
-    return count_generators(texts.get(GENERATOR, []), codes, labels)
+def list_generators(file: str, options: TableOptions) -> Generators:
+    """Return the generators of a list."""
+    return count_generators(read_columns(file, _names(options.columns)), options.labels)
 
 
-def count_generators(generators: list[str], codes: list[int], labels: Labels) -> Generators:
-    """Return the generators of a table with these generators and labels; none without any."""
+def count_generators(texts: Mapping[str, list[str]], labels: Labels) -> Generators:
+    """Return the generators of a table with these columns, of which each may be missing."""
+    generators = texts.get(GENERATOR, [])
+    codes = label_codes(texts.get(LABEL, [""] * len(generators)), labels)
     pairs = list(dict.fromkeys(zip(generators, codes, strict=False)))
-    shared = [code == 0 and is_shared(name, labels) for name, code in pairs]
+    shared = [code == 0 and is_real_set(name, labels) for name, code in pairs]
     own = [name for (name, _), one in zip(pairs, shared, strict=True) if name and not one]
     return Generators(list(dict.fromkeys(own)), any(shared))
 
@@ -208,35 +246,29 @@ def label_codes(texts: list[str], labels: Labels) -> list[int]:
     return [known.get(text.casefold(), -1) for text in texts]
 
 
-def is_taken(generator: str, label: int, only: str | None, labels: Labels) -> bool:
-    """Return whether an image belongs to the set of the generator `only`; None: of all."""
-    return only is None or generator == only or (label == 0 and is_shared(generator, labels))
-
-
-def is_shared(generator: str, labels: Labels) -> bool:
-    """Return whether a real image with this text in the column belongs to every generator."""
+def is_real_set(generator: str, labels: Labels) -> bool:
+    """Return whether real images with this text in the column belong to every generator."""
     return not generator or labels.values.get(generator.casefold()) == 0
 
 
-def find_file(path: str) -> tuple[str, int]:
-    """Return why the file of an image is left out, "" if it is there, and its `file_id`."""
+def find_file(path: str) -> Location:
+    """Return where the file of an image is, and why it is left out if it is not there."""
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
-        container = container_of(path) if getattr(error, "errno", None) in INSIDE else ""
-        inside = os.path.splitext(container)[1].lower() in KINDS
-        return ("" if inside else MISSING), hash((0, path))
-    return ("" if stat.S_ISREG(status.st_mode) else "no file"), hash(
-        (status.st_dev, status.st_ino)
-    )
+        inside = getattr(error, "errno", None) in INSIDE and is_container(container_of(path))
+        return Location(path, "" if inside else MISSING, file_id(path) if inside else 0)
+    identity = hash((status.st_dev, status.st_ino))
+    return Location(path, "" if stat.S_ISREG(status.st_mode) else "no file", identity)
 
 
-def make_table_listing(file: str, name: str, classes: Classes, rows: list[Row]) -> Listing:
+def make_table_listing(file: str, options: TableOptions, rows: list[Row]) -> Listing:
     """Return the listing of the images of a table; a path that is repeated counts once.
 
     Raises:
         GenspotError: no image is left, or a class has none, or an image has two labels.
     """
+    name, classes = options.name, options.classes
     if isinstance(classes, list):
         rows = [row for row in rows if row.class_name in classes]
         if missing := sorted({*classes} - {row.class_name for row in rows}):

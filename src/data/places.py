@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from genspot.common.containers import zip_of
+from genspot.common.containers import matches, zip_of
 from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
 from genspot.common.images import UnreadableError
-from genspot.data.image_rows import ENDINGS, load_rows, row_generators
-from genspot.data.label_folders import LabelFolder, first_of, left_out_of_zip, top_folder
+from genspot.data.image_rows import load_rows, row_generators
+from genspot.data.label_folders import LabelFolder, is_folder, left_out_of_zip, top_folder
 from genspot.data.layout import (
     SKIPPED_SCHEMA,
     Listing,
+    distinct,
     join_listings,
     join_samples,
     load_folder,
     sample_table,
 )
-from genspot.data.lists import Generators, is_list, list_generators, load_list
-from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place
-from genspot.data.walk import file_id, find_images, join_paths, walk
+from genspot.data.lists import (
+    Generators,
+    TableOptions,
+    is_list,
+    list_generators,
+)
+from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place, paths_of
+from genspot.data.table_files import find_tables, is_table, load_tables
+from genspot.data.walk import (
+    EXTENSIONS,
+    NOT_UTF8,
+    LeftOut,
+    file_id,
+    find_images,
+    join_paths,
+    reason_not_an_image,
+)
 
 KINDS = "a folder, a ZIP file, a list (.csv, .tsv), or .parquet and .arrow files of images"
 SIDES = {"real": 0, "fake": 1}
-SPLIT = re.compile(r"(train|test|val|validation|dev)[-_.]")  # as files of Hugging Face begin
 
 
 def load_samples(
@@ -50,99 +63,36 @@ def load_samples(
     """
     try:
         if isinstance(place, str | Path):
-            return _load_path(str(place), generator, classes, labels, {})
+            return _load_path(str(place), TableOptions(generator, classes, labels))
+        options = TableOptions(generator, classes, labels, place)
         if "hub" in place:
             from genspot.data.hub import fetch  # here: the library takes a second
 
-            return load_rows(fetch(place, labels), generator, classes, labels, place)
+            return load_rows(fetch(place, labels), options)
         if "path" in place:
-            return _load_path(place["path"], generator, classes, labels, place)
+            return _load_path(place["path"], options)
         return _load_sides(place, generator, labels)
     except UnreadableError as error:
         raise GenspotError(f"{generator}: {error}") from None
 
 
-def _load_path(
-    path: str, name: str, classes: Classes, labels: Labels, columns: Mapping[str, Any]
-) -> Listing:
-    """Return the images at a path: of a folder or ZIP file, or of tables.
+def missing_path(place: Place) -> str | None:
+    """Return the first path of a place at which there is nothing; None without any."""
+    return next((path for path in paths_of(place) if not matches(path)), None)
 
-    Args:
-        path: of them, or a pattern of tables.
-        name: see `load_samples`.
-        classes: see `load_samples`.
-        labels: see `load_samples`.
-        columns: of a `Place` with names of columns.
-    """
-    found = _tables(path, name, labels)
+
+def _load_path(path: str, options: TableOptions) -> Listing:
+    """Return the images at a path: of a folder, a ZIP file or tables."""
+    name, classes, labels = options.name, options.classes, options.labels
+    found = find_tables(path, name, labels)
     if found:
-        return _load_tables(found, name, classes, labels, columns)
+        return load_tables(found, options)
     root = os.path.abspath(path)
     if zip_of(root):
         root = top_folder(root, classes, labels)
     elif os.path.isfile(root):
         raise GenspotError(f"{name}: {utf8_path(path)} is none of {KINDS}")
     return load_folder(root, name, classes, labels)
-
-
-def _load_tables(
-    files: list[str],
-    name: str,
-    classes: Classes,
-    labels: Labels,
-    columns: Mapping[str, Any],
-    label: int | None = None,
-) -> Listing:
-    lists = [file for file in files if is_list(file)]
-    rows = [file for file in files if file not in lists]
-    listings = [load_list(one, name, classes, labels, columns, label) for one in lists]
-    if rows:
-        listings.append(load_rows(rows, name, classes, labels, columns, label))
-    return join_listings(listings)
-
-
-def _tables(path: str, name: str, labels: Labels) -> list[str]:
-    """Return the lists and files of encoded images at `path`: none for label folders and others.
-
-    Raises:
-        GenspotError: a pattern matches nothing, or a folder holds tables of several splits.
-    """
-    full = os.path.abspath(path)
-    if os.path.isdir(full):
-        with os.scandir(full) as entries:
-            names = sorted(one.name for one in entries if one.name.lower().endswith(ENDINGS))
-        files = [
-            one for one in (os.path.join(full, name) for name in names) if os.path.isfile(one)
-        ]
-        if files and _has_label_folders(full, labels):
-            return []
-        splits = {found[1] for one in names if (found := SPLIT.match(one))}
-        if len(splits) > 1:
-            raise GenspotError(
-                f"{name}: {path} holds the splits {', '.join(sorted(splits))}: give those of one, "
-                f"such as {os.path.join(path, f'{min(splits)}*')}"
-            )
-        return files
-    files = [full] if os.path.lexists(full) else sorted(glob.glob(full, recursive=True))
-    if not files and glob.has_magic(path):
-        raise GenspotError(f"{name}: nothing matches {path}")
-    tables = [one for one in files if one.lower().endswith(ENDINGS) or is_list(one)]
-    if tables and len(tables) < len(files):
-        other = next(one for one in files if one not in tables)
-        raise GenspotError(f"{name}: {path} matches {other}, which is no table of images")
-    if len(files) > 1 and not tables:
-        raise GenspotError(
-            f"{name}: {path} matches files without labels: give a folder, or {{real: PATTERN, "
-            "fake: PATTERN}"
-        )
-    return tables
-
-
-def _has_label_folders(root: str, labels: Labels) -> bool:
-    def is_label(name: str) -> bool:
-        return name.casefold() in labels.values
-
-    return any(any(map(is_label, folder.folders)) for folder in walk(root, [], is_label))
 
 
 def _load_sides(place: Mapping[str, Any], name: str, labels: Labels) -> Listing:
@@ -171,37 +121,57 @@ def load_images(path: str, name: str, label: int, labels: Labels = DEFAULT_LABEL
     Args:
         path: of an image, a folder, a ZIP file, a list or a file of encoded images, or a pattern.
         name: of the data set.
-        label: of all images: 0 real, 1 fake, -1 unknown.
+        label: of all images: 0 real, 1 fake.
         labels: names of the label folders: those of the other label are refused.
 
     Raises:
         GenspotError: there is nothing, no image, or a label folder of the other label.
     """
-    full = os.path.abspath(path)
-    there = [full] if os.path.lexists(full) else sorted(glob.glob(full, recursive=True))
+    there = matches(os.path.abspath(path))
     if not there:
         raise GenspotError(f"{name}: nothing is at {utf8_path(path)}")
-    tables = [one for one in there if os.path.isfile(one) and _is_table(one)]
-    listings = [_list_images(one, name, label, labels) for one in there if one not in tables]
-    if tables:
-        listings.append(_load_tables(tables, name, "any", labels, {}, label))
-    listing = join_listings(listings)
+    listing = list_images(there, name, label, labels, named=there == [os.path.abspath(path)])
     if not len(listing.table):
-        first = first_of([tuple(row.values()) for row in listing.skipped.to_pylist()])
-        raise GenspotError(f"{name}: no images at {utf8_path(path)}{first}")
+        raise GenspotError(f"{name}: no images at {utf8_path(path)}{listing.first_skipped()}")
     return listing
 
 
-def _is_table(file: str) -> bool:
-    return file.lower().endswith(ENDINGS) or is_list(file)
+def list_images(paths: list[str], name: str, label: int, labels: Labels, named: bool) -> Listing:
+    """Return the images at `paths`, each once: of folders, then of tables, then single files.
+
+    Args:
+        paths: what `matches` returns.
+        name: of the data set.
+        label: of all images: 0 real, 1 fake, -1 unknown.
+        labels: see `load_images`.
+        named: whether the user named the one path. A list counts then, and any other file is
+            taken for an image. What a pattern matches may be anything beside the images: of files
+            without the extension of one the content decides.
+
+    Raises:
+        GenspotError: a file is damaged, or see `load_images`.
+    """
+    tables = [one for one in paths if os.path.isfile(one) and is_table(one)]
+    if not named:
+        tables = [one for one in tables if not is_list(one)]
+    try:
+        others = sorted({*paths} - {*tables})
+        folders = [one for one in others if is_folder(one)]
+        files = sorted({*others} - {*folders})
+        listings = [_list_folder(one, name, label, labels) for one in folders]
+    except UnreadableError as error:
+        raise GenspotError(f"{name}: {error}") from None
+    if tables:
+        listings.append(load_tables(tables, TableOptions(name, "any", labels, label=label)))
+    listings.append(_list_files(files, name, label, named))
+    listing = join_listings(listings)
+    return (
+        listing if named else distinct(listing)
+    )  # a pattern may match a folder and what is in it
 
 
-def _list_images(path: str, name: str, label: int, labels: Labels) -> Listing:
-    """Return the images of a folder or ZIP file, or one image; see `load_images`."""
-    if not os.path.isdir(path) and not zip_of(path):
-        ids = np.array([file_id(path)], np.int64)
-        table = sample_table([(path, name, "", label)])
-        return Listing(table, sample_table([], SKIPPED_SCHEMA), ids)
+def _list_folder(path: str, name: str, label: int, labels: Labels) -> Listing:
+    """Return the images of a folder, a ZIP file or a folder within one; see `load_images`."""
     found = find_images(path)
     for folder in found.folders[1:]:
         if labels.values.get(os.path.basename(folder.path).casefold(), label) == 1 - label:
@@ -210,13 +180,42 @@ def _list_images(path: str, name: str, label: int, labels: Labels) -> Listing:
                 f"below {path}, of which all are {('real', 'fake')[label]}: move it out, or give "
                 "other names, labels={real: [NAME], fake: [NAME]}"
             )
-    if not found.file_ids.size and (tables := _tables(path, name, labels)):
-        return _load_tables(tables, name, "any", labels, {}, label)
+    if not found.file_ids.size and (tables := find_tables(path, name, labels)):
+        return load_tables(tables, TableOptions(name, "any", labels, label=label))
+    table = sample_table([])
+    if found.file_ids.size:  # else its own name may not be UTF-8
+        paths = [join_paths(path, found.names)]
+        table = join_samples([LabelFolder(path, "", label)], paths, name)
     left_out = [*left_out_of_zip(path), *found.left_out]
-    rows = [(utf8_path(one), name, "", label, reason) for one, reason in left_out]
-    paths = [join_paths(path, found.names)]
-    table = join_samples([LabelFolder(path, "", label)], paths, name)
-    return Listing(table, sample_table(rows, SKIPPED_SCHEMA), found.file_ids)
+    return Listing(table, _left_out(left_out, name, label), found.file_ids)
+
+
+def _list_files(files: list[str], name: str, label: int, named: bool) -> Listing:
+    """Return those of the files that are images; see `list_images`.
+
+    Raises:
+        GenspotError: a ZIP file lacks the one that is named.
+    """
+    reasons = {one: None if named else _reason_not_an_image(one) for one in files}
+    reasons |= {one: NOT_UTF8 for one in files if utf8_path(one) != one}
+    images = [one for one, reason in reasons.items() if not reason]
+    for one in images if named else ():
+        if (archive := zip_of(one)) and archive[1] not in archive[0].members:
+            raise GenspotError(f"{name}: nothing is at {one}")
+    left_out = [(one, reason) for one, reason in reasons.items() if reason]
+    table = sample_table([(one, name, "", label) for one in images])
+    return Listing(
+        table, _left_out(left_out, name, label), np.array(list(map(file_id, images)), np.int64)
+    )
+
+
+def _reason_not_an_image(file: str) -> str | None:
+    return None if file.lower().endswith(EXTENSIONS) else reason_not_an_image(file)
+
+
+def _left_out(found: list[LeftOut], name: str, label: int) -> pa.Table:
+    rows = [(utf8_path(path), name, "", label, reason) for path, reason in found]
+    return sample_table(rows, SKIPPED_SCHEMA)
 
 
 def find_generators(table: Mapping[str, Any], labels: Labels) -> Generators | None:
@@ -235,11 +234,10 @@ def find_generators(table: Mapping[str, Any], labels: Labels) -> Generators | No
 
         files = fetch(table, labels)
     else:
-        files = _tables(table["path"], name, labels)
+        files = find_tables(table["path"], name, labels)
+    options = TableOptions(name, "any", labels, table)
     parts = [
-        list_generators(file, table, labels)
-        if is_list(file)
-        else row_generators(file, name, table, labels)
+        list_generators(file, options) if is_list(file) else row_generators(file, options)
         for file in files
     ]
     names = dict.fromkeys(one for part in parts for one in part.names)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,14 +37,6 @@ def paths_of(place: Place) -> list[str]:
     if isinstance(place, str):
         return [place]
     return [place[key] for key in ("path", "real", "fake") if place.get(key)]
-
-
-def missing_path(place: Place) -> str | None:
-    """Return the first path of a place at which there is nothing; None without any."""
-    for path in paths_of(place):
-        if not (path and (os.path.lexists(path) or glob.glob(path, recursive=True))):
-            return path
-    return None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from genspot.common.ranks import is_rank_zero
 from genspot.data.image_rows import warn_of_large_row_groups
 from genspot.data.layout import Listing, join_listings
 from genspot.data.packed.reader import PackedReader, open_packed, require_folder
-from genspot.data.places import load_samples
+from genspot.data.places import load_samples, missing_path
 from genspot.data.settings import (
     DEFAULT_LABELS,
     Classes,
@@ -26,7 +26,6 @@ from genspot.data.settings import (
     Split,
     TestSet,
     TrainingSet,
-    missing_path,
 )
 from genspot.data.splits import load_part, load_parts
 

@@ -13,7 +13,8 @@ from yaml import YAMLError
 
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
-from genspot.data.settings import Place, Split, missing_path
+from genspot.data.places import missing_path
+from genspot.data.settings import Place, Split
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results

@@ -15,9 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from genspot.data.layout import Listing
-from genspot.data.lists import is_list, list_generators, load_list
+from genspot.data.lists import TableOptions, is_list, list_generators, load_list
+from genspot.data.places import load_samples
 from genspot.data.settings import DEFAULT_LABELS
 from helpers.errors import error_of
+
+OPTIONS = TableOptions("mine", "any", DEFAULT_LABELS)
 
 
 @pytest.fixture
@@ -29,7 +32,8 @@ def images(tmp_path: Path) -> Path:
 
 
 def load(file: Path, classes: Any = "any", given: int | None = None, **columns: str) -> Listing:
-    return load_list(str(file), "mine", classes, DEFAULT_LABELS, columns, given)
+    options = TableOptions("mine", classes, DEFAULT_LABELS, columns, given)
+    return load_list(str(file), options)
 
 
 def write(folder: Path, text: str, name: str = "list.csv", encoding: str = "utf-8") -> Path:
@@ -192,12 +196,35 @@ def test_load_list_gives_all_images_one_label(name: str, images: Path) -> None:
 def test_list_generators_shares_real_images_of_none(images: Path) -> None:
     text = "path,label,generator\na.png,real,\nb.png,fake,sd15\nc.png,1,ffhq\nd.png,real,ffhq\n"
     file = write(images, text + "e.png,real,Real\n")
-    generators = list_generators(str(file), {}, DEFAULT_LABELS)
+    generators = list_generators(str(file), OPTIONS)
     assert generators == (["sd15", "ffhq"], True)
     assert [name for name, *_ in found(load(file, only="sd15"))] == ["a.png", "b.png", "e.png"]
     ffhq = found(load(file, only="ffhq"))
     assert [name for name, *_ in ffhq] == ["a.png", "c.png", "d.png", "e.png"]
     assert len(load(file).table) == 5
+
+
+def test_load_list_names_what_belongs_to_no_generator_as_left_out(images: Path) -> None:
+    text = "path,label,generator\na.png,real,\nb.png,fake,x\nc.png,fake,\nd.png,,\ne.png,1,y\n"
+    file = write(images, text)
+    assert list_generators(str(file), OPTIONS) == (["x", "y"], True)
+    for only, name in (("x", "b.png"), ("y", "e.png")):
+        listing = load(file, only=only)
+        assert found(listing) == [("a.png", "", 0), (name, "", 1)]
+        assert left_out(listing) == {
+            "c.png": "a fake image without a generator",
+            "d.png": "no label",
+        }
+    assert left_out(load(file)) == {"d.png": "no label"}  # without `only` it is one set
+
+
+def test_load_list_knows_an_image_within_a_zip_as_the_one_of_the_zip(images: Path) -> None:
+    with zipfile.ZipFile(images / "set.zip", "w") as archive:
+        for name in ("0_real/x.png", "1_fake/y.png"):
+            archive.writestr(name, b"x")
+    text = "path,label\nset.zip/0_real/x.png,real\nset.zip/1_fake/y.png,fake\n"
+    whole = load_samples(str(images / "set.zip"), "mine", "any")
+    assert load(write(images, text)).file_ids.tolist() == whole.file_ids.tolist()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +238,7 @@ def test_list_generators_shares_real_images_of_none(images: Path) -> None:
 def test_list_generators_without_generators_or_shared_reals(
     text: str, expected: tuple[list[str], bool], images: Path
 ) -> None:
-    assert list_generators(str(write(images, text)), {}, DEFAULT_LABELS) == expected
+    assert list_generators(str(write(images, text)), OPTIONS) == expected
 
 
 def test_is_list_tells_paths_from_encoded_images(tmp_path: Path) -> None:

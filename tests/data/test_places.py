@@ -12,7 +12,7 @@ import pytest
 
 from genspot.data import image_io
 from genspot.data.label_folders import OUTSIDE
-from genspot.data.places import load_images, load_samples
+from genspot.data.places import load_images, load_samples, missing_path
 from genspot.data.settings import Labels, Place, TrainingSet
 from genspot.data.sources import load_training_set
 from helpers.containers import as_containers, image_table, write_table, write_zip
@@ -21,6 +21,7 @@ from helpers.images import save_image, save_set
 from helpers.label_folders import make_label_folders, touch
 
 Rows = list[tuple[str, int]]
+NAMES = ["0.png", "1.png", "sub/2.png", "sub/deep/3.jpg"]
 
 
 def rows_of(place: Place | Path, classes: Any = "any", **options: Labels) -> Rows:
@@ -141,6 +142,53 @@ def test_sides_take_all_images_below_whatever_their_folders_are_called(tmp_path:
         assert rows_of(place) == [("", 0)] * 2 + [("", 1)] * count
     assert rows_of({"real": str(tmp_path / "coco")}) == [("", 0)] * 2
     assert rows_of({"real": None, "fake": str(archive)}) == [("", 1)]
+
+
+@pytest.mark.parametrize("pattern", ["**", "*", "sub*", "[012s]*"])
+def test_sides_of_a_pattern_count_each_image_once(tmp_path: Path, pattern: str) -> None:
+    touch(*(tmp_path / name for name in NAMES))
+    (tmp_path / "0list.csv").write_text("path\n0.png\nsub/2.png\n")
+    (tmp_path / "0notes").write_text("no image")
+    listing = load_samples({"real": f"{tmp_path}/{pattern}"}, "gan", "any")
+    is_folder = pattern == "sub*"
+    expected = ["sub/2.png", "sub/deep/3.jpg"] if is_folder else NAMES
+    paths = listing.table["path"].to_pylist()
+    assert sorted(paths) == sorted(f"{tmp_path}/{name}" for name in expected)
+    assert len(listing.file_ids) == len(paths)
+    left_out = set() if is_folder else {"0list.csv", "0notes"}
+    assert {Path(path).name for path in listing.skipped["path"].to_pylist()} == left_out
+
+
+def test_pattern_of_many_files_is_listed_at_once(tmp_path: Path) -> None:
+    touch(*(tmp_path / f"{number}.png" for number in range(50)))
+    table = load_samples({"fake": f"{tmp_path}/*.png"}, "gan", "any").table
+    assert len(table) == 50 and table["path"].num_chunks < 5  # reading a row searches its chunk
+
+
+def test_folders_and_images_within_a_zip_are_places(
+    forms: tuple[Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    folder, _ = forms
+    members = {
+        f"all/{file.relative_to(folder)}": file.read_bytes() for file in folder.rglob("*.png")
+    }
+    archive = write_zip(tmp_path / "a.zip", members)
+    assert rows_of(f"{archive}/all") == rows_of(folder)
+    assert rows_of(f"{archive}/all/cat") == [("", 0)] * 3 + [("", 1)] * 2
+    real = f"{archive}/all/dog/0_real"
+    assert (
+        rows_of({"real": real, "fake": f"{archive}/all/cat/1_fake"})
+        == [("", 0), ("", 0)] + [("", 1)] * 2
+    )
+    (image,) = load_samples({"real": f"{real}/000.png"}, "gan", "any").table["path"].to_pylist()
+    assert image == f"{real}/000.png" and image_io.read(image).shape == (40, 40, 3)
+    for place in (f"{archive}/all", {"real": real}):
+        assert missing_path(place) is None
+    assert missing_path(f"{tmp_path}/gone.zip/all") == f"{tmp_path}/gone.zip/all"
+    assert missing_path(f"{folder}/cat/0_real/000.png/x") is not None
+    assert "no folder" in error_of(load_samples, f"{archive}/gone", "gan", "any")
+    message = error_of(load_samples, {"real": f"{archive}/gone"}, "gan", "any")
+    assert f"nothing is at {archive}/gone" in message
 
 
 def test_sides_refuse_label_folders_of_the_other_side_and_shared_images(tmp_path: Path) -> None:
