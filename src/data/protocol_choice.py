@@ -90,6 +90,11 @@ def choose_protocol(sets: Mapping[str, pa.Table], loading: Loading) -> Choice:
         f"fit_{side}: the shorter sides of {smallest} begin there; "
         f"{fewer} of all {len(every)} images are smaller and are left out"
     ]
+    if larger := int((every > side).sum()):
+        reasons[0] += (
+            f"; {larger} are larger and are reduced, which changes their sharpness: a smaller N, "
+            f"such as protocol=fit_{side * 3 // 4}+jpeg_Q, reduces all"
+        )
     if qualities:
         worst = min(qualities, key=lambda kind: qualities[kind])
         quality = qualities[worst]

@@ -35,6 +35,7 @@ def test_choice_is_the_smallest_side_and_the_lowest_quality(tmp_path: Path) -> N
     assert protocol == "fit_38+jpeg_85"
     assert "fake images of mine" in reasons[0] and "0 of all 4 images are smaller" in reasons[0]
     assert "real images of mine" in reasons[1]
+    assert "3 are larger" in reasons[0] and "protocol=fit_28+" in reasons[0]
 
 
 def test_choice_over_sets_is_one_protocol(tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_choice_without_jpeg_files_says_why(tmp_path: Path) -> None:
     protocol, reasons = choose_protocol(tables, LOADING)
     assert protocol == f"fit_40+jpeg_{DEFAULT_QUALITY}"
     assert "no file is a JPEG" in reasons[1]
+    assert "larger" not in reasons[0]
 
 
 def test_choice_leaves_out_one_percent_that_is_smaller(tmp_path: Path) -> None:
