@@ -55,7 +55,8 @@ def fetch(place: Mapping[str, Any], labels: Labels) -> list[str]:
         GenspotError: the library is not installed; the data set, split or column is missing, or
             cannot be reached; in one line.
     """
-    return list(_fetch(tuple(sorted(place.items())), labels))
+    items = sorted((key, value) for key, value in place.items() if key != "only")
+    return list(_fetch(tuple(items), labels))  # once for all generators of a data set
 
 
 @cache
@@ -161,6 +162,7 @@ def _load(place: Mapping[str, Any], streaming: bool = False) -> Any:
         split=place.get("split") or "test",
         revision=place.get("revision"),
         streaming=streaming,
+        keep_in_memory=False,  # else there may be no files
     )
 
 

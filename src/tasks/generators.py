@@ -80,7 +80,8 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
             raise GenspotError(
                 f"generator.{first} and generator.{key} have one name, {' and '.join(names)}; "
                 f"case does not count: give another, +generator.{key}.name=NAME, "
-                "test_set.name=NAME for generator=folder, or another key in test_sets"
+                "test_set.name=NAME for generator=folder, or another key in test_sets; one "
+                "generator of a table is {path: TABLE, only: GENERATOR}"
             )
         keys[folded] = key
 

@@ -35,8 +35,9 @@ def roots(place: Place, images: Sequence[str]) -> list[str]:
         images: their paths.
 
     Returns:
-        The folder; a file and its folder, for a file may be a list; the folder of a pattern's
-        first sign; that of the files of a data set of Hugging Face, which has the revision's name.
+        The folder; a file, or a place within one, and what it lies in, for a file may be a list;
+        the folder of a pattern's first sign; that of the files of a data set of Hugging Face,
+        which has the revision's name.
     """
     found = [root for path in paths_of(place) for root in _roots(os.path.abspath(path))]
     if not found and images:
@@ -46,8 +47,6 @@ def roots(place: Place, images: Sequence[str]) -> list[str]:
 
 
 def _roots(path: str) -> list[str]:
-    if os.path.isfile(path):
-        return [path, os.path.dirname(path)]
-    while glob.has_magic(path) and not os.path.exists(path):
+    while glob.has_magic(path) and not os.path.exists(container_of(path)):
         path = os.path.dirname(path)
-    return [path]
+    return [path] if os.path.isdir(path) else [path, os.path.dirname(path)]

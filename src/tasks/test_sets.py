@@ -38,6 +38,7 @@ def add_test_sets(cfg: DictConfig, labels: Labels) -> None:
         return  # `generator_specs` says what is wrong
     places = plain(cfg, "test_sets") or {}
     sets = {key: _entry(key, place, cfg.paths.datasets) for key, place in places.items()}
+    sets = _with_real_sets(sets)
     kept = chosen if not sets or _chooses_generators() else {}
     if cfg.test_set.path is not None and "folder" in chosen:
         kept = kept | {"folder": chosen["folder"]}
@@ -61,6 +62,24 @@ def _entry(key: Any, place: Any, datasets: str) -> dict[str, Any]:
     NAME.check("a key of test_sets, which is a name", key)
     PLACE.check(f"test_sets.{key}", place)
     return {"path": with_folder(place, datasets), "classes": "any"}
+
+
+def _with_real_sets(sets: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Return the sets; those with real images from one place share them, as `real_set` says.
+
+    So the interval of the mean does not take them for different images.
+    """
+    keys: dict[str, list[Any]] = {}
+    for key, entry in sets.items():
+        place = entry["path"]
+        if isinstance(place, dict) and (place.get("real") or place.get("only")):
+            table = {name: value for name, value in place.items() if name != "only"}
+            keys.setdefault(str(place.get("real") or table), []).append(key)
+    shared = {key: str(several[0]) for several in keys.values() if several[1:] for key in several}
+    return {
+        key: {**entry, "real_set": shared[key]} if key in shared else entry
+        for key, entry in sets.items()
+    }
 
 
 def _by_generator(key: Any, entry: Any, labels: Labels) -> Iterator[tuple[Any, Any]]:

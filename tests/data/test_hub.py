@@ -86,6 +86,13 @@ def test_data_set_is_read_from_the_arrow_files_of_the_cache(local: Path, cache: 
     assert len(load({"hub": str(local), "split": "train"}).table) == COUNT // 2
 
 
+def test_data_set_is_read_from_files_also_where_the_library_would_keep_it_in_memory(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "IN_MEMORY_MAX_SIZE", 2**30)
+    assert len(load({"hub": str(local)}).table) == COUNT
+
+
 def test_split_is_test_unless_it_is_named(local: Path) -> None:
     assert len(load({"hub": str(local)}).table) == COUNT
 
@@ -154,9 +161,12 @@ def test_folder_of_images_in_that_form_is_read_too(streaming: bool, tmp_path: Pa
         )
 
 
-def test_column_of_generators_makes_a_set_of_each(local: Path) -> None:
+def test_column_of_generators_makes_a_set_of_each(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = {"hub": str(local), "split": "test", "generator": "model"}
     assert find_generators(place, DEFAULT_LABELS) == (["flux", "sd15"], True)
+    monkeypatch.setattr(datasets, "load_dataset", None)  # all generators are of one download
     listing = load(place | {"only": "sd15"})
     assert listing.table["label"].to_pylist().count(0) == COUNT // 2
     assert listing.table["label"].to_pylist().count(1) == COUNT // 4

@@ -125,6 +125,19 @@ def test_list_whose_reals_have_generators_shares_none(tmp_path: Path) -> None:
     }
 
 
+def test_sets_with_real_images_of_one_place_share_them(tmp_path: Path) -> None:
+    file = write_list(tmp_path, "a.png,real,\nb.png,fake,x\nc.png,fake,y\n")
+    sides = "a: {real: r, fake: f1}, b: {real: r, fake: f2}, c: {real: q, fake: f3}, d: r"
+    tables = f"x: {{path: '{file}', only: x}}, y: {{path: '{file}', only: y}}"
+    for overrides in ([], ["generator=[san]"]):
+        with composed(f"test_sets={{{sides}, {tables}}}", *overrides, folder=tmp_path) as cfg:
+            check_settings(cfg)
+            check_settings(cfg)
+            found = {key: spec["real_set"] for key, spec in generator_specs(cfg).items()}
+        found.pop("san", None)
+        assert found == {"a": "a", "b": "a", "c": None, "d": None, "x": "x", "y": "x"}
+
+
 @pytest.mark.parametrize("place", ["{path: 'FILE', generator: null}", "{path: 'FILE', only: y}"])
 def test_list_is_one_set_where_the_place_says_so(place: str, tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,x\nc.png,fake,y\n")
@@ -142,6 +155,8 @@ def test_two_lists_with_one_generator_are_refused(tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,x\n")
     message = refusal(f"test_sets={{one: '{file}', two: '{file}'}}", folder=tmp_path)
     assert message.startswith("generator.one.x and generator.two.x have one name, x;")
+    one = f"test_sets={{one: '{file}', two: {{path: '{file}', only: x}}}}"  # as the message says
+    assert list(places(one, folder=tmp_path)) == ["x", "two"]
 
 
 def config(folder: Path, *overrides: str) -> dict[str, Any]:
