@@ -72,7 +72,7 @@ def _fetch(items: tuple[tuple[str, Any], ...], labels: Labels) -> list[str]:
         _check_columns(place, loaded.column_names)
         if loaded.num_rows != sum(map(_count_rows, files)):
             raise GenspotError(
-                f"split={place['split']} of {place['hub']}: name a whole split; limit=N takes "
+                f"split={place.get('split')} of {place['hub']}: name a whole split; limit=N takes "
                 "its first images"
             )
     _log_labels(place, loaded.data.schema, labels)
