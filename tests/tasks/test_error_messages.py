@@ -70,7 +70,7 @@ MISTAKES = {
         ["progan", "20.1 GB", "nowhere"],
     ),
     "test set without a path": (TEST, ["test_set.path=PATH"]),
-    "folder without 0_real": ([*TEST, "test_set.path=half"], ["half", "0_real"]),
+    "folder without images": ([*TEST, "test_set.path=half"], ["half", "no images"]),
     "no checkpoint named": (["task=test"], ["checkpoint=PATH"]),
     "unused test set": ([*TEST, "generator=[sitd]", "test_set.path=whole"], ["generator=folder"]),
     "generator without a path": ([*TEST, "~generator.folder.path"], ["folder.path"]),
