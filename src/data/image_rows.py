@@ -24,18 +24,14 @@ from genspot.common.image_tables import (
 from genspot.common.images import UnreadableError
 from genspot.common.ranks import is_rank_zero
 from genspot.common.text import printable, safe_repr
-from genspot.data.layout import Listing
 from genspot.data.lists import (
     CLASS,
     GENERATOR,
     LABEL,
-    Generators,
     Location,
     Row,
     TableOptions,
-    count_generators,
     find_file,
-    make_table_listing,
     table_rows,
 )
 
@@ -47,21 +43,12 @@ USUAL = {LABEL: (LABEL, "labels"), CLASS: (CLASS,), GENERATOR: (GENERATOR,)}
 LARGE_GROUP = 2**26  # bytes of images that a random read decompresses
 
 
-def load_rows(files: list[str], options: TableOptions) -> Listing:
-    """Return the images of files with encoded images, in their order.
+def image_rows(file: str, options: TableOptions) -> Iterator[Row | None]:
+    """Return the rows of a file; see `genspot.data.lists.table_rows`.
 
     Raises:
-        GenspotError: a file cannot be read, a column is missing or needs to be chosen, or there is
-            no image.
+        GenspotError: the file cannot be read, or a column is missing or needs to be chosen.
     """
-    rows = [row for file in files for row in _rows(file, options)]
-    where = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
-    taken = [row for row in rows[: options.columns.get("limit")] if row is not None]
-    return make_table_listing(where, options, taken)
-
-
-def _rows(file: str, options: TableOptions) -> Iterator[Row | None]:
-    """Return the rows of a file; see `genspot.data.lists.table_rows`."""
     table = _open(file, options.name)
     image = _image_column(table, file, options)
     texts = _texts(table, file, options, needs_label=options.label is None)
@@ -90,10 +77,9 @@ def _named(file: str, name: str) -> Iterator[None]:
         raise GenspotError(f"{name}: {file} is damaged: {printable(str(error))}") from None
 
 
-def row_generators(file: str, options: TableOptions) -> Generators:
-    """Return the generators of a file with encoded images."""
-    table = _open(file, options.name)
-    return count_generators(_texts(table, file, options, needs_label=False), options.labels)
+def row_columns(file: str, options: TableOptions) -> dict[str, list[str]]:
+    """Return the columns of labels, classes and generators, as far as there are any, as texts."""
+    return _texts(_open(file, options.name), file, options, needs_label=False)
 
 
 def _open(file: str, name: str) -> TableImages:

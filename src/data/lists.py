@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -24,8 +23,6 @@ from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
 from genspot.common.image_tables import image_columns
 from genspot.common.text import printable, safe_repr
-from genspot.data.label_folders import first_of
-from genspot.data.layout import SKIPPED_SCHEMA, Listing, sample_table
 from genspot.data.settings import Classes, Labels
 from genspot.data.walk import NOT_UTF8, file_id
 
@@ -65,6 +62,7 @@ class Row(NamedTuple):
     label: int  # 0 real, 1 fake, -1 unknown
     reason: str  # why it is left out; "" if it is taken
     file_id: int  # see `genspot.data.walk.file_id`
+    is_own: bool  # whether it is of the generator `only`, not shared by all
 
 
 class Generators(NamedTuple):
@@ -156,19 +154,18 @@ def _column_texts(file: str, column: str) -> list[str]:
     return [text.strip() for text in values.cast(pa.large_string()).fill_null("").to_pylist()]
 
 
-def load_list(file: str, options: TableOptions) -> Listing:
-    """Return the images of a list, in its order.
+def list_rows(file: str, options: TableOptions) -> Iterator[Row | None]:
+    """Return the rows of a list; see `table_rows`.
 
     Raises:
-        GenspotError: the list cannot be read, has no label or no image, or lists an image as real
-            and as fake.
+        GenspotError: the list cannot be read, or has no label.
     """
-    name, labels = options.name, options.labels
-    texts = read_columns(file, _names(options.columns))
+    labels = options.labels
+    texts = list_columns(file, options)
     if options.label is None and LABEL not in texts:
         raise GenspotError(
-            f"{name}: {file} has no column label, with {labels.real[0]} or {labels.fake[0]} in "
-            "each row; without one: {real: LIST, fake: LIST}"
+            f"{options.name}: {file} has no column label, with {labels.real[0]} or "
+            f"{labels.fake[0]} in each row; without one: {{real: LIST, fake: LIST}}"
         )
     folder = os.path.dirname(os.path.abspath(file))
     if utf8_path(folder) != folder:
@@ -179,8 +176,7 @@ def load_list(file: str, options: TableOptions) -> Listing:
             return Location(file, f"row {number + 1} has no path", 0)
         return find_file(os.path.normpath(os.path.join(folder, path)))
 
-    rows = table_rows(texts, len(texts[PATH]), options, locate)
-    return make_table_listing(file, options, [row for row in rows if row is not None])
+    return table_rows(texts, len(texts[PATH]), options, locate)
 
 
 def table_rows(
@@ -215,18 +211,14 @@ def table_rows(
             reason = f"label {safe_repr(text)}" if text else "no label"
         elif not reason and only is not None and not generator and not is_shared:
             reason = "a fake image without a generator"
-        yield Row(path, options.name, class_name, code, reason, file_id)
+        yield Row(path, options.name, class_name, code, reason, file_id, generator == only)
 
 
-def _names(columns: Mapping[str, Any]) -> dict[str, str | None]:
-    return {PATH: columns.get("image")} | {
-        key: columns.get(key) for key in (LABEL, CLASS, GENERATOR)
-    }
-
-
-def list_generators(file: str, options: TableOptions) -> Generators:
-    """Return the generators of a list."""
-    return count_generators(read_columns(file, _names(options.columns)), options.labels)
+def list_columns(file: str, options: TableOptions) -> dict[str, list[str]]:
+    """Return the columns of a list that are of use; see `read_columns`."""
+    columns = options.columns
+    names = {key: columns.get(key) for key in (LABEL, CLASS, GENERATOR)}
+    return read_columns(file, {PATH: columns.get("image"), **names})
 
 
 def count_generators(texts: Mapping[str, list[str]], labels: Labels) -> Generators:
@@ -260,29 +252,3 @@ def find_file(path: str) -> Location:
         return Location(path, "" if inside else MISSING, file_id(path) if inside else 0)
     identity = hash((status.st_dev, status.st_ino))
     return Location(path, "" if stat.S_ISREG(status.st_mode) else "no file", identity)
-
-
-def make_table_listing(file: str, options: TableOptions, rows: list[Row]) -> Listing:
-    """Return the listing of the images of a table; a path that is repeated counts once.
-
-    Raises:
-        GenspotError: no image is left, or a class has none, or an image has two labels.
-    """
-    name, classes = options.name, options.classes
-    if isinstance(classes, list):
-        rows = [row for row in rows if row.class_name in classes]
-        if missing := sorted({*classes} - {row.class_name for row in rows}):
-            raise GenspotError(f"{name}: {file} lacks the classes {', '.join(missing)}")
-    kept: dict[str, Row] = {}
-    label_of: dict[int, int] = {}  # by the file
-    for row in rows:
-        if not row.reason:
-            if label_of.setdefault(row.file_id, row.label) != row.label:
-                raise GenspotError(f"{name}: {file} lists {row.path} as real and as fake")
-            kept.setdefault(row.path, row)
-    skipped = [row[:5] for row in rows if row.reason]
-    if not kept:
-        raise GenspotError(f"{name}: no image in {file}{first_of(skipped)}")
-    table = sample_table([row[:4] for row in kept.values()])
-    file_ids = np.array([row.file_id for row in kept.values()], np.int64)
-    return Listing(table, sample_table(skipped, SKIPPED_SCHEMA), file_ids)

@@ -14,7 +14,6 @@ from genspot.common.containers import matches, zip_of
 from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
 from genspot.common.images import UnreadableError
-from genspot.data.image_rows import load_rows, row_generators
 from genspot.data.label_folders import LabelFolder, is_folder, left_out_of_zip, top_folder
 from genspot.data.layout import (
     SKIPPED_SCHEMA,
@@ -25,14 +24,9 @@ from genspot.data.layout import (
     load_folder,
     sample_table,
 )
-from genspot.data.lists import (
-    Generators,
-    TableOptions,
-    is_list,
-    list_generators,
-)
+from genspot.data.lists import Generators, TableOptions, is_list
 from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place, paths_of
-from genspot.data.table_files import find_tables, is_table, load_tables
+from genspot.data.table_files import find_tables, is_table, list_generators, load_tables
 from genspot.data.walk import (
     EXTENSIONS,
     NOT_UTF8,
@@ -68,7 +62,7 @@ def load_samples(
         if "hub" in place:
             from genspot.data.hub import fetch  # here: the library takes a second
 
-            return load_rows(fetch(place, labels), options)
+            return load_tables(fetch(place, labels), options)
         if "path" in place:
             return _load_path(place["path"], options)
         return _load_sides(place, generator, labels)
@@ -235,10 +229,4 @@ def find_generators(table: Mapping[str, Any], labels: Labels) -> Generators | No
         files = fetch(table, labels)
     else:
         files = find_tables(table["path"], name, labels)
-    options = TableOptions(name, "any", labels, table)
-    parts = [
-        list_generators(file, options) if is_list(file) else row_generators(file, options)
-        for file in files
-    ]
-    names = dict.fromkeys(one for part in parts for one in part.names)
-    return Generators(list(names), any(part.shared_reals for part in parts)) if parts else None
+    return list_generators(files, TableOptions(name, "any", labels, table)) if files else None

@@ -6,11 +6,22 @@ import glob
 import os
 import re
 
+import numpy as np
+
 from genspot.common.containers import matches
 from genspot.common.errors import GenspotError
-from genspot.data.image_rows import ENDINGS, load_rows
-from genspot.data.layout import Listing, join_listings
-from genspot.data.lists import TableOptions, is_list, load_list
+from genspot.data.image_rows import ENDINGS, image_rows, row_columns
+from genspot.data.label_folders import first_of
+from genspot.data.layout import SKIPPED_SCHEMA, Listing, sample_table
+from genspot.data.lists import (
+    Generators,
+    Row,
+    TableOptions,
+    count_generators,
+    is_list,
+    list_columns,
+    list_rows,
+)
 from genspot.data.settings import Labels
 from genspot.data.walk import walk
 
@@ -18,12 +29,55 @@ SPLIT = re.compile(r"(train|test|val|validation|dev)[-_.]")  # as files of Huggi
 
 
 def load_tables(files: list[str], options: TableOptions) -> Listing:
-    lists = [file for file in files if is_list(file)]
-    rows = [file for file in files if file not in lists]
-    listings = [load_list(one, options) for one in lists]
-    if rows:
-        listings.append(load_rows(rows, options))
-    return join_listings(listings)
+    """Return the images of tables, in their order; a path that is repeated counts once.
+
+    Raises:
+        GenspotError: a table cannot be read, or lacks a column; no image is left; a class or the
+            generator `only` has none; or an image has two labels.
+    """
+    read = [list_rows if is_list(file) else image_rows for file in files]
+    every = [row for file, rows in zip(files, read, strict=True) for row in rows(file, options)]
+    found = [row for row in every[: options.columns.get("limit")] if row is not None]
+    where = files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+    only = options.columns.get("only")
+    if only is not None and not any(row.is_own for row in found):
+        known = ", ".join(list_generators(files, options).names) or "none"
+        raise GenspotError(
+            f"{options.name}: {where} has no image of the generator {only}; there are: {known}"
+        )
+    return _make_listing(where, options, found)
+
+
+def list_generators(files: list[str], options: TableOptions) -> Generators:
+    """Return the generators that a column of tables names."""
+    read = [list_columns if is_list(file) else row_columns for file in files]
+    parts = [
+        count_generators(columns(file, options), options.labels)
+        for file, columns in zip(files, read, strict=True)
+    ]
+    names = dict.fromkeys(name for part in parts for name in part.names)
+    return Generators(list(names), any(part.shared_reals for part in parts))
+
+
+def _make_listing(where: str, options: TableOptions, rows: list[Row]) -> Listing:
+    name, classes = options.name, options.classes
+    if isinstance(classes, list):
+        rows = [row for row in rows if row.class_name in classes]
+        if missing := sorted({*classes} - {row.class_name for row in rows}):
+            raise GenspotError(f"{name}: {where} lacks the classes {', '.join(missing)}")
+    kept: dict[str, Row] = {}
+    label_of: dict[int, int] = {}  # by the file
+    for row in rows:
+        if not row.reason:
+            if label_of.setdefault(row.file_id, row.label) != row.label:
+                raise GenspotError(f"{name}: {where} lists {row.path} as real and as fake")
+            kept.setdefault(row.path, row)
+    skipped = [row[:5] for row in rows if row.reason]
+    if not kept:
+        raise GenspotError(f"{name}: no image in {where}{first_of(skipped)}")
+    table = sample_table([row[:4] for row in kept.values()])
+    file_ids = np.array([row.file_id for row in kept.values()], np.int64)
+    return Listing(table, sample_table(skipped, SKIPPED_SCHEMA), file_ids)
 
 
 def find_tables(path: str, name: str, labels: Labels) -> list[str]:
@@ -51,6 +105,7 @@ def find_tables(path: str, name: str, labels: Labels) -> list[str]:
 
 
 def is_table(file: str) -> bool:
+    """Return whether `file` is a list, or named as one of encoded images."""
     return file.lower().endswith(ENDINGS) or is_list(file)
 
 
