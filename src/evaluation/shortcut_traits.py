@@ -183,7 +183,7 @@ _SAME_SIZE = (
 _SAME_FILE = "`task=harmonize` writes the images of both classes as the same kind of file"
 _SAME_JPEG = (
     "`task=harmonize` or `protocol=` with fit_N+jpeg_75, N below the shortest side of the images: "
-    "resampling removes the old block grid, and both classes are compressed alike"
+    "reducing the images removes the old JPEG blocks, and both classes are compressed alike"
 )
 _CONTENT = (
     "look at the images: if both classes were processed alike, the generator causes it and it is "

@@ -17,7 +17,7 @@ from genspot.report.tables import format_percent
 
 ORDER: tuple[Judgement, ...] = ("decisive", "slight", "none")
 TOGETHER = "No single trait tells real from fake, but all traits together do"
-FEW = 60  # images of a class; with fewer, a fault of half a class is often not found
+FEW = 100  # images of a class, below which the page says so where it finds nothing
 LOOK = "Look at the pictures, and find out how the images of each class were made and processed."
 MAYBE_NO_FAULT = "which may be the generator's own work"
 MAX_NAMED = 3  # sets in a title
@@ -146,16 +146,18 @@ def short_reason(one: AuditedSet) -> str:
         texts = []
         for kind, words, end in (
             ("decisive", "are told apart by", ""),
-            ("slight", "differ a little in", ""),
+            ("slight", "differ in part in", ""),
             ("content", "differ in", f", {MAYBE_NO_FAULT}"),
         ):
             traits = [trait for trait in one.faults if _kind(trait) == kind]
             if traits:
                 names = listing(f"{each.name} (AP {format_percent(each.ap)})" for each in traits)
-                subject = "They also" if texts else "Real and fake"
-                texts.append(f"{subject} {words} {names}{end}.")
+                also = " also" if texts else ""
+                texts.append(f"Real and fake{also} {words} {names}{end}.")
+                if kind == "decisive":
+                    texts.append(describe(traits[0]))
     if one.traits and one.judgement == "none" and min(one.reals, one.fakes) < FEW:
-        texts.append("With so few images, a difference in half of a class may not show.")
+        texts.append("With so few images, only large differences show.")
     return " ".join([*texts, *(overlap.text for overlap in one.bad_overlaps)])
 
 

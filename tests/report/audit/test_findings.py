@@ -70,9 +70,9 @@ def test_faults_come_by_weight_and_name_all_traits_together_only_without_a_singl
 def test_short_reason_names_traits_content_and_duplicates():
     traits = [make_trait("format", "decisive"), make_trait("colour", "slight")]
     assert short_reason(audited(traits, [LEAK, SHARED])) == (
-        "Real and fake are told apart by format (AP 98.0). They also differ in colour (AP 70.0), "
-        "which may be the generator's own work. 2 of 20 images (10.0%) are in the training set "
-        "too."
+        "Real and fake are told apart by format (AP 98.0). The format of <reals> differs. Real "
+        "and fake also differ in colour (AP 70.0), which may be the generator's own work. 2 of "
+        "20 images (10.0%) are in the training set too."
     )
     assert short_reason(audited()) == ""
 
