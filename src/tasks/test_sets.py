@@ -39,6 +39,7 @@ def add_test_sets(cfg: DictConfig, labels: Labels) -> None:
     places = plain(cfg, "test_sets") or {}
     sets = {key: _entry(key, place, cfg.paths.datasets) for key, place in places.items()}
     sets = _with_real_sets(sets)
+    _refuse_further_settings(sets)
     kept = chosen if not sets or _chooses_generators() else {}
     if cfg.test_set.path is not None and "folder" in chosen:
         kept = kept | {"folder": chosen["folder"]}
@@ -127,6 +128,16 @@ def _refuse_repeated_names() -> None:
             for name in names:
                 if names.count(name) > 1:
                     raise GenspotError(f"test_sets has two sets {shown(name)}: give other names")
+
+
+def _refuse_further_settings(sets: Mapping[Any, Any]) -> None:
+    """Raise GenspotError if the command line gives a set what only files of generators have."""
+    for key in overridden_keys(command_line_overrides()) if HydraConfig.initialized() else ():
+        if name := next((name for name in sets if key.startswith(f"generator.{name}.")), None):
+            raise GenspotError(
+                f"{key}: test_sets has the images of {name} and no more; for further settings "
+                "give it a file in conf/generator/, as docs/testing.md says"
+            )
 
 
 def top_level_keys(text: str) -> list[str]:

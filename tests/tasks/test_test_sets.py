@@ -63,6 +63,10 @@ def test_test_sets_may_have_the_name_of_a_generator_that_is_not_chosen(tmp_path:
         (["test_sets={a: b, a: c}"], "test_sets has two sets a: give other names"),
         (["test_sets={a: b, A: c}"], "generator.a and generator.A have one name"),
         (["test_sets={san: b}", "generator=[san]"], "test_sets.san: generator=san has this name"),
+        (
+            ["test_sets={a: b}", "+generator.a.train=c"],
+            "generator.a.train: test_sets has the images",
+        ),
         (["test_sets={mean: b}"], "generator.mean.name=mean: the row of the means"),
         (["test_sets={2024: b}"], "a key of test_sets, which is a name=2024: give a text"),
         (["test_sets={a/b: c}"], "a key of test_sets, which is a name=a/b: give a text"),
