@@ -15,16 +15,6 @@ MAX_JPEG_SCANS = 100  # encoders write about ten; decoding each costs a pass ove
 MAX_PIXEL_BYTES = 8  # in a file: 16-bit RGBA, not compressed
 
 
-def check_file(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> int:
-    """Return the number of bytes of the encoded image at `path`, a file or within a container.
-
-    Raises:
-        UnreadableError, OSError: see `find_content`.
-    """
-    content = find_content(path, max_megapixels)
-    return len(content) if isinstance(content, bytes) else content
-
-
 def find_content(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> bytes | int:
     """Return the content of an image within a container, or the size of a file in bytes.
 
