@@ -226,8 +226,8 @@ def open_container(path: str) -> Container:
             reason = printable(str(error))
             raise UnreadableError(f"{path} cannot be read as {ending[1:]}: {reason}") from None
     _open[path] = known
-    while len(_open) > MAX_OPEN:
-        _open.pop(next(iter(_open)), None)
+    for oldest in tuple(_open)[:-MAX_OPEN]:
+        _open.pop(oldest, None)
     return known[1]
 
 

@@ -6,6 +6,7 @@ import abc
 import bisect
 import itertools
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -154,20 +155,22 @@ class ParquetImages(TableImages):
 
     def _group(self, number: int, column: str) -> pa.ChunkedArray:
         key = self, number, column
-        values = _groups.pop(key, None)
-        if values is None:
-            if (size := _column_bytes(self.groups[number], column)) > MAX_GROUP_BYTES:
-                raise UnreadableError(
-                    f"a row group of {size / 1e9:.1f} GB: write the file with smaller ones"
-                )
-            values = self.file.read_row_group(number, [column], use_threads=False).column(0)
-        _groups[key] = values
-        while len(_groups) > 1 and sum(kept.nbytes for kept in _groups.values()) > KEPT_BYTES:
-            _groups.pop(next(iter(_groups)))
+        with _lock:
+            values = _groups.pop(key, None)
+            if values is None:
+                if (size := _column_bytes(self.groups[number], column)) > MAX_GROUP_BYTES:
+                    raise UnreadableError(
+                        f"a row group of {size / 1e9:.1f} GB: write the file with smaller ones"
+                    )
+                values = self.file.read_row_group(number, [column], use_threads=False).column(0)
+            _groups[key] = values
+            while len(_groups) > 1 and sum(kept.nbytes for kept in _groups.values()) > KEPT_BYTES:
+                _groups.pop(next(iter(_groups)))
         return values
 
 
 _groups: dict[tuple[ParquetImages, int, str], pa.ChunkedArray] = {}  # the last used at the end
+_lock = threading.Lock()  # Arrow's reader is not for several threads
 
 
 def _column_parts(group: Any, column: str) -> list[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,6 +94,22 @@ def test_parquet_in_order_reads_each_row_group_once_and_keeps_few(
     monkeypatch.setattr(image_tables, "MAX_GROUP_BYTES", 100)
     with pytest.raises(UnreadableError, match="write the file with smaller ones"):
         images.value("image", 5)
+
+
+def test_threads_that_share_the_cache_of_row_groups_read_the_right_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_table(tmp_path / "a.parquet", image_table(CONTENTS), rows=1)
+    monkeypatch.setattr(image_tables, "KEPT_BYTES", 200)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            rows = [row * 7 % 10 for row in range(2000)]
+            found = threads.map(lambda row: read_bytes(f"{file}/{row}"), rows)
+            assert list(found) == [CONTENTS[row] for row in rows]
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_arrow_with_wrong_offsets_is_refused_and_does_not_crash(tmp_path: Path) -> None:
