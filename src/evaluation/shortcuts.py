@@ -262,10 +262,11 @@ def _measure(
         warning = f"; fewer than {MIN_GROUPS} different images of a class prove nothing"
         return _Measured(chance, [0.0, 1.0], chance, "none", scores, warning)
     scores[rows] = out_of_fold_scores(features, own, folds[rows], seed)
-    found: ImageContributions | ClusterContributions = contributions(own, scores[rows])
+    of_images = contributions(own, scores[rows])
+    found: ImageContributions | ClusterContributions = of_images
     drawn = np.arange(reals)
     if max(map(max, sizes)) > 1:  # images of one class that belong together
-        found = sums_over_clusters(found, own, np.unique(groups[rows], return_inverse=True)[1])
+        found = sums_over_clusters(of_images, own, np.unique(groups[rows], return_inverse=True)[1])
         drawn = np.arange(len(found.clusters))
     interval = mean_interval([Term("set", drawn, found)], confidence)
     counts = [effective_number(each) for each in sizes]

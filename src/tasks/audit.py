@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -167,7 +167,7 @@ def _audit(sources: list[Source], probed: Probed, confidence: float, seed: int) 
     for number, source in enumerate(tqdm(sources, desc="judging", unit="set")):
         rows = np.flatnonzero(set_of == number)
         own, part = labels[rows], samples.take(pa.array(rows))
-        together = [scene_names(part), copies[rows]]
+        together: list[Sequence[str] | np.ndarray] = [scene_names(part), copies[rows]]
         if source.by_class:
             together.append(part["class"].to_pylist())
         audited = AuditedSet(
