@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from genspot.common.errors import GenspotError
+from genspot.data.places import load_samples
+from genspot.runtime.content import describe_images
 from genspot.tasks.commands import quoted
-from helpers.containers import as_containers
+from genspot.tasks.places import roots
+from helpers.containers import as_containers, write_zip
 from helpers.runs import read_logits, read_metrics
 from helpers.settings import SEARCH_PATH, TINY
 from helpers.tasks import run_task
@@ -73,3 +76,17 @@ def test_packing_of_a_zip_is_refused_in_one_line(sets: Path, tmp_path: Path, set
     test = f"test_set.path={sets}/test"
     with pytest.raises(GenspotError, match="only folders are packed"):
         run_task(*TINY, *places, test, setting, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("within", ["", "/all", "/all/0_real", "/all/0_real/a.png"])
+def test_roots_of_a_zip_or_a_place_within_it_know_the_moved_file_again(
+    within: str, tmp_path: Path
+) -> None:
+    found = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        archive = write_zip(tmp_path / name / "set.zip", {"all/0_real/a.png": b"x"})
+        place = {"real": f"{archive}{within}"}
+        table = load_samples(place, "mine", "any").table
+        found.append(describe_images(table, roots(place, table["path"].to_pylist())))
+    assert found[0] == found[1] and found[0]["images"] == 1
