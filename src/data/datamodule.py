@@ -9,6 +9,7 @@ from contextlib import suppress
 import albumentations
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
@@ -169,12 +170,21 @@ class ImageDataModule(pl.LightningDataModule):
     def notes(self) -> list[str]:
         """Return what a reader of the results must know of the data, one line each."""
         notes = describe_shared_images(self.listings)
-        if divided := [one.name for one in self.test_sets if one.divided]:
+        divided = [one.name for one in self.test_sets if one.divided]
+        if divided and "test" in self.tables:
+            counts = ", ".join(map(self._count_tested, divided))
             notes.append(
-                f"Of {', '.join(divided)}, only the test part is scored: a tenth of the images, "
-                "by a digest of their names."
+                "Of sets without training images of their own, only the test part is scored, "
+                f"about a tenth: {counts}."
             )
         return notes
+
+    def _count_tested(self, name: str) -> str:
+        """Return a test set's name and numbers of images, as "NAME (1 real and 2 fake images)"."""
+        table = self.tables["test"]
+        labels = table.filter(pc.equal(table["generator"], name))["label"].to_numpy()
+        real, fake = (int((labels == label).sum()) for label in (0, 1))
+        return f"{name} ({real} real and {fake} fake images)"
 
     def warn_of_notes(self) -> None:
         """Log each of `notes` as a warning, on the first process."""

@@ -1,14 +1,17 @@
 """Training, validation and test parts of one set of images.
 
-Each image belongs to one of ten tenths, by a digest of its class and the stem of its file's name:
-a real image and a fake of one scene stay together, and so do the real images that sets share. The
-digest does not depend on the machine, on the other images, or on where the set lies.
+All images of a scene, that is of one class and one stem of the file's name, are in one part: a
+real image and a fake of it stay together. The scenes with a real image are put in the order of a
+digest of their names, and so are those without; the first 80% of each order train, the next 10%
+validate, and the last 10% are tested. So the part of a real image depends on the names of the
+set's real images alone: sets that share these divide them the same way, whatever their fakes. It
+does not depend on the machine, or on where the set lies.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,11 +22,13 @@ from genspot.data.layout import Listing, join_listings
 from genspot.data.places import load_samples
 from genspot.data.settings import Split, TestSet
 
-COUNT = 10
-# The tenths of each part of a set that is divided.
-PARTS: Mapping[Split, tuple[int, ...]] = {"train": tuple(range(8)), "val": (8,), "test": (9,)}
+TRAIN, VAL, TEST = range(3)
+TENTH = 10  # 1 / TENTH of the scenes validate, and as many are tested
+MIN_SCENES = 3  # from which on each part has one
+# Which of them make up each part of a set that is divided.
+PARTS: Mapping[Split, tuple[int, ...]] = {"train": (TRAIN,), "val": (VAL,), "test": (TEST,)}
 # The same of training images that have test images beside them.
-TRAINING_PARTS: Mapping[Split, tuple[int, ...]] = {"train": (*range(8), 9), "val": (8,)}
+TRAINING_PARTS: Mapping[Split, tuple[int, ...]] = {"train": (TRAIN, TEST), "val": (VAL,)}
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -53,7 +58,7 @@ def load_part(one: TestSet, split: Split) -> Listing:
         if split == "val" and one.val:
             place = one.val
     listing = load_samples(place or "", one.name, one.classes, one.labels)
-    found = listing if taken is None else take_tenths(listing, taken, one.by_class)
+    found = listing if taken is None else take_parts(listing, taken, one.by_class)
     _check_labels(one, split, listing, found)
     return found
 
@@ -67,54 +72,84 @@ def _check_labels(one: TestSet, split: Split, whole: Listing, part: Listing) -> 
     total, kind = len(whole.table), " and ".join(("real", "fake")[label] for label in lacking)
     which = f"the {PART_NAMES[split]} images"
     if len(part.table) < total:
-        which += f" ({len(part.table)} of the {total} of the set, by a digest of "
-        which += "the classes' names)" if one.by_class else "class and file name)"
-    leave_out = "" if split == "test" else f", or leave it out: data.hold_out=[{one.name}]"
-    raise GenspotError(
-        f"{one.name}: {which} lack {kind} images; give more images, or name the parts: "
-        f"generator.{one.choice}.train=PATH and .val=PATH{leave_out}"
-    )
+        unit = "classes" if one.by_class else "scenes (class and file name)"
+        which += f" ({len(part.table)} of the {total} of the set, which is divided by {unit})"
+    advice = "give more images, or name its training and validation images in a file, as"
+    advice += ' docs/testing.md says in "A test set of your own"'
+    if split != "test":
+        advice += f"; or leave it out of the training: data.hold_out=[{one.name}]"
+    raise GenspotError(f"{one.name}: {which} lack {kind} images; {advice}")
 
 
-def tenths(samples: pa.Table, by_class: bool = False) -> np.ndarray:
-    """Return the tenth, from 0 to 9, that each of N images belongs to.
-
-    It is ten times the fraction that the first eight bytes of the SHA-256 of "CLASS/STEM" are of
-    2^64; STEM is the name of the file without its folder and extension.
+def take_parts(listing: Listing, taken: Iterable[int], by_class: bool = False) -> Listing:
+    """Return the images of `listing` in the parts `taken`, and of what is left out the same.
 
     Args:
-        samples: a table with the columns `path` and `class`.
-        by_class: whether all images of a class belong together: "CLASS" alone is digested.
+        listing: of one set.
+        taken: some of `TRAIN`, `VAL` and `TEST`.
+        by_class: whether a class counts as one scene.
     """
-    classes = samples["class"].cast(pa.string()).to_pylist()
-    if by_class:
-        known = {name: _tenth(name) for name in set(classes)}
-        found: Iterable[int] = (known[name] for name in classes)
-    else:
-        paths = samples["path"].to_pylist()
-        found = (
-            _tenth(f"{name}/{_stem(path)}") for name, path in zip(classes, paths, strict=True)
-        )
-    return np.fromiter(found, np.int8, len(samples))
-
-
-def take_tenths(listing: Listing, taken: Iterable[int], by_class: bool = False) -> Listing:
-    """Return the images of `listing` in the tenths `taken`, and of what is left out the same."""
-    wanted = list(taken)
-    of_images = np.isin(tenths(listing.table, by_class), wanted)
-    of_skipped = np.isin(tenths(listing.skipped, by_class), wanted)
-    ids = listing.file_ids
+    count, ids = len(listing.table), listing.file_ids
+    labels = listing.table["label"].to_numpy()
+    # What is left out has no label that counts: it must not change where images belong.
+    labels = np.concatenate([labels, np.full(len(listing.skipped), -1)])
+    scenes = _scenes(listing.table, by_class) + _scenes(listing.skipped, by_class)
+    wanted = np.isin(divide(scenes, labels), list(taken))
     return replace(
         listing,
-        table=listing.table.filter(pa.array(of_images)),
-        skipped=listing.skipped.filter(pa.array(of_skipped)),
-        file_ids=ids[of_images] if ids.size else ids,
+        table=listing.table.filter(pa.array(wanted[:count])),
+        skipped=listing.skipped.filter(pa.array(wanted[count:])),
+        file_ids=ids[wanted[:count]] if ids.size else ids,
     )
 
 
-def _tenth(name: str) -> int:
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") * COUNT >> 64
+def divide(scenes: Sequence[str], labels: np.ndarray) -> np.ndarray:
+    """Return the part, `TRAIN`, `VAL` or `TEST`, that each of N images belongs to.
+
+    Scenes without a real image, and scenes without any image that counts, are divided apart from
+    the others. If fakes were then missing in a part though `MIN_SCENES` have some, real images
+    alone and real images with a fake are divided apart, too.
+
+    Args:
+        scenes: the scene of each image.
+        labels: of each image: 0 real, 1 fake; others do not count.
+    """
+    names = pa.array(scenes, pa.large_string()).dictionary_encode()
+    codes, found = names.indices.to_numpy(), names.dictionary.to_pylist()
+    has = np.zeros((2, len(found)), bool)  # real images and fakes
+    for label in (0, 1):
+        has[label, codes[labels == label]] = True
+    digests = [hashlib.sha256(name.encode()).digest() for name in found]
+    order = np.array(sorted(range(len(found)), key=digests.__getitem__), int)
+    parts = _by_rank(order, 2 * has[0] + (~has[0] & has[1]))
+    if has[1].sum() >= MIN_SCENES and len(np.unique(parts[has[1]])) < len(PARTS):
+        parts = _by_rank(order, 2 * has[0] + has[1])
+    return parts[codes]
+
+
+def _by_rank(order: np.ndarray, strata: np.ndarray) -> np.ndarray:
+    """Return the part of each scene: each stratum is divided in `order`, a row of scenes."""
+    parts = np.full(len(strata), TRAIN, np.int8)
+    for stratum in np.unique(strata):
+        ranked = order[strata[order] == stratum]
+        nearest = (len(ranked) + TENTH // 2) // TENTH
+        count = max(1, nearest) if len(ranked) >= MIN_SCENES else 0
+        train = len(ranked) - 2 * count
+        parts[ranked[train : train + count]] = VAL
+        parts[ranked[train + count :]] = TEST
+    return parts
+
+
+def _scenes(samples: pa.Table, by_class: bool) -> list[str]:
+    """Return the scene of each of N images: "CLASS/STEM", or its class alone.
+
+    STEM is the name of the file without its folder and extension.
+    """
+    classes: list[str] = samples["class"].cast(pa.string()).to_pylist()
+    if by_class:
+        return classes
+    paths = samples["path"].to_pylist()
+    return [f"{name}/{_stem(path)}" for name, path in zip(classes, paths, strict=True)]
 
 
 def _stem(path: str) -> str:

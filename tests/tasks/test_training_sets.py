@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from sklearn.metrics import average_precision_score
 
 from genspot.common.errors import GenspotError
-from genspot.tasks import config
+from genspot.data.splits import load_part
+from genspot.tasks import composition, config
 from genspot.tasks.training_sets import divide_sets
 from helpers.images import save_image
 from helpers.runs import read_logits, read_metrics
@@ -19,6 +20,7 @@ from helpers.tasks import composed, run_task
 
 NAMES = ("sim_nearest", "sim_deconv3", "sim_shuffle")
 CHOSEN = ("data=sets", f"generator=[{','.join(NAMES)}]")
+PLACES = ("path", "train", "val")
 YEARS = "data.years={sim_nearest: 1, sim_deconv3: 2, sim_shuffle: 3}"
 
 
@@ -126,7 +128,12 @@ def test_train_on_sets_tests_all_and_trains_on_no_tested_image(run: Path, images
     ab = [path for path in tested if not path.startswith(f"{images}/b/")]
     assert trained + len(validated) + len(ab) == 2 * 120
     assert not any("share images" in note for note in metrics["notes"])
-    assert any("Of a, b, c, only the test part is scored" in note for note in metrics["notes"])
+    counts = ", ".join(f"{name} (6 real and 6 fake images)" for name in "abc")
+    assert any(
+        f"only the test part is scored, about a tenth: {counts}." in note
+        for note in metrics["notes"]
+    )
+    assert (trained, len(validated), len(tested)) == (192, 24, 36)
 
 
 def test_train_on_sets_keeps_the_means_of_seen_and_unseen_apart(run: Path) -> None:
@@ -153,6 +160,31 @@ def test_test_of_a_training_on_sets_scores_the_same_part(
     assert read_metrics(folder)["means"] == read_metrics(run)["means"]
     data = OmegaConf.load(folder / "config.yaml").data
     assert (data.name, data.generator, data.hold_out) == ("sets", ["a", "c"], ["b"])
+
+
+def test_a_set_that_is_too_small_is_trained_on_as_the_message_says(
+    images: Path, tmp_path: Path
+) -> None:
+    for index in range(2):
+        save_image(tmp_path / "few" / "0_real" / f"{index}.png", index, fake=False)
+        save_image(tmp_path / "few" / "1_fake" / f"{index}.png", index, fake=True)
+    with pytest.raises(GenspotError, match=r"images in a file, as docs/testing\.md says") as error:
+        chosen = [*TINY, "data=sets", f"test_sets={{mine: {tmp_path}/few, a: {images}/a}}"]
+        run_task(*chosen, folder=tmp_path / "run")
+    assert "or leave it out of the training: data.hold_out=[mine]" in str(error.value)
+    (tmp_path / "own" / "generator").mkdir(parents=True)
+    places = [f"{key}: {images}/{name}" for key, name in zip(PLACES, "abc", strict=True)]
+    text = f"mine: {{{', '.join(places)}}}"
+    (tmp_path / "own" / "generator" / "mine.yaml").write_text(text)
+    chosen = ["data=sets", "generator=[mine]"]
+    with composition.composed(*chosen, config_dir=tmp_path / "own") as cfg:
+        config.check_settings(cfg)
+        (one,) = config.training_set(cfg).parts
+        for split, name in (("test", "a"), ("train", "b"), ("val", "c")):
+            paths = load_part(one, split).table["path"].to_pylist()  # type: ignore[arg-type]
+            assert len(paths) == 120 and all(
+                path.startswith(f"{images}/{name}/") for path in paths
+            )
 
 
 def test_test_of_a_training_on_sets_asks_for_the_test_sets(run: Path, tmp_path: Path) -> None:
