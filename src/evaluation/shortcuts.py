@@ -11,10 +11,11 @@ interval and its distance from chance decide:
 
 The lower end is the higher of two: that of the jackknife's interval (`intervals`), and that of
 the decisions at a probability of 0.5 (`decisions`), which is less far away where nearly all
-decisions are right. The intervals hold for all traits at once (Bonferroni: each has the error
-probability divided by the number of traits), so that a set without any difference has a trait
-that is not "none" with at most about the error probability asked for. Of few images a difference
-may remain "none".
+decisions are right. It counts only if at least `SURE` of them are: the classifier chooses between
+many values of a trait, and of few images some choice often looks a little better than chance. The
+intervals hold for all traits at once (Bonferroni: each has the error probability divided by the
+number of traits), so that a set without any difference has a trait that is not "none" with at most
+about the error probability asked for. Of few images a difference may remain "none".
 
 Images that belong together, such as a photo and its translation, or copies of one image, stay in
 one fold: else the classifier would know those that it scores. Where several images of one class
@@ -55,6 +56,7 @@ from genspot.evaluation.shortcut_traits import (
 Judgement = Literal["none", "slight", "decisive"]
 ALL = "all of them"  # name of the classifier of all traits together
 DECISIVE = 0.5  # of the way from chance to 1
+SURE = 0.75  # share of decisions that are right, the mean of both classes
 FOLDS = 5
 MIN_GROUPS = 10  # in which each class has images; fewer prove nothing
 MAX_TRAINED = 2000  # images of a training: enough for these few features
@@ -269,9 +271,11 @@ def _measure(
         found = sums_over_clusters(of_images, own, np.unique(groups[rows], return_inverse=True)[1])
         drawn = np.arange(len(found.clusters))
     interval = mean_interval([Term("set", drawn, found)], confidence)
-    counts = [effective_number(each) for each in sizes]
-    decided = lowest_average_precision(own, scores[rows] > 0.5, confidence, counts)
-    interval[0] = max(interval[0], min(decided, found.estimate))
+    called = scores[rows] > 0.5
+    if (called[own == 1].mean() + (~called[own == 0]).mean()) / 2 >= SURE:
+        counts = [effective_number(each) for each in sizes]
+        decided = lowest_average_precision(own, called, confidence, counts)
+        interval[0] = max(interval[0], min(decided, found.estimate))
     judgement = judgement_of(interval[0], chance)
     return _Measured(found.estimate, interval, chance, judgement, scores, "")
 

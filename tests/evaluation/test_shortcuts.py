@@ -149,6 +149,20 @@ def test_twenty_images_of_each_class_are_enough_for_a_fault_without_exception() 
     assert decisive(traits) == {"format", ALL}
 
 
+def test_sizes_that_chance_divides_are_seldom_told_apart() -> None:
+    found = []
+    for seed in range(40):
+        rng = np.random.default_rng(10_000 + seed)
+        labels = np.arange(120) % 2
+        cells = rng.integers(0, 9, 120)[:, None] == np.arange(9)
+        rows = np.ones(120, bool)
+        groups = np.arange(120)
+        folds = fold_numbers(labels, groups, seed)
+        measured = shortcuts._measure(cells.astype(float), labels, rows, groups, folds, 0.95, seed)
+        found.append(measured.judgement != "none")
+    assert sum(found) <= 1
+
+
 def test_few_images_are_never_decisive() -> None:
     labels = np.repeat([0, 1], [200, 9])
     traits = judge_made(labels, format=np.where(labels, "PNG", "JPEG"))
