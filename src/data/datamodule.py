@@ -9,7 +9,6 @@ from contextlib import suppress
 import albumentations
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
@@ -25,6 +24,7 @@ from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributed
 from genspot.data.settings import Loading, Place, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build, check_buildable
 from genspot.data.sources import (
+    describe_divided,
     describe_shared_images,
     list_if_there,
     load_test_sets,
@@ -170,21 +170,10 @@ class ImageDataModule(pl.LightningDataModule):
     def notes(self) -> list[str]:
         """Return what a reader of the results must know of the data, one line each."""
         notes = describe_shared_images(self.listings)
-        divided = [one.name for one in self.test_sets if one.divided]
-        if divided and "test" in self.tables:
-            counts = ", ".join(map(self._count_tested, divided))
-            notes.append(
-                "Of sets without training images of their own, only the test part is scored, "
-                f"about a tenth: {counts}."
-            )
+        if "test" in self.tables:
+            divided = [one.name for one in self.test_sets if one.divided]
+            notes += describe_divided(self.tables["test"], divided)
         return notes
-
-    def _count_tested(self, name: str) -> str:
-        """Return a test set's name and numbers of images, as "NAME (1 real and 2 fake images)"."""
-        table = self.tables["test"]
-        labels = table.filter(pc.equal(table["generator"], name))["label"].to_numpy()
-        real, fake = (int((labels == label).sum()) for label in (0, 1))
-        return f"{name} ({real} real and {fake} fake images)"
 
     def warn_of_notes(self) -> None:
         """Log each of `notes` as a warning, on the first process."""
@@ -287,19 +276,25 @@ class ImageDataModule(pl.LightningDataModule):
         )
 
     def sample_images(self, split: Split) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield (path, pixels) of a few readable images of the training geometry, resized.
-
-        They are the first, the last and some between them.
-        """
+        """Yield (path, pixels) of a few readable images of the training geometry, resized."""
         dataset = self._dataset(split, self.train_geometry, None)
-        rows = np.linspace(0, len(dataset) - 1, SAMPLED_IMAGES).astype(int)
-        for row in dict.fromkeys(rows.tolist()):
+        for row in _sampled_rows(len(dataset)):
             with suppress(Exception):  # the training reports unreadable images
                 image = dataset.load_resized(row)
                 yield dataset.paths[row].as_py(), image
+
+    def protocol_fault(self, split: Split) -> str | None:
+        """Return why the protocol fails on all of a few images; None if it takes one of them."""
+        dataset = self._dataset(split, self.test_geometry, None)
+        return dataset.protocol_fault(_sampled_rows(len(dataset)))
 
     def _rank(self) -> tuple[int, int]:
         """Return the rank of this process and the number of processes."""
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def _sampled_rows(count: int) -> list[int]:
+    """Return the first, the last and some rows between them, of `count`."""
+    return np.linspace(0, count - 1, min(SAMPLED_IMAGES, count)).astype(int).tolist()

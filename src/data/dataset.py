@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, TypedDict
 
 import albumentations
@@ -126,6 +127,20 @@ class ImageDataset(Dataset[Sample]):
         height, width = image.shape[:2]
         image_io.check_pixels(width, height, self.max_megapixels)  # for a packed copy
         return image if self.protocol is None else prepare(self.protocol, image)
+
+    def protocol_fault(self, rows: Iterable[int]) -> str | None:
+        """Return why the protocol fails on each readable image of `rows`; None if it takes one."""
+        faults = []
+        for row in rows if self.protocol else ():
+            with suppress(Exception):  # a broken file can raise nearly anything
+                image = self.read(row)
+                try:
+                    prepare(self.protocol, image)
+                except image_io.UnreadableError as error:
+                    faults.append(str(error))
+                else:
+                    return None
+        return faults[0] if faults else None
 
     def load_resized(self, row: int) -> np.ndarray:
         """Return the image of `row` after the protocol, resized.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
@@ -38,9 +39,15 @@ DOWNLOAD = (
 DOWNLOAD_PAGE = (
     "Download {names} from {page} and unpack as docs/test_sets.md says, or set paths.{path}=PATH"
 )
+DOWNLOAD_PAGES = (
+    "Their releases: {pages}; docs/test_sets.md lists all sets and where to unpack them; or set "
+    "paths.{path}=PATH"
+)
+NAMED = 3  # missing sets that a message names
 FILES = (".zip", ".parquet", ".arrow", ".csv", ".tsv", ".txt")  # places that are no folders
 TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
 TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
+TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
 SPLIT_NAMES: dict[Split, str] = {
     "train": "training",
     "val": "validation",
@@ -74,8 +81,7 @@ def load_training_set(
         packed = require_folder(folder, source.name)
         listing, reader = open_packed(packed, source.name, classes, source.labels)
     else:
-        own = {source.name} if source.own else set()
-        require_folders({source.name: folder}, TRAIN_FILES, split, own)
+        _require_training_images(source, split)
         listing = load_samples(folder, source.name, classes, source.labels)
         if split == "train":
             warn_of_large_row_groups(listing.table["path"])
@@ -107,6 +113,25 @@ def choose_classes(source: TrainingSet, split: Split, seed: int) -> Classes:
     return sorted(classes[number] for number in order[: source.num_classes])
 
 
+def require_images(source: TrainingSet | None, test_sets: Sequence[TestSet]) -> None:
+    """Raise GenspotError if images of a training or a test are missing that are not built here."""
+    if source and not (source.simulator or source.parts or source.format == "packed"):
+        for split in TRAINING_SPLITS:
+            _require_training_images(source, split)
+    parts = source.parts if source else ()
+    for sets, key in ((parts, "train"), (parts, "val"), (test_sets, "path")):
+        _require_test_sets([one for one in sets if not one.simulator], key)
+
+
+def _require_training_images(source: TrainingSet, split: Split) -> None:
+    """Raise GenspotError if the images of `split` are not named or missing."""
+    folder = source.train if split == "train" else source.val
+    if not folder:
+        raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
+    own = {source.name} if source.own else set()
+    require_folders({source.name: folder}, TRAIN_FILES, split, own)
+
+
 def load_test_sets(test_sets: list[TestSet]) -> Listing:
     """Return the images of all test sets, one set after the other.
 
@@ -117,13 +142,17 @@ def load_test_sets(test_sets: list[TestSet]) -> Listing:
     return join_listings([load_part(test_set, "test") for test_set in test_sets])
 
 
-def _require_test_sets(test_sets: Sequence[TestSet]) -> None:
-    """Raise GenspotError if the images of a set are not named or missing."""
+def _require_test_sets(test_sets: Sequence[TestSet], key: str = "path") -> None:
+    """Raise GenspotError if the images of a set at `path`, `train` or `val` are missing.
+
+    So it does if there is no `path`.
+    """
     folders = {}
     for test_set in test_sets:
-        if not test_set.path:
+        place = getattr(test_set, key)
+        if not place and key == "path":
             raise GenspotError(f"generator={test_set.choice} has no path to its images")
-        folders[test_set.choice] = test_set.path
+        folders |= {test_set.choice: place} if place else {}
     own = {test_set.choice for test_set in test_sets if test_set.own}
     pages = {test.choice: test.download for test in test_sets if test.download}
     require_folders(folders, TEST_FILES, "test", own, pages)
@@ -178,6 +207,25 @@ def describe_shared_images(listings: Mapping[Split, Listing]) -> list[str]:
     return lines
 
 
+def describe_divided(samples: pa.Table, names: Sequence[str]) -> list[str]:
+    """Return one line on the test sets `names`, of which `samples` has the test part alone.
+
+    Without any, no line.
+    """
+    counts = []
+    for name in names:
+        part = samples.filter(pc.equal(samples["generator"], name))
+        labels = part["label"].to_numpy()
+        real, fake = (int((labels == label).sum()) for label in (0, 1))
+        counts.append(f"{name} ({real} real and {fake} fake images)")
+    if not counts:
+        return []
+    return [
+        "Of sets without training images of their own, only the test part is scored, about a "
+        f"tenth: {', '.join(counts)}."
+    ]
+
+
 def _sharing_fakes(listing: Listing) -> list[str]:
     """Return the names of the test sets that have a fake image in common with another one."""
     fakes = listing.table["label"].to_numpy() == 1
@@ -210,15 +258,29 @@ def require_folders(
     missing = {name: gone for name, place in folders.items() if (gone := missing_path(place))}
     if not missing:
         return
-    own = own & missing.keys()
-    first = missing[min(own)] if own else next(iter(missing.values()))
-    hint = _where_to_get(missing, files, path, pages or {})
-    if own:
-        hint = "give the folder that holds 0_real/ and 1_fake/, or another form of docs/data.md"
-    elif len(missing) < len(folders):
-        present = ",".join(name for name in folders if name not in missing)
-        hint = f"To test on what is here: generator=[{present}]. {hint}"
-    raise GenspotError(f"no data for {', '.join(missing)}: no {_kind_of(first)} {first}. {hint}")
+    missing = dict(sorted(missing.items(), key=lambda one: one[0] not in own))
+    first = next(iter(missing))
+    if first in own:
+        hint = _where_it_may_be(folders[first])
+    else:
+        hint = _where_to_get(missing, files, path, pages or {})
+        if len(missing) < len(folders):
+            present = ",".join(name for name in folders if name not in missing)
+            hint = f"To test on what is here: generator=[{present}]. {hint}"
+    if len(missing) <= NAMED:
+        gone = f"{', '.join(missing)}: no {_kind_of(missing[first])} {missing[first]}"
+    else:
+        named = itertools.islice(missing.items(), NAMED)
+        few = ", ".join(f"{name} (no {_kind_of(gone)} {gone})" for name, gone in named)
+        gone = f"{len(missing)} sets: {few} and {len(missing) - NAMED} more"
+    raise GenspotError(f"no data for {gone}. {hint}")
+
+
+def _where_it_may_be(place: Place) -> str:
+    """Return what to do about a missing set of the user's own."""
+    if isinstance(place, str) and _kind_of(place) == "folder":
+        return "Give the folder that holds 0_real/ and 1_fake/, or another form of docs/data.md"
+    return f"Check the path; the working directory is {os.getcwd()}"
 
 
 def _kind_of(path: str) -> str:
@@ -230,11 +292,14 @@ def _kind_of(path: str) -> str:
 def _where_to_get(
     missing: Mapping[str, str], files: str, path: str, pages: Mapping[str, str]
 ) -> str:
-    """Return where to download the missing data sets: one sentence for each release."""
+    """Return where to download the missing data sets: one sentence for each release of a few."""
     releases: dict[str | None, list[str]] = {}
     for name in missing:
         releases.setdefault(pages.get(name), []).append(name)
     hints = []
+    if len(missing) > NAMED and (released := [page for page in releases if page]):
+        hints.append(DOWNLOAD_PAGES.format(pages=", ".join(released), path=path))
+        releases = {page: names for page, names in releases.items() if page is None}
     for page, names in releases.items():
         if page is None:
             folder = Path(missing[names[0]]).parent

@@ -32,11 +32,14 @@ def fit(validation: pa.Table) -> CalibrationFit | None:
     notes = []
     if threshold is None:
         notes.append(
-            "The threshold is not fitted: none does better on the validation images than "
-            "one decision for all."
+            "No threshold is fitted, which is no error: on the validation images, none is better "
+            "than calling all of them real, or all fake. Only the figures at it are left out."
         )
     if temperature is None:
-        notes.append(f"The temperature is not fitted: {_no_temperature(labels, logits)}.")
+        notes.append(
+            f"No temperature is fitted, which is no error: {_no_temperature(labels, logits)}. "
+            "Only the figures after temperature scaling are left out."
+        )
     return {
         "threshold": threshold,
         "temperature": temperature,
@@ -129,7 +132,7 @@ def _no_temperature(labels: np.ndarray, logits: np.ndarray) -> str:
     if margins.mean() <= 0:
         return "the logits of the validation images do not tell the classes apart"
     if margins.min() >= 0:
-        return "the validation images are separated without an error"
+        return "no validation image is on the wrong side of 0.5, so that there is no best one"
     lowest, highest = TEMPERATURE_RANGE
     return f"the best one for the validation images is not between {lowest:g} and {highest:g}"
 

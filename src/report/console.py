@@ -112,9 +112,8 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
             listing = ", ".join(f"{name} {count}" for name, count in counts.items())
             found.append(f"Images {meaning}: {listing}.")
     if count := metrics.get("unreadable_in_training"):
-        found.append(
-            f"Unreadable or left out in training and validation: {count} (unreadable.csv)."
-        )
+        where = "training and validation" if metrics.get("training_images") else "validation"
+        found.append(f"Unreadable or left out in {where}: {count} (unreadable.csv).")
     for name, figures in generators.items():
         # A text beside the images is left out, and no image of a complete copy.
         present = figures["images"] + figures["unreadable"] - figures.get("left_out", 0)

@@ -79,7 +79,10 @@ def evaluate_checkpoint(
     skipped = datamodule.skipped
     not_read = [*unreadable_in_training]
     not_read += [skipped[split] for split in TRAINING_SPLITS if split in skipped]
+    fault = None
     if "val" in datamodule.tables and validation is None:
+        fault = datamodule.protocol_fault("val")
+    if "val" in datamodule.tables and validation is None and not fault:
         validation, unreadable = scorer.score("val")
         if not unreadable_in_training:  # a training has met them already
             not_read.append(unreadable)
@@ -106,6 +109,11 @@ def evaluate_checkpoint(
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
     context["training_images"] = _training_images(datamodule)
     context["notes"] = datamodule.notes()
+    if fault:
+        context["notes"].append(
+            "There is no threshold and no temperature: the validation images, on which they are "
+            f"fitted, cannot be used ({fault})."
+        )
     finished = Run(run.folder, context | results, run.config_text, scores)
     _add_title_and_means(finished)
     write_json(finished.metrics, run.folder / METRICS)

@@ -16,6 +16,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.tables import write_csv
 from genspot.data.datamodule import ImageDataModule
+from genspot.data.sources import require_images
 from genspot.detector.callbacks import SaveMetadata, SeedSteps, StopOnNonFinite, UnreadableImages
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_training_network, find_wrong_bfloat16_gradient
@@ -83,6 +84,7 @@ def train(cfg: DictConfig) -> None:
         protocol=str(cfg.protocol),
     )
     datamodule = make_datamodule(cfg, model)
+    require_images(datamodule.training_set, datamodule.test_sets)  # before initial weights
     network = make_network(cfg, model)
     check_training_network(network, model, model.test.with_crop(cfg.crop))
     choice = cfg.trainer.precision, cfg.trainer.accelerator

@@ -93,10 +93,10 @@ def test_fit_temperature_equals_scipy_and_the_truth(scale: float) -> None:
 @pytest.mark.parametrize(
     ("logits", "reason"),
     [
-        ([-2, 1, -0.5, 3], "separated without an error"),
-        ([-40, 20, -10, 60], "separated without an error"),
-        ([-3e38, 3e38, -1e30, 1e30], "separated without an error"),
-        ([0, 1e-30, 0, 1e-30], "separated without an error"),
+        ([-2, 1, -0.5, 3], "no validation image is on the wrong side of 0.5"),
+        ([-40, 20, -10, 60], "no validation image is on the wrong side of 0.5"),
+        ([-3e38, 3e38, -1e30, 1e30], "no validation image is on the wrong side of 0.5"),
+        ([0, 1e-30, 0, 1e-30], "no validation image is on the wrong side of 0.5"),
         ([2, -1, 0.5, -3], "do not tell the classes apart"),
         ([5, 5, 5, 5], "do not tell the classes apart"),
         ([0, 0, 0, 0], "do not tell the classes apart"),

@@ -104,9 +104,12 @@ def test_notes_count_padded_unreadable_and_missing_images(tmp_path) -> None:
     assert found[1:5] == [
         "Images smaller than the crop and padded with zeros: first 2.",
         "Images unreadable or left out (unreadable.csv): first 3.",
-        "Unreadable or left out in training and validation: 4 (unreadable.csv).",
+        "Unreadable or left out in validation: 4 (unreadable.csv).",
         "first is incomplete: 63 of 100 images found.",
     ]
+    run.metrics["training_images"] = {"real": 8, "fake": 8}
+    expected = "Unreadable or left out in training and validation: 4 (unreadable.csv)."
+    assert expected in notes(run.metrics)
     run.metrics["generators"]["first"] |= {"unreadable": 42, "left_out": 2, "expected": 100}
     assert not any("incomplete" in note for note in notes(run.metrics))
     run.metrics["generators"]["first"]["left_out"] = 3  # does not stand for a missing image

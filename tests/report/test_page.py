@@ -154,7 +154,7 @@ def test_render_report_of_equal_runs_gives_equal_bytes_with_the_page_last(ablati
 
 
 def test_page_says_that_a_temperature_is_not_fitted_and_shows_none(tmp_path: Path) -> None:
-    note = "The temperature is not fitted: the validation images are separated without an error."
+    note = "No temperature is fitted, which is no error: the reason."
     fit = {"threshold": -1.25, "temperature": None, "images": 60, "notes": [note]}
     run = make_run(tmp_path / "run", fit=fit)
     for figures in run.results.values():

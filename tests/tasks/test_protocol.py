@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from genspot.common.errors import GenspotError
 from helpers.containers import write_zip
-from helpers.images import save_set
+from helpers.images import save_image, save_set
 from helpers.runs import read_csv, read_logits, read_metrics
 from helpers.settings import SEARCH_PATH, tiny
 from helpers.tasks import run_task
@@ -72,6 +72,24 @@ def test_another_protocol_than_that_of_the_training_is_said(
     assert said in capsys.readouterr().out
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert said in page and "protocol=none" in page
+
+
+def test_validation_images_that_the_protocol_refuses_are_said_once(
+    trained: Path, sets: Path, tmp_path: Path
+) -> None:
+    for number in range(4):
+        save_image(tmp_path / "test" / "0_real" / f"{number}.png", number, False, (70, 80))
+        save_image(tmp_path / "test" / "1_fake" / f"{number}.png", number, True, (70, 80))
+    copy = tmp_path / "copy.ckpt"  # not best.ckpt, beside which a training leaves its scores
+    copy.write_bytes((trained / "best.ckpt").read_bytes())
+    data = "data=folder", f"data.val={sets}/val", "protocol=fit_64"
+    folder = run_task(*settings_of(copy, tmp_path / "test", *data), folder=tmp_path / "run")
+    metrics = read_metrics(folder)
+    assert metrics["fit"] is None and metrics["generators"]["mine"]["images"] == 8
+    (note,) = [one for one in metrics["notes"] if "threshold" in one]
+    assert note.endswith(" cannot be used (protocol: 40 × 40 pixels: smaller than fit_64).")
+    unreadable = [Path(row["path"]).name for row in read_csv(folder / "unreadable.csv")]
+    assert metrics["unreadable_in_training"] == len(unreadable) <= 1  # what is no image
 
 
 def test_protocol_of_images_within_a_container(changed: Path, sets: Path, tmp_path: Path) -> None:

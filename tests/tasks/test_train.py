@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from genspot.common.errors import GenspotError
 from helpers.images import save_set
 from helpers.runs import assert_same_training, read_csv, read_logits, read_metrics
-from helpers.settings import RESNET, tiny
+from helpers.settings import RESNET, TINY, tiny
 from helpers.tasks import composed, run_task
 
 
@@ -87,10 +87,35 @@ def test_train_in_a_complete_folder_trains_nothing(sets: Path, trained: Path) ->
 def test_train_refuses_a_model_before_it_reads_data(
     overrides: list[str], expected: str, tmp_path: Path
 ) -> None:
-    settings = [*tiny(tmp_path / "none"), *overrides]
+    for name in ("train", "val", "test"):
+        (tmp_path / "empty" / name).mkdir(parents=True)
+    settings = [*tiny(tmp_path / "empty"), *overrides]
     with pytest.raises(GenspotError, match=expected) as error:
         run_task(*settings, folder=tmp_path / "run")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["train", "val", "test"])
+def test_train_names_missing_data_before_missing_initial_weights(
+    missing: str, tmp_path: Path
+) -> None:
+    for name in {"train", "val", "test"} - {missing}:
+        (tmp_path / name).mkdir()
+    settings = [*tiny(tmp_path), *RESNET, "model.backbone.weights=none.pth"]
+    with pytest.raises(GenspotError, match=rf"no data for .*: no folder {tmp_path}/{missing}"):
+        run_task(*settings, folder=tmp_path / "run")
+
+
+@pytest.mark.parametrize("missing", ["path", "train", "val"])
+def test_train_on_sets_names_missing_data_before_missing_initial_weights(
+    missing: str, tmp_path: Path
+) -> None:
+    places = [f"++generator.sitd.{key}={tmp_path}/{key}" for key in ("path", "train", "val")]
+    for name in {"path", "train", "val"} - {missing}:
+        (tmp_path / name).mkdir()
+    settings = [*TINY, "data=sets", "generator=[sitd]", *places, *RESNET]
+    with pytest.raises(GenspotError, match=rf"no data for sitd: no folder {tmp_path}/{missing}"):
+        run_task(*settings, "model.backbone.weights=none.pth", folder=tmp_path / "run")
 
 
 def test_train_on_a_random_class_says_so(sets: Path, tmp_path: Path) -> None:
