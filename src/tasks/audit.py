@@ -27,9 +27,10 @@ from genspot.data.audit.probe import probe
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Loading, Place, Split
 from genspot.evaluation.duplicates import connected, find_pairs
+from genspot.evaluation.folds import joined, scene_names
 from genspot.evaluation.overlaps import ImageSet, find_overlaps
 from genspot.evaluation.scores import unreadable_table
-from genspot.evaluation.shortcuts import joined, judge, scene_names
+from genspot.evaluation.shortcuts import judge
 from genspot.report.audit.console import print_audit
 from genspot.report.audit.findings import Audit, AuditedSet
 from genspot.report.audit.page import render_audit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +15,14 @@ from genspot.common.errors import GenspotError
 from genspot.data.audit.probe import probe
 from genspot.data.layout import sample_table
 from genspot.evaluation import shortcuts
+from genspot.evaluation.folds import fold_numbers, scene_names
 from genspot.evaluation.shortcut_traits import features, read_values
 from genspot.evaluation.shortcuts import (
     ALL,
     Trait,
-    fold_numbers,
-    joined,
     judge,
     judgement_of,
     out_of_fold_scores,
-    scene_names,
 )
 from helpers import faulty_sets
 
@@ -258,23 +255,6 @@ def test_folds_whose_complement_has_one_class_have_no_scores() -> None:
     assert (scores == 0.5).all()
 
 
-def test_scenes_stay_in_one_fold_and_folds_have_their_share_of_both_classes() -> None:
-    rng = np.random.default_rng(0)
-    pairs = [f"pair {number}" for number in range(40)] * 2
-    labels = np.r_[np.zeros(40, int), np.ones(40, int), np.zeros(50, int), np.ones(30, int)]
-    scenes = pairs + [f"single {number}" for number in range(80)]
-    order = rng.permutation(160)
-    labels, scenes = labels[order], [scenes[number] for number in order]
-    folds = fold_numbers(labels, joined(scenes), seed=0)
-    of_scene: dict[str, set[int]] = {}
-    for scene, fold in zip(scenes, folds, strict=True):
-        of_scene.setdefault(scene, set()).add(int(fold))
-    assert all(len(found) == 1 for found in of_scene.values())
-    counts = Counter(zip(folds.tolist(), labels.tolist(), strict=True))
-    assert {counts[fold, 0] for fold in range(5)} == {18}
-    assert {counts[fold, 1] for fold in range(5)} == {14}
-
-
 @pytest.mark.parametrize(
     ("lowest", "chance", "expected"),
     [(0.5, 0.5, "none"), (0.51, 0.5, "slight"), (0.75, 0.5, "decisive"), (0.59, 0.2, "slight")],
@@ -283,25 +263,6 @@ def test_judgement_is_by_the_way_from_chance_to_one(
     lowest: float, chance: float, expected: str
 ) -> None:
     assert judgement_of(lowest, chance) == expected
-
-
-def test_scene_names_are_class_and_stem() -> None:
-    samples = sample_table(
-        [("/a/0_real/x.png", "g", "cat", 0), ("/a/1_fake/x.jpg", "g", "cat", 1)]
-    )
-    assert scene_names(samples) == ["cat/x", "cat/x"]
-
-
-def test_a_name_that_several_images_of_one_label_have_is_no_scene() -> None:
-    paths = ("/a/1/x.png", "/a/2/x.png", "/a/3/x.png", "/a/3/y.png")
-    samples = sample_table([(path, "g", "", int(path[3] == "3")) for path in paths])
-    assert scene_names(samples) == [*paths[:3], "/y"]
-
-
-def test_images_belong_together_through_others() -> None:
-    found = joined(["a", "b", "c", "b", "d"], [1, 1, 2, 3, 4]).tolist()
-    assert found[0] == found[1] == found[3]
-    assert len({found[0], found[2], found[4]}) == 3
 
 
 def photographs(seed: int, each: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

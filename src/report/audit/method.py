@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genspot.evaluation import duplicates, overlaps, shortcuts
+from genspot.evaluation import duplicates, folds, overlaps, shortcuts
 from genspot.report.audit.findings import Audit
 from genspot.report.sections.words import Table
 
@@ -11,7 +11,7 @@ def paragraphs(audit: Audit) -> list[str]:
     """Return how the judgements are made."""
     return [
         "Traits. For each trait of the files a small classifier (a forest of extremely randomised "
-        f"trees) learns to tell real from fake on {shortcuts.FOLDS - 1} fifths of the images and "
+        f"trees) learns to tell real from fake on {folds.FOLDS - 1} fifths of the images and "
         "scores the others, in turn. It sees nothing but a few numbers on the file, such as its "
         "width or its JPEG quality. AP (average precision) says how well the fakes are ranked "
         "above the real images by these scores: 100 if each of them is above each real image, "
