@@ -14,7 +14,13 @@ from genspot.common.run_files import METRICS, REPORT, SCORES
 from genspot.common.text import printable
 from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY
 from genspot.report import protocols
-from genspot.report.tables import CONSOLE_COLUMNS, interval_units, result_table, shown_rows
+from genspot.report.tables import (
+    CONSOLE_COLUMNS,
+    few_images_note,
+    interval_units,
+    result_table,
+    shown_rows,
+)
 
 
 def is_terminal() -> bool:
@@ -93,6 +99,7 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
             "called fake (probability above 0.5) is given: false alarms among real images, and "
             "fakes that are found."
         )
+    found += few_images_note(metrics)
     found += protocols.notes(metrics)
     found += (metrics.get("fit") or {}).get("notes", [])
     found += metrics.get("notes", [])

@@ -83,19 +83,20 @@ def render_markdown(
 ) -> str:
     """Return GitHub tables in percent.
 
-    AP of all runs, of generators held out, and over seeds; the shares called fake of the sets of
+    AP of generators held out, of all runs, and over seeds; the shares called fake of the sets of
     one class; then each run's figures.
     """
     names = _ap_names(runs)
     parts = [f"# {_escape_markdown(title)}"]
+    for one in held_out:
+        table = _markdown_table(one.heading, one.rows)
+        parts += ["## Held out and seen", _escape_markdown(one.caption), table]
     if len(runs) > 1 and names:
+        parts += ["## AP of each run"] if held_out else []
         table = _markdown_ap_table(runs, names)
         parts += ["AP and its interval, in percent.", table]
     if len(runs) > 1 and (rows := _called_rows(runs)):
         parts += [shares.CAPTION, _markdown_table(["set", *(run.label for run in runs)], rows)]
-    for one in held_out:
-        table = _markdown_table(one.heading, one.rows)
-        parts += ["## Held out and seen", _escape_markdown(one.caption), table]
     if seed_groups:
         table = _markdown_ap_table(seed_groups, names)
         parts += ["## Over seeds", SEEDS_CAPTION, table]

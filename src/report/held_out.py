@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from genspot.evaluation.means import mean_over_trainings
-from genspot.report.runs import Run, varying_choices
+from genspot.report.runs import MAX_NAMED, Run, generator_names, varying_choices
 from genspot.report.sections.words import Table
-from genspot.report.tables import format_percent, format_signed
+from genspot.report.tables import ABSENT, format_percent, format_signed
 
 HEADING = ["generator", "AP held out", "trainings without it", "AP seen", "trainings on it"]
 HEADING += ["held out minus seen"]
@@ -37,6 +37,34 @@ def held_out_tables(runs: Sequence[Run]) -> list[Table]:
         for group in groups.values()
         if (table := _table([*group.values()], varying)) is not None
     ]
+
+
+def differ_in_held_out(runs: Sequence[Run]) -> bool:
+    """Return whether some runs left sets out of their training that others did not."""
+    return len({frozenset(run.left_out) for run in runs}) > 1
+
+
+def in_order_of_sets(runs: Sequence[Run]) -> list[Run]:
+    """Return `runs` by the places of the sets that each left out; as they are if all are equal."""
+    places = {name: place for place, name in enumerate(generator_names(runs))}
+    return sorted(
+        runs, key=lambda run: sorted(places[name] for name in run.left_out if name in places)
+    )
+
+
+def headline_of(tables: Sequence[Table]) -> str:
+    """Return the means of tables of `held_out_tables` in sentences."""
+    texts = []
+    for table in tables[:MAX_NAMED]:
+        _, held_out, _, seen, *_ = table.rows[-1]
+        choices = table.caption.removesuffix(CAPTION)
+        beside = f"; when seen in training: {seen}" if seen != ABSENT else ""
+        texts.append(
+            f"{choices}Mean AP of the generators when held out of the training: {held_out}"
+            f"{beside}."
+        )
+    more = len(tables) - len(texts)
+    return " ".join(texts) + (f" {more} more in the table." if more > 0 else "")
 
 
 def _table(runs: Sequence[Run], varying: Sequence[str]) -> Table | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from genspot.report import comparison, curves, exports, gallery, shares, summary, tables
 from genspot.report.console import notes
 from genspot.report.explanation import explain
-from genspot.report.held_out import held_out_tables
+from genspot.report.held_out import differ_in_held_out, held_out_tables, in_order_of_sets
 from genspot.report.runs import Run, generator_names, label_runs, mean_names
 from genspot.report.sections.spectra import spectra
 from genspot.report.sections.words import Table
@@ -25,7 +25,7 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
         results.csv, results.md, results.tex, and last report.html, whose presence marks a
         complete run.
     """
-    runs = label_runs(runs)
+    runs = label_runs(in_order_of_sets(runs))
     groups, held_out = comparison.over_seeds(runs), held_out_tables(runs)
     return {
         "results.csv": exports.render_csv(runs, groups),
@@ -43,11 +43,14 @@ def _render_page(
 ) -> str:
     """Return the page, which refers to nothing outside itself."""
     generators, several = generator_names(runs, one_class=False), len(runs) > 1
+    held_apart = bool(held_out) and differ_in_held_out(runs)
+    few = dict.fromkeys(note for run in runs for note in tables.few_images_note(run.metrics))
     return render_template(
         "report.html",
         title=title,
         several=several,
-        headline=summary.headline(runs),
+        headline=summary.headline(runs, held_out if held_apart else ()),
+        few=few,
         runs=runs,
         notes=notes,
         summary=summary,
@@ -61,7 +64,7 @@ def _render_page(
         shares=shares,
         seed_groups=groups,
         seeds_caption=comparison.SEEDS_CAPTION,
-        differences=comparison.differences(runs),
+        differences=[] if held_apart else comparison.differences(runs),
         generators=generators,
         robustness=curves.robustness_sections(runs),
         precision_recall=curves.precision_recall_panels(runs),

@@ -60,10 +60,8 @@ def sentence(metrics: Mapping[str, Any]) -> str:
         of_kind = [one for one in found if one.kind == kind]
         if len(of_kind) > MAX_NAMED:
             low, high = (pick(of_kind, key=lambda one: one.share) for pick in (min, max))
-            parts.append(
-                f"{format_percent(low.share)}% ({low.name}) to {format_percent(high.share)}% "
-                f"({high.name}) of the {kind} of {len(of_kind)} sets"
-            )
+            span = _span((low.share, low.name), (high.share, high.name), "each")
+            parts.append(f"{span} of the {kind} of {len(of_kind)} sets")
         else:
             parts += [
                 f"{format_percent(one.share)}% {one.text.partition(' ')[2]} of "
@@ -81,9 +79,18 @@ def ranges(runs: Sequence[Run]) -> str:
             (one, run.label) for run in runs for one in called(run.metrics) if one.name == name
         ]
         ends = [pick(found, key=lambda pair: pair[0].share) for pick in (min, max)]
-        texts = [f"{format_percent(one.share)}% ({label})" for one, label in ends]
-        parts.append(f"{' to '.join(dict.fromkeys(texts))} of the {found[0][0].kind} of {name}")
+        each = "each run" if found[1:] else found[0][1]
+        span = _span(*((one.share, label) for one, label in ends), each)
+        parts.append(f"{span} of the {found[0][0].kind} of {name}")
     return f"Called fake: {'; '.join(parts)}." if parts else ""
+
+
+def _span(low: tuple[float, str], high: tuple[float, str], each: str) -> str:
+    """Return two shares with what they are of; with `each` if they are shown alike."""
+    first, last = format_percent(low[0]), format_percent(high[0])
+    if first == last:
+        return f"{first}% ({each})"
+    return f"{first}% ({low[1]}) to {last}% ({high[1]})"
 
 
 def bars(found: Sequence[Called]) -> Markup | None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genspot.report import shares
+from genspot.report.held_out import headline_of
 from genspot.report.runs import Run, varying_choices
-from genspot.report.tables import Figures, format_interval, format_percent, interval_units
+from genspot.report.sections.words import Table
+from genspot.report.tables import (
+    FEW,
+    Figures,
+    format_ap,
+    format_interval,
+    format_percent,
+    interval_units,
+    small_sets,
+)
 
 MAX_NAMED = 3  # generators that a sentence names
 MIN_GAP = 0.05  # of the accuracy at 0.5 to that at the best threshold; a smaller one gets no note
 
 
-def headline(runs: Sequence[Run]) -> str:
-    """Return the result in one sentence."""
+def headline(runs: Sequence[Run], held_out: Sequence[Table] = ()) -> str:
+    """Return the result in one sentence, that of runs with tables of `held_out_tables` first."""
+    if len(runs) > 1 and held_out:
+        return f"{headline_of(held_out)} {shares.ranges(runs)}".rstrip()
     if len(runs) > 1:
         return f"{_headline_of_several(runs)} {shares.ranges(runs)}".rstrip()
     run = runs[0]
@@ -24,18 +36,24 @@ def headline(runs: Sequence[Run]) -> str:
 
 
 def _headline_of_aps(run: Run) -> str:
-    ap = {name: run.metrics["generators"][name]["ap"] for name in run.complete_generators}
-    best, worst = max(ap, key=ap.__getitem__), min(ap, key=ap.__getitem__)
+    results = {name: run.metrics["generators"][name] for name in run.complete_generators}
     mean, confidence = run.metrics["mean"], run.metrics["confidence"]
     text = (
         f"Mean AP {format_percent(mean['ap'])}% "
         f"({100 * confidence:g}% interval {format_interval(mean)})"
     )
-    if len(ap) == 1:
-        return f"{text} on {best}."
+    if len(results) == 1:
+        return f"{text} on {next(iter(results))}."
+    text += f" over {len(results)} generators"
+    few = small_sets(run.metrics)
+    ap = {name: one["ap"] for name, one in results.items() if name not in few}
+    if len({format_percent(value) for value in ap.values()}) < 2:
+        return f"{text}."
+    best, worst = (pick(ap, key=ap.__getitem__) for pick in (max, min))
+    small = f" (of those with {FEW} images of each class or more)" if few else ""
     return (
-        f"{text} over {len(ap)} generators: highest on {best} ({format_percent(ap[best])}), "
-        f"lowest on {worst} ({format_percent(ap[worst])})."
+        f"{text}: highest on {best} ({format_ap(results[best])}), "
+        f"lowest on {worst} ({format_ap(results[worst])}){small}."
     )
 
 
@@ -49,6 +67,9 @@ def _headline_of_several(runs: Sequence[Run]) -> str:
             "their means are not comparable."
         )
     best, worst = (pick(scored, key=lambda run: run.metrics["mean"]["ap"]) for pick in (max, min))
+    shown = {format_percent(run.metrics["mean"]["ap"]) for run in scored}
+    if len(shown) == 1 and len(scored) == len(runs):
+        return f"Each of the {len(runs)} runs has a mean AP of {shown.pop()}%."
     keys = " and ".join(", ".join(varying_choices(runs)).rsplit(", ", 1))
     differ = f" that differ in {keys}" if keys else ""
     return (

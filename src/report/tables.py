@@ -13,6 +13,7 @@ from genspot.evaluation.results import FAKES_ONLY, MEASURES, OK, REALS_ONLY, res
 
 Figures = Mapping[str, Any]  # the results of one generator or of "mean", as in metrics.json
 
+FEW = 10  # images of a class; the figures of fewer say little
 ABSENT = "–"
 EXPORTED_MEASURES = (*MEASURES, "shortcut_baseline_ap")
 RATES = ("fpr", "tpr", "fpr_val_threshold", "tpr_val_threshold")
@@ -100,6 +101,26 @@ def interval_units(metrics: Mapping[str, Any]) -> str:
         return f"{photographs} ({number} in a test set)"
     names = ", ".join(name for name, one in metrics["generators"].items() if one.get("clusters"))
     return f"{images}; those of {names} over {photographs} ({number} in a test set)"
+
+
+def small_sets(metrics: Mapping[str, Any]) -> dict[str, Figures]:
+    """Return the sets of both classes that have fewer than `FEW` images of one of them."""
+    return {
+        name: one
+        for name, one in metrics["generators"].items()
+        if one["ap"] is not None and min(one["real"], one["fake"]) < FEW
+    }
+
+
+def few_images_note(metrics: Mapping[str, Any]) -> list[str]:
+    """Return one line on `small_sets`; without any, no line."""
+    found = ", ".join(
+        f"{name} ({one['real']} real and {one['fake']} fake)"
+        for name, one in small_sets(metrics).items()
+    )
+    if not found:
+        return []
+    return [f"Tested on fewer than {FEW} images of a class: {found}. Their figures say little."]
 
 
 # The cells that do not show a fraction of the figures in percent.

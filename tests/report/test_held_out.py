@@ -127,6 +127,27 @@ def test_held_out_table_is_in_the_report_of_a_sweep_alone(sweep: list[Run]) -> N
         assert "Held out and seen" not in render_report(runs, "Other")["report.html"]
 
 
+def test_report_of_a_sweep_that_holds_sets_out_answers_that_first(sweep: list[Run]) -> None:
+    files = render_report(sweep[::-1], "Sweep")
+    (table,) = held_out_tables(sweep)
+    _, held_out, _, seen, *_ = table.rows[-1]
+    page, text = files["report.html"], files["results.md"].replace("\\", "")
+    answer = f"Mean AP of the generators when held out of the training: {held_out}; when seen in "
+    assert f'<p class="headline">{answer}training: {seen}.' in page
+    assert page.index("Held out and seen") < page.index("AP of each run")
+    assert text.index("## Held out and seen") < text.index("## AP of each run")
+    assert not any("Differences from" in one for one in files.values())
+    # The runs have the order of the sets, whatever that of their folders.
+    places = [page.index(f'<th scope="row">sets without {name}<') for name in NAMES]
+    assert places == sorted(places) and files == render_report(sweep, "Sweep")
+
+
+def test_report_of_runs_that_hold_out_the_same_compares_them(tmp_path: Path) -> None:
+    runs = [make(tmp_path, ("a",)), make(tmp_path, ("a",), seed=1)]
+    page = render_report(runs, "Seeds")["report.html"]
+    assert "the highest mean AP is" in page and "Differences from" in page
+
+
 def test_held_out_tables_of_other_augmentations_are_apart(tmp_path: Path) -> None:
     runs = [
         make(tmp_path / aug, (name,), trained_on={"aug": aug})

@@ -80,12 +80,10 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
     results = run.metrics["generators"]
     found = {panel.generator: results[panel.generator].get("acc_fake") for panel in graded}
     ordered = sorted((share, name) for name, share in found.items() if share is not None)
-    if len(ordered) > 1:
-        (low, worst), (high, best) = ordered[0], ordered[-1]
+    if ordered:
         texts.append(
-            "These grades are about the order of the images. At a probability of 0.5, "
-            f"{format_percent(low)}% ({worst}) to {format_percent(high)}% ({best}) of the fakes "
-            "are called fake."
+            "The grades say how well the fakes are ranked above the real images, not how many are "
+            f"called fake: at a probability of 0.5, {_range(ordered)}."
         )
     shortcut = run.metrics["mean"].get("shortcut_baseline_ap")
     if shortcut is not None:
@@ -94,6 +92,17 @@ def answer(run: Run, panels: Sequence[Panel]) -> list[str]:
             f"a mean AP of {format_percent(shortcut)}."
         )
     return texts
+
+
+def _range(ordered: Sequence[tuple[float, str]]) -> str:
+    """Return the lowest and the highest share of fakes that is called fake, with its set."""
+    (low, worst), (high, best) = ordered[0], ordered[-1]
+    first, last = format_percent(low), format_percent(high)
+    if len(ordered) == 1:
+        return f"that is {first}% of the fakes"
+    if first == last:
+        return f"that is {first}% of the fakes of each set"
+    return f"that is {first}% ({worst}) to {last}% ({best}) of the fakes"
 
 
 def _counts(start: str, graded: Sequence[Panel]) -> str:

@@ -31,8 +31,12 @@ def test_answer_counts_the_grades_of_all_and_of_unseen_generators(tmp_path: Path
     assert "Of the 3 that it had not seen in training, 1 is found, 1 is partly found and " in text
     assert f"The mean AP is {format_ap(run.metrics['mean'])}." in text
     shares = [run.metrics["generators"][name]["acc_fake"] for name in INTERVALS]
-    assert f"At a probability of 0.5, {percent(min(shares))}% (" in text
+    assert f"at a probability of 0.5, that is {percent(min(shares))}% (" in text
     assert f" to {percent(max(shares))}% (" in text
+    for figures in run.metrics["generators"].values():
+        figures["acc_fake"] = 0.0
+    text = " ".join(answer(run, panels))
+    assert "at a probability of 0.5, that is 0.0% of the fakes of each set." in text
     shortcut = run.metrics["mean"]["shortcut_baseline_ap"]
     assert f"reaches a mean AP of {percent(shortcut)}." in text
 
@@ -40,7 +44,10 @@ def test_answer_counts_the_grades_of_all_and_of_unseen_generators(tmp_path: Path
 def test_answer_leaves_out_what_does_not_apply(tmp_path: Path) -> None:
     run, panels = make(tmp_path, "b", "only_fakes")
     run.metrics["mean"]["shortcut_baseline_ap"] = None
-    assert answer(run, panels) == ["Of 1 generator, 1 is partly found."]
+    first, second = answer(run, panels)
+    assert first == "Of 1 generator, 1 is partly found."
+    share = percent(run.metrics["generators"]["b"]["acc_fake"])
+    assert second.endswith(f"at a probability of 0.5, that is {share}% of the fakes.")
     called = format_estimate(run.metrics["generators"]["only_fakes"], "tpr")
     names = dict(graded_names(run, panels))
     assert names["Found (share called fake in sets of fakes alone)"] == f"only_fakes {called}"
