@@ -24,13 +24,13 @@ from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributed
 from genspot.data.settings import Loading, Place, Simulation, Split, TestSet, TrainingSet
 from genspot.data.simulated.build import build, check_buildable
 from genspot.data.sources import (
-    describe_divided,
     describe_shared_images,
     list_if_there,
     load_test_sets,
     load_training_set,
     warn_of_skipped,
 )
+from genspot.data.splits import describe_divided
 
 log = logging.getLogger(__name__)
 

@@ -130,8 +130,10 @@ class ImageDataset(Dataset[Sample]):
 
     def protocol_fault(self, rows: Iterable[int]) -> str | None:
         """Return why the protocol fails on each readable image of `rows`; None if it takes one."""
-        faults = []
-        for row in rows if self.protocol else ():
+        faults: list[str] = []
+        if self.protocol is None:
+            return None
+        for row in rows:
             with suppress(Exception):  # a broken file can raise nearly anything
                 image = self.read(row)
                 try:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from genspot.common.errors import GenspotError
 from genspot.common.ranks import is_rank_zero
@@ -147,7 +146,7 @@ def _require_test_sets(test_sets: Sequence[TestSet], key: str = "path") -> None:
 
     So it does if there is no `path`.
     """
-    folders = {}
+    folders: dict[str, Place] = {}
     for test_set in test_sets:
         place = getattr(test_set, key)
         if not place and key == "path":
@@ -205,25 +204,6 @@ def describe_shared_images(listings: Mapping[Split, Listing]) -> list[str]:
     if "test" in listings and (sets := _sharing_fakes(listings["test"])):
         lines.append(f"The test sets {', '.join(sets[:-1])} and {sets[-1]} share fake images.")
     return lines
-
-
-def describe_divided(samples: pa.Table, names: Sequence[str]) -> list[str]:
-    """Return one line on the test sets `names`, of which `samples` has the test part alone.
-
-    Without any, no line.
-    """
-    counts = []
-    for name in names:
-        part = samples.filter(pc.equal(samples["generator"], name))
-        labels = part["label"].to_numpy()
-        real, fake = (int((labels == label).sum()) for label in (0, 1))
-        counts.append(f"{name} ({real} real and {fake} fake images)")
-    if not counts:
-        return []
-    return [
-        "Of sets without training images of their own, only the test part is scored, about a "
-        f"tenth: {', '.join(counts)}."
-    ]
 
 
 def _sharing_fakes(listing: Listing) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from genspot.common.errors import GenspotError
 from genspot.data.layout import Listing, join_listings
@@ -125,6 +126,25 @@ def divide(scenes: Sequence[str], labels: np.ndarray) -> np.ndarray:
     if has[1].sum() >= MIN_SCENES and len(np.unique(parts[has[1]])) < len(PARTS):
         parts = _by_rank(order, 2 * has[0] + has[1])
     return parts[codes]
+
+
+def describe_divided(samples: pa.Table, names: Sequence[str]) -> list[str]:
+    """Return one line on the test sets `names`, of which `samples` has the test part alone.
+
+    Without any, no line.
+    """
+    counts = []
+    for name in names:
+        part = samples.filter(pc.equal(samples["generator"], name))
+        labels = part["label"].to_numpy()
+        real, fake = (int((labels == label).sum()) for label in (0, 1))
+        counts.append(f"{name} ({real} real and {fake} fake images)")
+    if not counts:
+        return []
+    return [
+        "Of sets without training images of their own, only the test part is scored, about a "
+        f"tenth: {', '.join(counts)}."
+    ]
 
 
 def _by_rank(order: np.ndarray, strata: np.ndarray) -> np.ndarray:

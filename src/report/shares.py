@@ -80,7 +80,8 @@ def ranges(runs: Sequence[Run]) -> str:
         ]
         ends = [pick(found, key=lambda pair: pair[0].share) for pick in (min, max)]
         each = "each run" if found[1:] else found[0][1]
-        span = _span(*((one.share, label) for one, label in ends), each)
+        low, high = ((one.share, label) for one, label in ends)
+        span = _span(low, high, each)
         parts.append(f"{span} of the {found[0][0].kind} of {name}")
     return f"Called fake: {'; '.join(parts)}." if parts else ""
 
