@@ -28,7 +28,6 @@ WITHOUT_EFFECT = {
     "test_set.path*": "generator.folder.path follows it, and counts",
     "test_sets*": "generator.* follows it, and counts",
     "hub.*": "generator.hub follows it, and counts",
-    "labels.*": "the images are compared with their labels",
     "quiet": "is shown",
     "max_unreadable": "the exit code alone",
     "logger.*": "loggers record what happens",
@@ -58,7 +57,11 @@ CONTENT_PATHS = (
 )
 
 # Settings that runs of older versions lack, with the value that they had in effect.
-ADDED = {"protocol": NO_PROTOCOL}
+ADDED = {
+    "protocol": NO_PROTOCOL,
+    "labels.real": ["0_real", "real", "nature"],
+    "labels.fake": ["1_fake", "fake", "ai"],
+}
 
 EPOCHS = "trainer.max_epochs"
 MOVABLE = ("output", "datasets", "root")  # below `paths`

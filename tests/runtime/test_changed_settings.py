@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from genspot.data.settings import DEFAULT_LABELS
 from genspot.runtime.changed_settings import (
     changed_places,
     changed_settings,
@@ -184,3 +185,18 @@ def test_run_of_an_older_version_had_no_protocol() -> None:
     assert changed_settings(config(), changed(protocol="none")) == []
     changes = changed_settings(config(), changed(protocol="fit_256"))
     assert describe_changes(changes) == "protocol=none, now fit_256"
+
+
+def test_run_of_an_older_version_had_the_usual_names_of_labels() -> None:
+    usual = {"real": list(DEFAULT_LABELS.real), "fake": list(DEFAULT_LABELS.fake)}
+    assert changed_settings(config(), changed(labels=usual)) == []
+
+
+def test_other_names_of_labels_are_a_change() -> None:
+    old, new = (
+        changed(labels={"real": ["a"], "fake": ["b"]}),
+        changed(labels={"real": ["b"], "fake": ["a"]}),
+    )
+    assert describe_changes(changed_settings(old, new)) == (
+        "labels.real=['a'], now ['b']; labels.fake=['b'], now ['a']"
+    )
