@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask a server on import
+# Without a network, the client of Hugging Face would log each of its tries.
+os.environ.setdefault("HF_HUB_VERBOSITY", "error")
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -21,6 +23,7 @@ from genspot.common.names import shown
 from genspot.runtime.run_id import run_id
 from genspot.tasks.commands import quoted
 from genspot.tasks.home import CONFIG_DIR, expand_home, quote_home
+from genspot.tasks.overrides import refuse_open_brackets
 from genspot.tasks.paths import CONF, EXPERIMENTS
 
 MAX_FOLDER_NAME = 200  # bytes, beside what stands before and after it
@@ -75,7 +78,11 @@ def prepare_arguments(arguments: Sequence[str]) -> list[str]:
 
     Options come first: its parser refuses overrides on both sides of one. experiments=null, the
     default, is left out: it takes null for no group's choice.
+
+    Raises:
+        GenspotError: an argument ends within brackets.
     """
+    refuse_open_brackets(arguments)
     options: list[str] = []
     overrides: list[str] = []
     for number, argument in enumerate(arguments):

@@ -153,7 +153,8 @@ PLACE = Kind(
     _is_place,
 )
 TEST_SETS = Kind(
-    "{NAME: PATH, …}, where each PATH may be {real: PATH, fake: PATH} and other forms too",
+    "{NAME: PATH, …}, in a shell all in double quotes, where each PATH may be {real: PATH, fake: "
+    "PATH} and other forms too",
     lambda value: isinstance(value, dict),
 )
 LABEL_NAMES = Kind(

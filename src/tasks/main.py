@@ -67,9 +67,10 @@ def run(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         with lock_run_folder(folder):
+            if cfg.get("quiet") or not sys.stderr.isatty():
+                # tqdm reads it when it is imported, which the check does for tables of images.
+                os.environ["TQDM_DISABLE"] = "1"
             check_settings(cfg)
-            if cfg.quiet or not sys.stderr.isatty():
-                os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
             task = load_task(cfg)
             SHUTDOWN.install()
             end_at_second_signal(SHUTDOWN_SIGNALS)
@@ -196,8 +197,8 @@ def main() -> NoReturn:
     prepare_streams()
     logging.setLogRecordFactory(PrintableRecord)
     register_studies()
-    sys.argv[1:] = prepare_arguments(sys.argv[1:])
     try:
+        sys.argv[1:] = prepare_arguments(sys.argv[1:])
         sweep_jobs.finish_sweep(run_sweep_or_job())
     except error_messages.USER_ERRORS as error:
         exit_with_error(error)

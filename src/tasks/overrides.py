@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+
+from genspot.common.errors import GenspotError
+
+# In Hydra's grammar: signs that stand for themselves, and texts in quotes.
+QUOTED = re.compile(r"""\\.|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.S)
+
+
+def refuse_open_brackets(arguments: Sequence[str]) -> None:
+    """Check that no override ends within brackets, as where a shell has split it at a space.
+
+    Raises:
+        GenspotError: one does.
+    """
+    for number, argument in enumerate(arguments):
+        if argument.startswith("-") or "=" not in argument or not _open_brackets(argument):
+            continue
+        for end in range(number + 2, len(arguments) + 1):
+            whole = " ".join(arguments[number:end])
+            if not _open_brackets(whole):
+                raise GenspotError(
+                    f"cannot read {argument!r}: put double quotes around the whole, "
+                    f'"{whole}"; the shell splits it at spaces otherwise'
+                )
+        key = argument.partition("=")[0]
+        raise GenspotError(
+            f"cannot read {argument!r}: a bracket is not closed; put double quotes around the "
+            f'whole, "{key}=…"'
+        )
+
+
+def _open_brackets(text: str) -> bool:
+    plain = QUOTED.sub("", text)
+    return sum(map(plain.count, "{[(")) > sum(map(plain.count, "}])"))
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

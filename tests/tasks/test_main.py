@@ -103,3 +103,25 @@ def test_exit_with_error_says_how_to_continue_unless_it_would_end_the_same(
         main.exit_with_error(GenspotError("a fault"), tmp_path)
     (line,) = capsys.readouterr().err.splitlines()
     assert ("to continue: " in line) is not same_end
+
+
+def test_bars_are_off_in_pipes_before_the_settings_are_checked(tmp_path: Path) -> None:
+    """tqdm reads its switch when it is imported, as the check of a table of generators does."""
+    program = (
+        "import os, sys\n"
+        "from genspot.tasks import config, main\n"
+        "def check(cfg):\n"
+        "    print(os.environ.get('TQDM_DISABLE'), 'tqdm' in sys.modules)\n"
+        "    raise SystemExit\n"
+        "config.check_settings = check\n"
+        "main.main()\n"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "TQDM_DISABLE"}
+    result = subprocess.run(
+        [sys.executable, "-c", program, "task=test", f"hydra.run.dir={tmp_path}/run"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout == "1 False\n", result.stderr
