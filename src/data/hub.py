@@ -34,6 +34,7 @@ from genspot.data.settings import Labels
 log = logging.getLogger(__name__)
 
 COLUMNS = ("image", "label", "class", "generator")
+SAVED = "state.json"  # in a folder that save_to_disk has written
 MAX_REASON = 300  # characters of a message of the library
 
 
@@ -153,7 +154,14 @@ def _library(place: Mapping[str, Any]) -> Any:
 
 def _load(place: Mapping[str, Any], streaming: bool = False) -> Any:
     """Return what the library loads: nothing is decoded."""
+    if os.path.isfile(os.path.join(place["hub"], SAVED)):
+        raise GenspotError(
+            f"{place['hub']} is a folder that save_to_disk has written: give the folder itself, "
+            f"test_sets={{NAME: {place['hub']}}}"
+        )
     datasets = _library(place)
+    if is_rank_zero() and not os.path.exists(place["hub"]):  # it may take its time
+        log.info("%s: asking Hugging Face for it", place["hub"])
     if os.environ.get("TQDM_DISABLE") == "1":
         datasets.disable_progress_bars()
     return datasets.load_dataset(
@@ -186,7 +194,10 @@ def _explained(place: Mapping[str, Any]) -> Iterator[None]:
         reason = printable(" ".join(str(error).split()))[:MAX_REASON]
         hint = ""
         if isinstance(error, ConnectionError):
-            hint = "; without a network there is what was fetched before"
+            hint = (
+                "; without a network there is what was fetched before, and the environment "
+                "variable HF_HUB_OFFLINE=1 saves the wait"
+            )
         raise GenspotError(
             f"the data set {place['hub']} of Hugging Face: {reason or type(error).__name__}{hint}"
         ) from error

@@ -134,12 +134,26 @@ def join_listings(listings: list[Listing]) -> Listing:
 
 
 def distinct(listing: Listing) -> Listing:
-    """Return a listing in which each path counts once, however it is written."""
-    paths = map(os.path.abspath, listing.table["path"].to_pylist())
-    rows = sorted({path: row for row, path in reversed([*enumerate(paths)])}.values())
-    if len(rows) == len(listing.table):
-        return listing
-    return Listing(listing.table.take(rows), listing.skipped, listing.file_ids[rows])
+    """Return a listing in which each path counts once, however it is written.
+
+    A container or folder that is left out in one place, but read in another, is not left out.
+    """
+    images = _first_rows(listing.table)
+    taken = set[str]()
+    for path in {os.path.dirname(path) for path in images}:
+        while path not in taken:
+            taken.add(path)
+            path = os.path.dirname(path)
+    rows = np.array(sorted(images.values()), np.int64)
+    others = [row for path, row in _first_rows(listing.skipped).items() if path not in taken]
+    left_out = listing.skipped.take(pa.array(sorted(others), pa.int64()))
+    return Listing(listing.table.take(pa.array(rows)), left_out, listing.file_ids[rows])
+
+
+def _first_rows(table: pa.Table) -> dict[str, int]:
+    """Return absolute path → the first row with it."""
+    paths = map(os.path.abspath, table["path"].to_pylist())
+    return {path: row for row, path in reversed([*enumerate(paths)])}
 
 
 def join_samples(folders: list[LabelFolder], paths: list[pa.Array], generator: str) -> pa.Table:

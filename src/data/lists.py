@@ -29,6 +29,7 @@ from genspot.data.walk import NOT_UTF8, file_id
 TEXTS = (".csv", ".tsv", ".txt")
 PATH, LABEL, CLASS, GENERATOR = "path", "label", "class", "generator"
 MISSING = "no such file"
+UNKNOWN_LABEL = "label "  # begins the reason for leaving out a row
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Location(NamedTuple):
 class Row(NamedTuple):
     """One image of a table."""
 
-    path: str  # absolute
+    path: str  # absolute, or relative to the working directory where that of the table is
     generator: str  # the name of the set
     class_name: str
     label: int  # 0 real, 1 fake, -1 unknown
@@ -118,9 +119,12 @@ def read_columns(file: str, names: Mapping[str, str | None]) -> dict[str, list[s
         chosen = {key: there.get((name or key).strip().casefold()) for key, name in names.items()}
         for key, name in names.items():
             if chosen[key] is None and (name or key == PATH):
+                there_are = safe_repr(", ".join(header)) or "none"
+                if len(header) == 1 and any(sign in header[0] for sign in ";\t"):
+                    there_are += ", one column: separate them by commas (.csv) or tabs (.tsv)"
                 raise GenspotError(
                     f"{file}: no column {safe_repr(name or key)}; the first line must name the "
-                    f"columns, and there are: {safe_repr(', '.join(header)) or 'none'}"
+                    f"columns, and there are: {there_are}"
                 )
         found = {key: name for key, name in chosen.items() if name is not None}
         if table is not None:
@@ -167,7 +171,7 @@ def list_rows(file: str, options: TableOptions) -> Iterator[Row | None]:
             f"{options.name}: {file} has no column label, with {labels.real[0]} or "
             f"{labels.fake[0]} in each row; without one: {{real: LIST, fake: LIST}}"
         )
-    folder = os.path.dirname(os.path.abspath(file))
+    folder = os.path.dirname(file)
     if utf8_path(folder) != folder:
         raise GenspotError(f"{utf8_path(folder)}: {NOT_UTF8}")
 
@@ -208,7 +212,7 @@ def table_rows(
             continue
         path, reason, file_id = locate(number)
         if not reason and code < 0 and options.label is None:
-            reason = f"label {safe_repr(text)}" if text else "no label"
+            reason = f"{UNKNOWN_LABEL}{safe_repr(text)}" if text else "no label"
         elif not reason and only is not None and not generator and not is_shared:
             reason = "a fake image without a generator"
         yield Row(path, options.name, class_name, code, reason, file_id, generator == only)

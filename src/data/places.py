@@ -26,7 +26,13 @@ from genspot.data.layout import (
 )
 from genspot.data.lists import Generators, TableOptions, is_list
 from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place, paths_of
-from genspot.data.table_files import find_tables, is_table, list_generators, load_tables
+from genspot.data.table_files import (
+    find_tables,
+    is_table,
+    list_generators,
+    load_tables,
+    tables_in,
+)
 from genspot.data.walk import (
     EXTENSIONS,
     NOT_UTF8,
@@ -174,7 +180,10 @@ def _list_folder(path: str, name: str, label: int, labels: Labels) -> Listing:
                 f"below {path}, of which all are {('real', 'fake')[label]}: move it out, or give "
                 "other names, labels={real: [NAME], fake: [NAME]}"
             )
-    if not found.file_ids.size and (tables := find_tables(path, name, labels)):
+    tables = []
+    if not found.file_ids.size and os.path.isdir(path):
+        tables = tables_in(path, name, labels, of_one_split=label >= 0)
+    if tables:
         return load_tables(tables, TableOptions(name, "any", labels, label=label))
     table = sample_table([])
     if found.file_ids.size:  # else its own name may not be UTF-8
@@ -212,17 +221,17 @@ def _left_out(found: list[LeftOut], name: str, label: int) -> pa.Table:
     return sample_table(rows, SKIPPED_SCHEMA)
 
 
-def find_generators(table: Mapping[str, Any], labels: Labels) -> Generators | None:
+def find_generators(table: Mapping[str, Any], name: str, labels: Labels) -> Generators | None:
     """Return the generators that a column of tables names; None if the place is no table.
 
     Args:
         table: a place with names of columns.
+        name: of the data set, in messages.
         labels: names of the labels.
 
     Raises:
         GenspotError: a table is missing or damaged, or lacks a column.
     """
-    name = str(table.get("hub") or table["path"])
     if "hub" in table:
         from genspot.data.hub import fetch
 

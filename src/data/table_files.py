@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from genspot.data.image_rows import ENDINGS, image_rows, row_columns
 from genspot.data.label_folders import first_of
 from genspot.data.layout import SKIPPED_SCHEMA, Listing, sample_table
 from genspot.data.lists import (
+    UNKNOWN_LABEL,
     Generators,
     Row,
     TableOptions,
@@ -74,10 +76,16 @@ def _make_listing(where: str, options: TableOptions, rows: list[Row]) -> Listing
             kept.setdefault(row.path, row)
     skipped = [row[:5] for row in rows if row.reason]
     if not kept:
-        raise GenspotError(f"{name}: no image in {where}{first_of(skipped)}")
+        raise GenspotError(f"{name}: no image in {where}{first_of(skipped)}{_hint(skipped)}")
     table = sample_table([row[:4] for row in kept.values()])
     file_ids = np.array([row.file_id for row in kept.values()], np.int64)
     return Listing(table, sample_table(skipped, SKIPPED_SCHEMA), file_ids)
+
+
+def _hint(skipped: list[tuple[Any, ...]]) -> str:
+    """Return a clause that says how unknown labels are made known; "" if they are not at fault."""
+    unknown = any(row[-1].startswith(UNKNOWN_LABEL) for row in skipped)
+    return "; give the names of the labels: labels={real: [NAME], fake: [NAME]}" * unknown
 
 
 def find_tables(path: str, name: str, labels: Labels) -> list[str]:
@@ -88,7 +96,7 @@ def find_tables(path: str, name: str, labels: Labels) -> list[str]:
     """
     full = os.path.abspath(path)
     if os.path.isdir(full):
-        return _tables_in(full, name, labels)
+        return tables_in(full, name, labels)
     files = matches(full)
     if not files and glob.has_magic(path):
         raise GenspotError(f"{name}: nothing matches {path}")
@@ -109,11 +117,11 @@ def is_table(file: str) -> bool:
     return file.lower().endswith(ENDINGS) or is_list(file)
 
 
-def _tables_in(folder: str, name: str, labels: Labels) -> list[str]:
+def tables_in(folder: str, name: str, labels: Labels, of_one_split: bool = True) -> list[str]:
     """Return the files of encoded images directly in a folder; none if it has label folders.
 
     Raises:
-        GenspotError: they are of several splits.
+        GenspotError: they are of several splits, and have to be of one.
     """
     with os.scandir(folder) as entries:
         found = [one.name for one in entries if one.name.lower().endswith(ENDINGS)]
@@ -121,7 +129,7 @@ def _tables_in(folder: str, name: str, labels: Labels) -> list[str]:
     if not names or _has_label_folders(folder, labels):
         return []
     splits = sorted({begin[1] for one in names if (begin := SPLIT.match(one))})
-    if len(splits) > 1:
+    if of_one_split and len(splits) > 1:
         raise GenspotError(
             f"{name}: {folder} holds the splits {', '.join(splits)}: give those of one, such as "
             f"{os.path.join(folder, f'{splits[0]}*')}"

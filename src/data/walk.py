@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 from PIL import Image, UnidentifiedImageError
 
-from genspot.common.containers import ZipImages, container_of, zip_of
+from genspot.common.containers import ZipImages, container_of, is_container, zip_of
 from genspot.data.encoded import find_content
 from genspot.data.image_io import FORMATS, describe_error
 
@@ -29,6 +29,7 @@ PACKED_LIST = "genspot-packed.json"  # in it: the label folders that the copy mu
 PASSED_OVER = "__MACOSX"  # what macOS adds to a ZIP file: a file of metadata for each image
 LOOP = "a link to a folder that contains it"
 DANGLING = "a link to nothing"
+CONTAINER = "a ZIP, Parquet or Arrow file: it is read if it is named itself"
 NOT_UTF8 = "its name is not UTF-8: rename it"
 UNKNOWN_INODES = (0, 2**32 - 1)  # what FUSE lists for files whose inode it does not know
 
@@ -279,7 +280,7 @@ def reason_not_an_image(path: str) -> str | None:
     except Image.DecompressionBombError:
         return None  # an image, whatever comes of reading it
     except OSError as error:
-        return describe_error(error)
+        return CONTAINER if is_container(path) else describe_error(error)
     except Exception:  # PIL's plugins raise nearly anything on other content
         return describe_error(UnidentifiedImageError())
 

@@ -22,8 +22,9 @@ LIMITS = (
 UNDECIDED = 1.0  # |logit| below which the verdict is "undecided"
 VERDICTS = ("looks generated", "undecided", "no traces found")
 
-# In a terminal: images in a table of all, in that of the highest logits, and unreadable ones.
-MAX_ROWS, TOP, MAX_UNREADABLE = 100, 20, 20
+# In a terminal: images in a table of all, and in that of the highest logits.
+MAX_ROWS, TOP = 100, 20
+MAX_UNREADABLE = 5  # unreadable images that are named
 
 
 def verdict(logit: float) -> str:
@@ -88,11 +89,10 @@ def print_predictions(
         _print_table(predictions)
         for line in _notes(predictions, crop, protocol):
             print_line(line)
-        shown = len(unreadable) if not is_terminal() else MAX_UNREADABLE
-        for row in unreadable.slice(0, shown).to_pylist():
+        for row in unreadable.slice(0, MAX_UNREADABLE).to_pylist():
             print_line(f"unreadable, skipped: {row['path']} ({row['reason']})")
-        if len(unreadable) > shown:
-            print_line(f"and {len(unreadable) - shown} more")
+        if len(unreadable) > MAX_UNREADABLE:
+            print_line(f"and {len(unreadable) - MAX_UNREADABLE} more")
     print_path("predictions", folder / PREDICTIONS)
     if len(unreadable):
         print_path("unreadable", folder / UNREADABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -13,6 +14,9 @@ from genspot.evaluation.results import MEAN_ROWS
 from genspot.tasks.kinds import NAME, SECTION
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.schema import FIGURES, GENERATOR, check_keys, plain
+
+# How the files whose sets the command line defines are given another name.
+NAMES = {"folder": "test_set.name=NAME", "hub": "hub.name=NAME"}
 
 
 def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
@@ -29,7 +33,7 @@ def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     if not isinstance(chosen, dict | None):
         raise GenspotError(f"generator={shown(chosen)}: give a list, generator=[sitd,san]")
     specs = {key: _generator(key, values) for key, values in (chosen or {}).items()}
-    _check_distinct(specs)
+    _check_distinct(specs, plain(cfg, "test_sets") or {})
     _check_clusters(specs)
     _check_files(len(specs))
     return specs
@@ -59,7 +63,7 @@ def _generator(key: Any, values: Any) -> dict[str, Any]:
     return spec
 
 
-def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
+def _check_distinct(specs: dict[str, dict[str, Any]], own: Mapping[Any, Any]) -> None:
     """Raise if two test sets have one name, or one that of the means.
 
     Raises:
@@ -71,19 +75,32 @@ def _check_distinct(specs: dict[str, dict[str, Any]]) -> None:
         folded = name_key(name)
         if folded in MEAN_ROWS.values():
             raise GenspotError(
-                f"generator.{key}.name={name}: the row of the means has this name; give another, "
-                "such as test_set.name=mine"
+                f"{origin(key, own)}: the row of the means has the name {name}; give "
+                f"{_another_name(key, own)}"
             )
         if folded in keys:
             first = keys[folded]
             names = dict.fromkeys((specs[first]["name"], name))
             raise GenspotError(
-                f"generator.{first} and generator.{key} have one name, {' and '.join(names)}; "
-                f"case does not count: give another, +generator.{key}.name=NAME, "
-                "test_set.name=NAME for generator=folder, or another key in test_sets; one "
-                "generator of a table is {path: TABLE, only: GENERATOR}"
+                f"{origin(first, own)} and {origin(key, own)} have one name, "
+                f"{' and '.join(names)}; case does not count: give {_another_name(key, own)}"
             )
         keys[folded] = key
+
+
+def origin(key: str, own: Mapping[Any, Any]) -> str:
+    """Return where the test set `key` is defined: in the setting `test_sets`, `own`, or a file."""
+    is_own = key in own or any(key.startswith(f"{one}.") for one in own)
+    return f"{'test_sets' if is_own else 'generator'}.{key}"
+
+
+def _another_name(key: str, own: Mapping[Any, Any]) -> str:
+    """Return what the user has to give for another name of the test set `key`."""
+    if key in own:
+        return "another key in test_sets"
+    if any(key.startswith(f"{one}.") for one in (*own, *NAMES)):
+        return "one generator of the table, test_sets={NAME: {path: TABLE, only: GENERATOR}}"
+    return NAMES.get(key, f"+generator.{key}.name=NAME")
 
 
 def _check_clusters(specs: dict[str, dict[str, Any]]) -> None:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
 from genspot.data.settings import Labels
+from genspot.tasks.generators import origin
 from genspot.tasks.kinds import NAME, PLACE
 from genspot.tasks.overrides import command_line_overrides, overridden_keys
 from genspot.tasks.places import with_folder
@@ -47,7 +48,9 @@ def add_test_sets(cfg: DictConfig, labels: Labels) -> None:
         if kept.get(key, sets[key]) != sets[key]:
             raise GenspotError(f"test_sets.{key}: generator={key} has this name; give another")
     entries = dict(
-        part for key, entry in (kept | sets).items() for part in _by_generator(key, entry, labels)
+        part
+        for key, entry in (kept | sets).items()
+        for part in _by_generator(key, entry, origin(shown(key), sets), labels)
     )
     if entries != chosen:
         nodes = cfg.get("generator") or {}
@@ -83,7 +86,7 @@ def _with_real_sets(sets: dict[Any, dict[str, Any]]) -> dict[Any, dict[str, Any]
     }
 
 
-def _by_generator(key: Any, entry: Any, labels: Labels) -> Iterator[tuple[Any, Any]]:
+def _by_generator(key: Any, entry: Any, setting: str, labels: Labels) -> Iterator[tuple[Any, Any]]:
     """Yield the entry, or one for each generator of its table.
 
     Raises:
@@ -91,9 +94,9 @@ def _by_generator(key: Any, entry: Any, labels: Labels) -> Iterator[tuple[Any, A
     """
     place = entry.get("path") if isinstance(entry, dict) else None
     table = place if isinstance(place, dict) else {"path": place}
-    found = _generators(table, labels)
+    found = _generators(key, table, labels)
     for name in found.names if found else ():
-        NAME.check(f"generator.{shown(key)}: a generator in its table", name)
+        NAME.check(f"{setting}: a generator in its table", name)
         one = {"name": name, "title": name, "path": {**table, "only": name}}
         real_set = {"real_set": str(key)} if found.shared_reals else {}
         yield f"{key}.{name}", {**entry, **one, **real_set}
@@ -101,7 +104,7 @@ def _by_generator(key: Any, entry: Any, labels: Labels) -> Iterator[tuple[Any, A
         yield key, entry
 
 
-def _generators(table: Mapping[str, Any], labels: Labels) -> Any:
+def _generators(key: Any, table: Mapping[str, Any], labels: Labels) -> Any:
     """Return the generators of a table (`genspot.data.lists.Generators`); None in other places."""
     place = table.get("path")
     chosen = table.get("generator")  # the column; null: the images are those of one generator
@@ -111,7 +114,7 @@ def _generators(table: Mapping[str, Any], labels: Labels) -> Any:
         return None
     from genspot.data.places import find_generators  # here: folders do without it
 
-    return find_generators(table, labels)
+    return find_generators(table, str(key), labels)
 
 
 def _chooses_generators() -> bool:

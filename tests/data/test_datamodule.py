@@ -137,7 +137,7 @@ def test_missing_folders_are_named_with_what_to_do(source: TrainingSet, tmp_path
     assert "generator=[here]" in message and "paths.test=PATH" in message
     custom = TestSet("mine", str(tmp_path / "gone"), "any", setting="folder", own=True)
     message = error_of(make_module(None, custom).setup, "test")
-    assert "give the folder that holds 0_real/ and 1_fake/, or another form" in message
+    assert "Give the folder that holds 0_real/ and 1_fake/, or another form" in message
     message = error_of(make_module(None, replace(custom, path=None)).setup, "test")
     assert message.startswith("generator=folder has no path")
     message = error_of(make_module(replace(source, train=str(tmp_path / "no"))).setup, "fit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import types
 from collections.abc import Iterator, Mapping
@@ -165,7 +166,7 @@ def test_column_of_generators_makes_a_set_of_each(
     local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = {"hub": str(local), "split": "test", "generator": "model"}
-    assert find_generators(place, DEFAULT_LABELS) == (["flux", "sd15"], True)
+    assert find_generators(place, "mine", DEFAULT_LABELS) == (["flux", "sd15"], True)
     monkeypatch.setattr(datasets, "load_dataset", None)  # all generators are of one download
     listing = load(place | {"only": "sd15"})
     assert listing.table["label"].to_pylist().count(0) == COUNT // 2
@@ -202,3 +203,23 @@ def test_missing_library_is_one_line_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, "datasets", other)
     message = error_of(load, {"hub": str(local)})
     assert "needs datasets: pip install 'genspot[hub]' (in a checkout: make hub)" in message
+
+
+def test_folder_of_save_to_disk_is_to_be_given_itself(local: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    datasets.load_dataset(str(local), split="test").save_to_disk(saved)
+    message = error_of(load, {"hub": str(saved)})
+    assert message.endswith(f"give the folder itself, test_sets={{NAME: {saved}}}")
+    assert len(load_samples(str(saved), "mine", "any").table)
+
+
+def test_client_of_hugging_face_logs_errors_alone(tmp_path: Path) -> None:
+    """Without a network, it would log each of its tries, twice."""
+    program = (
+        "import genspot.tasks.composition, huggingface_hub.utils.logging as client\n"
+        "print(client.get_verbosity() == client.ERROR)"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_VERBOSITY"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.stdout == "True\n", result.stderr

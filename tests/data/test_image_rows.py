@@ -82,12 +82,12 @@ def test_tables_without_rows_columns_or_their_end_are_refused(tmp_path: Path, na
 def test_generators_are_sets_that_share_the_reals_of_none(tmp_path: Path) -> None:
     columns = {"label": [0, 1, 1, 0], "generator": ["Real", "sd", "flux", None]}
     file = str(write_table(tmp_path / "a.parquet", image_table([b"x"] * 4, **columns)))
-    found = find_generators({"path": file}, DEFAULT_LABELS)
+    found = find_generators({"path": file}, "mine", DEFAULT_LABELS)
     assert found is not None
     assert (found.names, found.shared_reals) == (["sd", "flux"], True)
     rows = load_samples({"path": file, "only": "flux"}, "flux", "any").table["path"].to_pylist()
     assert rows == [f"{file}/0", f"{file}/2", f"{file}/3"]
-    assert find_generators({"path": str(tmp_path / "folder")}, DEFAULT_LABELS) is None
+    assert find_generators({"path": str(tmp_path / "folder")}, "mine", DEFAULT_LABELS) is None
 
 
 def test_limit_takes_the_first_rows(tmp_path: Path) -> None:

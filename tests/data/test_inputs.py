@@ -14,6 +14,7 @@ from PIL import Image
 
 from genspot.data.inputs import list_inputs
 from genspot.data.layout import Listing
+from genspot.data.walk import CONTAINER
 from helpers.errors import error_of
 from helpers.image_bytes import encode
 
@@ -85,6 +86,8 @@ def test_list_inputs_of_folders_and_photos_keeps_the_paths_as_they_are_given(pho
         ("list.csv", ("gone.png", "no such file")),
         ("sub", ("sub/notes.txt", NO_IMAGE)),
         ("sub/[nr]*", ("sub/notes.txt", NO_IMAGE)),
+        ("sub/**", ("sub/notes.txt", NO_IMAGE)),
+        (["sub", "sub/*", "./sub"], ("sub/notes.txt", NO_IMAGE)),
     ],
 )
 def test_list_inputs_names_what_is_left_out(
@@ -92,6 +95,30 @@ def test_list_inputs_names_what_is_left_out(
 ) -> None:
     (row,) = list_inputs(inputs).skipped.to_pylist()
     assert (os.path.relpath(row["path"]), row["reason"]) == expected
+
+
+def test_list_inputs_leaves_out_containers_within_a_folder_alone(photos: Path) -> None:
+    left_out = {row["path"]: row["reason"] for row in list_inputs(".").skipped.to_pylist()}
+    assert {left_out[f"./{name}"] for name in ("e.zip", "f.parquet")} == {CONTAINER}
+    left_out = dict.fromkeys(map(os.path.abspath, list_inputs("**").skipped["path"].to_pylist()))
+    names = ("list.csv", "list.parquet", "list.txt", "sub/notes.txt")
+    assert sorted(left_out) == [str(photos / name) for name in names]
+
+
+def test_list_inputs_takes_tables_of_any_split(photos: Path) -> None:
+    Path("hub/data").mkdir(parents=True)
+    for split in ("train", "test"):
+        pq.write_table(pa.table({"image": [PNG]}), f"hub/data/{split}-0.parquet")
+    expected = ["hub/data/test-0.parquet/0", "hub/data/train-0.parquet/0"]
+    for inputs in ("hub/data", "hub/*", "hub/**"):
+        assert list_inputs(inputs).table["path"].to_pylist() == expected
+
+
+@pytest.mark.parametrize("inputs", ["sub/c.png", "e.zip", "f.parquet", "list.csv", "list.parquet"])
+def test_list_inputs_has_relative_paths_where_they_are_given_so(inputs: str, photos: Path) -> None:
+    for given in (inputs, f"{photos}/{inputs}"):
+        paths = list_inputs(given).table["path"].to_pylist()
+        assert {os.path.isabs(path) for path in paths} == {os.path.isabs(given)}
 
 
 def test_list_inputs_refuses_a_pattern_that_matches_no_image(photos: Path) -> None:

@@ -142,7 +142,7 @@ def test_list_takes_images_within_containers(images: Path) -> None:
     [
         ("a.png,real\nb.png,fake\n", "utf-8", "no column path; the first line must name the"),
         ("path\na.png\n", "utf-8", "has no column label, with 0_real or 1_fake in each row"),
-        ("path;label\na.png;real\n", "utf-8", "there are: path;label"),
+        ("path;label\na.png;real\n", "utf-8", "there are: path;label, one column: separate them"),
         ("", "utf-8", "no column path"),
         ("path,label\nä.png,real\n", "latin-1", "is not in UTF-8: save it as CSV in UTF-8"),
         ("path,label\na.png,real\n", "utf-16", "is not in UTF-8: save it as CSV in UTF-8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +46,33 @@ def test_missing_half_of_a_set_is_named(tmp_path: Path, gone: str) -> None:
         (tmp_path / key).mkdir()
     message = missing(TestSet("halves", place, "any", download=PAGE))
     assert f"no data for halves: no folder {tmp_path}/{gone}. Download" in message
+
+
+def test_many_missing_sets_are_counted_and_their_releases_named_once(tmp_path: Path) -> None:
+    sets = [
+        TestSet(f"set{number}", str(tmp_path / f"folder{number}"), None, download=page)
+        for number, page in enumerate([PAGE, PAGE, f"{PAGE}2", PAGE, f"{PAGE}2", None])
+    ]
+    message = missing(*sets)
+    first = ", ".join(f"set{number} (no folder {tmp_path}/folder{number})" for number in range(3))
+    assert message.startswith(f"no data for 6 sets: {first} and 3 more. Their releases: {PAGE}, ")
+    assert message.count(f"{PAGE}2;") == 1 and message.count(PAGE) == 2
+    assert "docs/test_sets.md lists all" in message and "sywang/CNNDetection" in message
+    assert not any(f"set{number}" in message for number in range(3, 6))
+    assert len(message) - 5 * len(str(tmp_path)) < 600
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("gone", "no folder gone. Give the folder that holds 0_real/ and 1_fake/, or another"),
+        ("gone.csv", "no file gone.csv. Check the path; the working directory is "),
+        ({"real": "gone", "fake": "."}, "no folder gone. Check the path; the working directory"),
+        ({"path": "gone.zip"}, "no file gone.zip. Check the path; the working directory is "),
+        ("gone/*.parquet", "no file matches gone/*.parquet. Check the path; the working"),
+    ],
+)
+def test_missing_set_of_the_user_is_told_in_its_own_form(place: Any, expected: str) -> None:
+    assert missing(TestSet("mine", place, "any", own=True)).startswith(
+        f"no data for mine: {expected}"
+    )

@@ -55,3 +55,16 @@ def test_load_tables_refuses_a_generator_that_no_row_has(lists: list[str], tmp_p
     Path(lists[0]).write_text("path,label\na.png,real\nb.png,fake\n")
     message = error_of(load_samples, {"path": lists[0], "only": "x"}, "mine", "any")
     assert message.endswith("there are: none")
+
+
+def test_load_tables_with_unknown_labels_alone_says_how_they_are_named(tmp_path: Path) -> None:
+    touch(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,camera\na.png,flux\n")
+    message = error_of(load_samples, f"{tmp_path}/list.csv", "mine", "any")
+    assert message.endswith(
+        "a.png (label camera), and 1 more; give the names of the labels: "
+        "labels={real: [NAME], fake: [NAME]}"
+    )
+    (tmp_path / "list.csv").write_text("path,label\ngone.png,real\n")
+    message = error_of(load_samples, f"{tmp_path}/list.csv", "mine", "any")
+    assert message.endswith("gone.png (no such file)")

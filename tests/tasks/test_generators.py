@@ -94,8 +94,14 @@ def test_generator_specs_keep_what_a_file_says() -> None:
             "'upsampling': 'foo'",
         ),
         ({"path": "here", "name": "../../x"}, "generator.mine.name=../../x: give a text with a"),
-        ({"path": "here", "name": "mean"}, "generator.mine.name=mean: the row of the means"),
-        ({"path": "here", "name": "Mean"}, "generator.mine.name=Mean: the row of the means"),
+        (
+            {"path": "here", "name": "mean"},
+            "generator.mine: the row of the means has the name mean; give +gen",
+        ),
+        (
+            {"path": "here", "name": "Mean"},
+            "generator.mine: the row of the means has the name Mean; give +gen",
+        ),
     ],
 )
 def test_generator_specs_refuse_what_the_schema_does_not_have(values: Any, expected: str) -> None:
@@ -164,7 +170,7 @@ def test_test_names_the_path_of_a_set_of_ones_own(
     settings.append(f"hydra.searchpath=['file://{tmp_path}']")
     message = error_of(lambda: run_task(*settings, folder=tmp_path / "run"))
     expected = "generator=own needs generator.own.path=PATH"
-    assert (expected if path == "null" else f"no folder {tmp_path}/gone. give the") in message
+    assert (expected if path == "null" else f"no folder {tmp_path}/gone. Give the") in message
     assert "Download" not in message and "test_set" not in message
 
 

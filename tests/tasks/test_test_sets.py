@@ -61,19 +61,28 @@ def test_test_sets_may_have_the_name_of_a_generator_that_is_not_chosen(tmp_path:
     ("overrides", "expected"),
     [
         (["test_sets={a: b, a: c}"], "test_sets has two sets a: give other names"),
-        (["test_sets={a: b, A: c}"], "generator.a and generator.A have one name"),
+        (
+            ["test_sets={a: b, A: c}"],
+            "test_sets.a and test_sets.A have one name, a and A; case does not count: give",
+        ),
         (["test_sets={san: b}", "generator=[san]"], "test_sets.san: generator=san has this name"),
         (
             ["test_sets={a: b}", "+generator.a.train=c"],
             "generator.a.train: test_sets has the images",
         ),
-        (["test_sets={mean: b}"], "generator.mean.name=mean: the row of the means"),
+        (
+            ["test_sets={mean: b}"],
+            "test_sets.mean: the row of the means has the name mean; give another key",
+        ),
         (["test_sets={2024: b}"], "a key of test_sets, which is a name=2024: give a text"),
         (["test_sets={a/b: c}"], "a key of test_sets, which is a name=a/b: give a text"),
         (["test_sets={a: null}"], "test_sets.a=null: give a path as text, {real: PATH"),
         (["test_sets={a: [b]}"], "test_sets.a=['b']: give a path as text, {real: PATH"),
         (["test_sets={a: {rael: b}}"], "test_sets.a={'rael': 'b'}: give a path as text"),
-        (["test_sets=[a]"], "test_sets=['a']: give {NAME: PATH, …}"),
+        (
+            ["test_sets=[a]"],
+            "test_sets=['a']: give {NAME: PATH, …}, in a shell all in double quotes",
+        ),
     ],
 )
 def test_test_sets_refuse_what_names_no_sets(
@@ -152,13 +161,13 @@ def test_list_is_one_set_where_the_place_says_so(place: str, tmp_path: Path) -> 
 def test_list_with_a_generator_that_is_no_name_is_refused(tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,../x\n")
     message = refusal(f"test_sets={{mix: '{file}'}}", folder=tmp_path)
-    assert message.startswith("generator.mix: a generator in its table=../x: give a text with a")
+    assert message.startswith("test_sets.mix: a generator in its table=../x: give a text with a")
 
 
 def test_two_lists_with_one_generator_are_refused(tmp_path: Path) -> None:
     file = write_list(tmp_path, "a.png,real,\nb.png,fake,x\n")
     message = refusal(f"test_sets={{one: '{file}', two: '{file}'}}", folder=tmp_path)
-    assert message.startswith("generator.one.x and generator.two.x have one name, x;")
+    assert message.startswith("test_sets.one.x and test_sets.two.x have one name, x;")
     one = f"test_sets={{one: '{file}', two: {{path: '{file}', only: x}}}}"  # as the message says
     assert list(places(one, folder=tmp_path)) == ["x", "two"]
 
