@@ -88,7 +88,7 @@ def _log_labels(place: Mapping[str, Any], schema: pa.Schema, labels: Labels) -> 
             for label in (0, 1)
         )
         log.info(
-            "%s: of the labels %s, real: %s; fake: %s",
+            "%s: labels %s; real images: %s; fakes: %s",
             *(place["hub"], printable(", ".join(map(str, described)))),
             *(", ".join(real) or "none", ", ".join(fake) or "none"),
         )

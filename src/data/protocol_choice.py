@@ -87,8 +87,8 @@ def choose_protocol(sets: Mapping[str, pa.Table], loading: Loading) -> Choice:
     every = np.concatenate(list(measured.values()))[:, 0]
     fewer = int(((every > 0) & (every < side)).sum())
     reasons = [
-        f"fit_{side}: the shorter sides of {smallest} begin there; "
-        f"{fewer} of all {len(every)} images are smaller and are left out"
+        f"fit_{side}: no more than {LOW:.0%} of {smallest} have a shorter side; "
+        f"{fewer} of {len(every)} images do, and are left out"
     ]
     if larger := int((every > side).sum()):
         reasons[0] += (

@@ -74,7 +74,7 @@ RULES = {
     ),
     SHARED_FAKES: Rule(
         0.01,
-        0.5,
+        NEVER,
         "fakes",
         "are fakes of another test set too",
         "Leave one of the sets out of a mean, which counts them twice.",

@@ -101,7 +101,9 @@ def judge(
     confidence: float = DEFAULT_CONFIDENCE,
     seed: int = 0,
 ) -> list[Trait]:
-    """Return the traits of one set, that of all together last; none where a class is missing.
+    """Return the traits of one set, that of all together last.
+
+    There are none where a class has fewer than `MIN_GROUPS` different images.
 
     Args:
         probes: table of N probes (PROBE_SCHEMA in genspot.data.audit.schema).
@@ -114,10 +116,10 @@ def judge(
         GenspotError: the confidence is no number in (0, 1).
     """
     check_confidence(confidence)
-    if len(set(labels.tolist())) < 2:
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if min(len(np.unique(numbers[labels == label])) for label in (0, 1)) < MIN_GROUPS:
         return []
     values = read_values(probes)
-    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     folds = fold_numbers(labels, numbers, seed)
     each = 1 - (1 - confidence) / (len(DEFINITIONS) + 1)
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
@@ -184,7 +185,7 @@ def _audit(sources: list[Source], probed: Probed, confidence: float, seed: int) 
         sets.append(audited)
     facts = {
         "audited": ", ".join(one.title for one in sets),
-        "command": " ".join(command_line_overrides()),
+        "command": shlex.join(command_line_overrides()),
         "seed": seed,
         "genspot": version("genspot"),
         "commit": CHECKOUT and commit(CHECKOUT),

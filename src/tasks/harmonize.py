@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -154,7 +155,7 @@ def _print_results(
         print_line(REMAINS)
         tests = [name for name, one in sources.items() if one.split == "test"]
         if tests:
-            places = ", ".join(f"{quoted(name)}: {quoted(folder / name)}" for name in tests[:2])
-            more = ", …" if tests[2:] else ""
-            print_line(f"To test on the copies: test_sets={{{places}{more}}}")
+            places = ", ".join(f"{quoted(name)}: {quoted(folder / name)}" for name in tests)
+            setting = shlex.quote(f"test_sets={{{places}}}")
+            print_path("audit them", f"python run.py task=audit {setting}")
     print_path("copies", folder)

@@ -140,7 +140,7 @@ def test_names_of_classes_decide_the_labels_and_the_log_says_which(
         listing = load({"hub": str(tmp_path / "set")}, labels)
     assert listing.table["label"].to_pylist() == [1, 0, 1, 0]
     assert set(listing.skipped["reason"].to_pylist()) == {"label Drawing"}
-    assert "of the labels AI, Camera, Drawing, real: Camera; fake: AI" in caplog.text
+    assert "labels AI, Camera, Drawing; real images: Camera; fakes: AI" in caplog.text
 
 
 @pytest.mark.parametrize("streaming", [False, True])

@@ -221,7 +221,7 @@ def test_audit_repeats_into_its_own_folder_and_refuses_other_sets(run: CliRunner
     faulty_sets.clean_png(tmp_path / "b", seed=2, count=6)
     first = run_audit(run, tmp_path, mine=tmp_path / "a")
     assert first.returncode == 0, first.stderr
-    assert read_json(tmp_path)["judgement"] == "none"
+    assert read_json(tmp_path)["judgement"] == "not judged"  # too few images
     page = (tmp_path / "run" / "audit.html").read_bytes()
     again = run_audit(run, tmp_path, mine=tmp_path / "a")
     assert again.returncode == 0, again.stderr

@@ -100,9 +100,9 @@ def test_protocol_is_chosen_from_the_data_and_printed(
     copy(tmp_path / "set", tmp_path, *settings)
     printed = capsys.readouterr().out
     assert "protocol=fit_90+jpeg_75\n" in printed
-    assert "fit_90: the shorter sides of the fake images of mine begin there" in printed
+    assert "fit_90: no more than 1% of the fake images of mine have a shorter side" in printed
     target = tmp_path / "data" / "harmonized" / "fit_90+jpeg_75"
-    assert "To test on the copies: test_sets={mine: " in printed
+    assert "python run.py task=audit 'test_sets={mine: " in printed
     probes, _, names = probes_of(target / "mine")
     assert len(names) == 9
     assert set(probes["width"].to_pylist()) == set(probes["height"].to_pylist()) == {90}

@@ -20,7 +20,6 @@ KINDS = {
     "XML:com.adobe.xmp": "xmp",
     "comment": "comment",
     "photoshop": "photoshop",
-    "jfif": "jfif",
     "adobe": "adobe",
     "gamma": "gamma",
 }

@@ -11,7 +11,7 @@ from genspot.common.run_files import (
     AUDIT_TRAITS,
     UNREADABLE,
 )
-from genspot.report.audit.findings import Audit, short_reason, unjudged
+from genspot.report.audit.findings import Audit, short_reason, why_not_judged
 from genspot.report.console import print_line, print_path, print_table
 
 
@@ -30,7 +30,7 @@ def print_audit(audit: Audit, folder: Path, quiet: bool, unreadable: int) -> Non
         ]
         print_table(["set", "real", "fake", "judgement"], rows, audit.title)
         for one in audit.sets:
-            if text := f"{short_reason(one)} {unjudged(one)}".strip():
+            if text := f"{short_reason(one)} {why_not_judged(one)}".strip():
                 print_line(f"{one.title}: {text}")
         if unreadable:
             print_line(f"Unreadable or left out: {unreadable:,} files ({UNREADABLE}).")

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from genspot.evaluation.duplicates import Pairs
 from genspot.evaluation.overlaps import LEAKS, SPLITS, ImageSet, Overlap
-from genspot.evaluation.shortcuts import ALL, Judgement, Trait
+from genspot.evaluation.shortcuts import ALL, MIN_GROUPS, Judgement, Trait
 from genspot.report.sections.words import listing
 from genspot.report.tables import format_percent
 
-ORDER: tuple[Judgement, ...] = ("decisive", "slight", "none")
+Verdict = Judgement | Literal["not judged"]
+ORDER: tuple[Verdict, ...] = ("decisive", "slight", "not judged", "none")
 TOGETHER = "No single trait tells real from fake, but all traits together do"
 FEW = 100  # images of a class, below which the page says so where it finds nothing
 LOOK = "Look at the pictures, and find out how the images of each class were made and processed."
 MAYBE_NO_FAULT = "which may be the generator's own work"
 MAX_NAMED = 3  # sets in a title
-VERDICTS: dict[Judgement, str] = {
+VERDICTS: dict[Verdict, str] = {
     "decisive": "Not fit to be trusted as it is",
     "slight": "To be read with care",
+    "not judged": "Not judged",
     "none": "Nothing found against it",
 }
 
@@ -38,7 +40,7 @@ class AuditedSet:
     reals: int  # readable
     fakes: int
     unreadable: int  # with the files that were left out
-    traits: Sequence[Trait]  # none of a set of one class
+    traits: Sequence[Trait]  # none of a set of one class, or of few images
     overlaps: Sequence[Overlap]
 
     @property
@@ -48,13 +50,16 @@ class AuditedSet:
         return name if split == "test" else f"{name} ({SPLITS[split]} set)"
 
     @property
-    def judgement(self) -> Judgement:
+    def judgement(self) -> Verdict:
         """The verdict on the set.
 
         It is the worst of its traits and overlaps, but a trait that the generator itself may
         cause is no more than "slight" here. So are all traits together, which contain those.
+        A set without traits is "not judged", unless its overlaps are worse.
         """
-        found: list[Judgement] = [one.judgement for one in self.overlaps]
+        found: list[Verdict] = [one.judgement for one in self.overlaps]
+        if not self.traits:
+            found.append("not judged")
         for trait in self.traits:
             mild = trait.judgement == "decisive" and (trait.content or trait.name == ALL)
             found.append("slight" if mild else trait.judgement)
@@ -106,7 +111,7 @@ class Audit:
         shown = listing(names) if len(names) <= MAX_NAMED else f"{len(names)} sets of images"
         return f"Audit of {shown}"
 
-    def judged(self, judgement: Judgement) -> list[AuditedSet]:
+    def judged(self, judgement: Verdict) -> list[AuditedSet]:
         """Return the sets with this verdict."""
         return [one for one in self.sets if one.judgement == judgement]
 
@@ -118,10 +123,10 @@ def sentence(text: str) -> str:
 
 def headline(audit: Audit) -> str:
     """Return the verdict on all sets."""
-    decisive, slight, clean = (
+    decisive, slight, unjudged, clean = (
         [one.title for one in audit.judged(judgement)] for judgement in ORDER
     )
-    if not (decisive or slight):
+    if not (decisive or slight or unjudged):
         sets = "this set" if len(clean) == 1 else f"these {len(clean)} sets"
         return f"Nothing was found against {sets}."
     parts = []
@@ -133,6 +138,8 @@ def headline(audit: Audit) -> str:
         parts.append(f"Do not trust results with {listing(decisive)} as {pronoun}{why}.")
     if slight:
         parts.append(f"Read results with {listing(slight)} with care.")
+    if unjudged:
+        parts.append(f"Not judged: {listing(unjudged)}.")
     if clean:
         parts.append(f"Nothing was found against {listing(clean)}.")
     return " ".join(parts)
@@ -181,12 +188,17 @@ def _kind(trait: Trait) -> str:
     return "content" if trait.content else trait.judgement
 
 
-def unjudged(one: AuditedSet) -> str:
+def why_not_judged(one: AuditedSet) -> str:
     """Return why the classes of a set were not compared; "" if they were."""
     if one.traits:
         return ""
     if not (one.reals or one.fakes):
         return "None of its images could be read."
+    if one.reals and one.fakes:
+        return (
+            f"A class has fewer than {MIN_GROUPS} different images, which prove nothing. "
+            "Duplicates were looked for."
+        )
     return (
         f"This set has {'real images' if one.reals else 'fakes'} alone: there are no two classes "
         "to tell apart. Duplicates were looked for."

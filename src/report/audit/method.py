@@ -54,8 +54,11 @@ def limits(audit: Audit) -> list[str]:
         "Near duplicates are not found if they are flipped, rotated, cropped by more than a "
         "little, or much changed in brightness; so are fakes of one scene that a generator "
         "changes much.",
-        f"{audit.pairs.flat:,} images are nearly uniform: of these only equal pixels count.",
     ]
+    if audit.pairs.flat:
+        texts.append(
+            f"{audit.pairs.flat:,} images are nearly uniform: of these only equal pixels count."
+        )
     if not audit.pairs.complete:
         texts.append(
             f"The search ended at {duplicates.MAX_PAIRS:,} near duplicates: there are more, and "
@@ -79,7 +82,7 @@ def rules() -> Table:
         )
         rows.append([name, rule.counted, slight, decisive])
     heading = ["overlap", "share of the set's", "slight", "decisive"]
-    return Table("From which share on duplicates are a fault.", heading, rows)
+    return Table("The share above which duplicates are slight, and decisive.", heading, rows)
 
 
 def facts(audit: Audit) -> list[tuple[str, str]]:

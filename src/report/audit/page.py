@@ -23,8 +23,8 @@ from genspot.report.audit.findings import (
     headline,
     sentence,
     short_reason,
-    unjudged,
     what_to_do,
+    why_not_judged,
 )
 from genspot.report.audit.pictures import Budget, TraitPanel, trait_panels
 from genspot.report.audit.tables import pair_kinds
@@ -33,6 +33,7 @@ from genspot.report.tables import format_percent
 from genspot.report.templating import render_template
 
 SAME = "same"
+TOO_FEW = "too few images"
 
 
 class SetPanel(NamedTuple):
@@ -54,7 +55,7 @@ def render_audit(audit: Audit) -> str:
             one,
             f"set-{number}",
             short_reason(one),
-            unjudged(one),
+            why_not_judged(one),
             {trait.name: trait for trait in one.traits},
             trait_panels(audit, one, f"trait-{number}", budget),
         )
@@ -106,10 +107,12 @@ def _trait_names(audit: Audit) -> tuple[list[str], list[str]]:
 
 
 def _cell(trait: Trait) -> str:
-    """Return the AP of a trait with its interval; that it is the same in all images, if it is."""
+    """Return the AP of a trait with its interval; or why there is none."""
     low, high = trait.interval
     if low == high == trait.chance:
         return SAME
+    if (low, high) == (0, 1) and trait.ap == trait.chance:
+        return TOO_FEW
     return f"{format_percent(trait.ap)} [{format_percent(low)}, {format_percent(high)}]"
 
 

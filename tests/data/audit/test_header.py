@@ -87,7 +87,7 @@ def test_metadata_are_named_by_kind_in_order_of_the_alphabet() -> None:
     header = header_of(
         "JPEG", exif=exif_bytes(software="Maker\n 1.0"), icc_profile=b"x" * 9, comment=b"made"
     )
-    assert header["metadata"] == "comment,exif,icc,jfif"
+    assert header["metadata"] == "comment,exif,icc"
     assert header["software"] == "Maker 1.0"
     assert header_of("PNG") | {"metadata": "", "software": ""} == header_of("PNG")
 
@@ -121,7 +121,7 @@ def test_thumbnail_is_a_kind_of_its_own() -> None:
     # Big-endian TIFF: no tags in the first directory, one (JPEGInterchangeFormat) in the second.
     second = struct.pack(">HHHIII", 1, 0x0201, 4, 1, 64, 0)
     exif = b"Exif\0\0MM\0*" + struct.pack(">I", 8) + struct.pack(">HI", 0, 14) + second
-    assert header_of("JPEG", exif=exif)["metadata"] == "exif,jfif,thumbnail"
+    assert header_of("JPEG", exif=exif)["metadata"] == "exif,thumbnail"
 
 
 @pytest.mark.parametrize(
@@ -129,4 +129,4 @@ def test_thumbnail_is_a_kind_of_its_own() -> None:
 )
 def test_damaged_exif_has_no_fields(exif: bytes) -> None:
     header = header_of("JPEG", exif=exif)
-    assert (header["metadata"], header["software"]) == ("exif,jfif", "")
+    assert (header["metadata"], header["software"]) == ("exif", "")

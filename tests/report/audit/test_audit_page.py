@@ -72,7 +72,7 @@ def test_page_begins_with_the_verdict_on_each_set(root: ElementTree.Element):
     assert text_of(root.find(".//p[@class='headline']")) == (
         "Do not trust results with good and b&d as they are: a detector can do well there "
         "without any trace of a generator. Read results with own (training set) with care. "
-        "Nothing was found against alone."
+        "Not judged: alone."
     )
     verdicts = {
         one.get("data-judgement"): [entry.get("data-set") for entry in one.iterfind("li")]
@@ -81,7 +81,7 @@ def test_page_begins_with_the_verdict_on_each_set(root: ElementTree.Element):
     assert verdicts == {
         "decisive": ["good", "b&d"],
         "slight": ["own (training set)"],
-        "none": ["alone"],
+        "not judged": ["alone"],
     }
     entry = text_of(root.find(".//li[@data-set='b&d']"))
     assert "Real and fake are told apart by format (AP 98.0)." in entry

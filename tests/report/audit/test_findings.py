@@ -16,8 +16,8 @@ from genspot.report.audit.findings import (
     fix_of,
     sentence,
     short_reason,
-    unjudged,
     what_to_do,
+    why_not_judged,
 )
 from helpers.audits import make_trait
 
@@ -39,7 +39,9 @@ def audited(
 @pytest.mark.parametrize(
     ("judgements", "overlaps", "verdict"),
     [
-        ({}, [], "none"),
+        ({}, [], "not judged"),
+        ({}, [LEAK], "decisive"),
+        ({"format": "none"}, [], "none"),
         ({"format": "none", ALL: "none"}, [SHARED], "none"),
         ({"format": "slight", "size": "none"}, [], "slight"),
         ({"format": "decisive", "size": "slight"}, [], "decisive"),
@@ -112,11 +114,16 @@ def test_title_names_the_split_of_training_and_validation_sets():
 
 @pytest.mark.parametrize(
     ("reals", "fakes", "words"),
-    [(5, 0, "real images alone"), (0, 5, "fakes alone"), (0, 0, "could be read")],
+    [
+        (5, 0, "real images alone"),
+        (0, 5, "fakes alone"),
+        (9, 30, "fewer than 10"),
+        (0, 0, "could be read"),
+    ],
 )
 def test_unjudged_says_why_there_are_no_traits(reals, fakes, words):
-    assert words in unjudged(audited(reals=reals, fakes=fakes))
-    assert unjudged(audited([make_trait("size")])) == ""
+    assert words in why_not_judged(audited(reals=reals, fakes=fakes))
+    assert why_not_judged(audited([make_trait("size")])) == ""
 
 
 def test_sentence_has_a_capital_and_one_full_stop():
