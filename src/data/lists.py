@@ -237,7 +237,8 @@ def count_generators(texts: Mapping[str, list[str]], labels: Labels) -> Generato
 
 def label_codes(texts: list[str], labels: Labels) -> list[int]:
     """Return the label of each text, a name of `labels` or a number; -1 for any other."""
-    numbers = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # floats: pandas writes them beside nulls
+    # Floats: pandas writes them beside nulls. False and True: as Python and pandas write booleans.
+    numbers = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
     known = numbers | labels.values
     return [known.get(text.casefold(), -1) for text in texts]
 

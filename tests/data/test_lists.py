@@ -177,6 +177,16 @@ def test_list_reads_numbers_and_nulls_of_parquet(images: Path) -> None:
         assert left_out(listing) == {"c.png": "no label"}
 
 
+def test_list_reads_booleans_of_parquet_and_csv(images: Path) -> None:
+    table = pa.table({"path": ["a.png", "b.png"], "label": [False, True]})
+    pq.write_table(table, images / "list.parquet")
+    text = write(images, "path,label\na.png,False\nb.png,True\n")  # as pandas writes them
+    for file in (images / "list.parquet", text):
+        listing = load(file)
+        assert found(listing) == [("a.png", "", 0), ("b.png", "", 1)]
+        assert not left_out(listing)
+
+
 def test_list_takes_chosen_classes_alone(images: Path) -> None:
     file = write(images, "path,label,class\na.png,0,cat\nb.png,1,cat\nc.png,0,dog\n")
     assert [name for name, *_ in found(load(file, ["cat"]))] == ["a.png", "b.png"]
