@@ -154,7 +154,8 @@ def open_recipe(
         sets: name → digest of its images, and their number.
 
     Raises:
-        GenspotError: the folder holds copies by another protocol or of other images.
+        GenspotError: the folder holds copies by another protocol or of other images, or a set has
+            the name of one of its files.
     """
     file = folder / RECIPE
     other = OTHER_FOLDER
@@ -182,6 +183,9 @@ def open_recipe(
         recipe["sets"].setdefault(
             name, {"images": count, "images_digest": digest, "complete": False}
         )
+    files = {RECIPE, *(f"{name}.csv" for name in recipe["sets"])}
+    for name in files & set(sets):
+        raise GenspotError(f"{folder / name} is a file beside the copies: name the set otherwise")
     write_json(recipe, file)
     return recipe
 

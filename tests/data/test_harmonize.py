@@ -191,6 +191,13 @@ def test_recipe_of_something_else_is_refused(protocol, sets, message, tmp_path: 
     assert (tmp_path / "recipe.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["recipe.json", "a.csv"])
+def test_recipe_refuses_a_set_with_the_name_of_its_files(name: str, tmp_path: Path) -> None:
+    with pytest.raises(GenspotError, match="is a file beside the copies"):
+        open_recipe(tmp_path, "fit_8", {"a": ("x", 3), name: ("y", 1)})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2, "protocol": "a", "sets": {}}'])
 def test_damaged_recipe_is_refused_in_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(text)
