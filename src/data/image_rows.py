@@ -136,6 +136,12 @@ def _texts(
     described = features(table.schema)
     with _named(file, options.name):
         values = table.columns(sorted(set(found.values())))
+        for key, one in found.items():
+            if pa.types.is_nested(values[one].type):
+                raise GenspotError(
+                    f"{options.name}: the column {one} of {file} holds no texts or numbers: give "
+                    f"another for {key}"
+                )
         return {key: _as_texts(values[one], described.get(one, {})) for key, one in found.items()}
 
 

@@ -35,7 +35,8 @@ def load_tables(files: list[str], options: TableOptions) -> Listing:
 
     Raises:
         GenspotError: a table cannot be read, or lacks a column; no image is left; a class or the
-            generator `only` has none; or an image has two labels.
+            generator `only` has none; an image has two labels; or images of one label are left,
+            and the labels of others are unknown.
     """
     read = [list_rows if is_list(file) else image_rows for file in files]
     every = [row for file, rows in zip(files, read, strict=True) for row in rows(file, options)]
@@ -77,6 +78,13 @@ def _make_listing(where: str, options: TableOptions, rows: list[Row]) -> Listing
     skipped = [row[:5] for row in rows if row.reason]
     if not kept:
         raise GenspotError(f"{name}: no image in {where}{first_of(skipped)}{_hint(skipped)}")
+    unknown = [row for row in skipped if row[-1].startswith(UNKNOWN_LABEL)]
+    if unknown and len({row.label for row in kept.values()}) == 1:
+        side = ("real", "fake")[next(iter(kept.values())).label]
+        raise GenspotError(
+            f"{name}: {where} would be a set of {side} images alone, for the labels of the others "
+            f"are unknown{first_of(unknown)}{_hint(skipped)}"
+        )
     table = sample_table([row[:4] for row in kept.values()])
     file_ids = np.array([row.file_id for row in kept.values()], np.int64)
     return Listing(table, sample_table(skipped, SKIPPED_SCHEMA), file_ids)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from genspot.data.places import find_generators, load_samples
@@ -26,7 +27,7 @@ MIXED = [0, 1, 2, None, -1]
         (pa.array(["0_real", "nature", " 1 "]), [0, 0, 1]),
         (pa.array(["real", "fake", None]).dictionary_encode(), [0, 1, -1]),
         (pa.array([2, 1, 0]), [-1, 1, 0]),
-        (pa.array(["cat", "", "real"]), [-1, -1, 0]),
+        (pa.array(["", "fake", "real"]), [-1, 1, 0]),
     ],
 )
 def test_labels_are_numbers_booleans_or_names(
@@ -100,3 +101,16 @@ def test_listing_reads_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     file = write_table(tmp_path / "a.parquet", image_table([b"x"] * 3, label=[0, 1, 0]))
     monkeypatch.setattr("genspot.common.image_tables.ParquetImages._group", None)
     assert len(load_samples(str(file), "gan", "any").table) == 3
+
+
+def test_a_column_of_images_holds_no_labels(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    images = pa.array(
+        [{"bytes": b"", "path": "a"}], pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    )
+    pq.write_table(pa.table({"image": images, "label": [0]}), file)
+    message = error_of(load_samples, {"path": str(file), "label": "image"}, "mine", "any")
+    assert (
+        message
+        == f"mine: the column image of {file} holds no texts or numbers: give another for label"
+    )

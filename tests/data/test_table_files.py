@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from genspot.data.lists import TableOptions
 from genspot.data.places import load_samples
-from genspot.data.settings import DEFAULT_LABELS
+from genspot.data.settings import DEFAULT_LABELS, Labels
 from genspot.data.table_files import list_generators
 from helpers.errors import error_of
 from helpers.label_folders import touch
@@ -68,3 +69,21 @@ def test_load_tables_with_unknown_labels_alone_says_how_they_are_named(tmp_path:
     (tmp_path / "list.csv").write_text("path,label\ngone.png,real\n")
     message = error_of(load_samples, f"{tmp_path}/list.csv", "mine", "any")
     assert message.endswith("gone.png (no such file)")
+
+
+@pytest.mark.parametrize(("names", "side"), [("12", "fake"), (("real", "camera"), "real")])
+def test_load_tables_refuses_one_label_beside_unknown_ones(
+    tmp_path: Path, names: Sequence[str], side: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        touch(tmp_path / name)
+    file = tmp_path / "list.csv"
+    file.write_text(f"path,label\na.png,{names[0]}\nb.png,{names[1]}\n")
+    message = error_of(load_samples, str(file), "mine", "any")
+    assert f"would be a set of {side} images alone" in message
+    assert message.endswith(
+        f"b.png (label {names[1]}); give the names of the labels: "
+        "labels={real: [NAME], fake: [NAME]}"
+    )
+    given = Labels(real=(names[0],), fake=(names[1],))
+    assert load_samples(str(file), "mine", "any", given).table["label"].to_pylist() == [0, 1]
