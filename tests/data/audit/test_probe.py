@@ -120,8 +120,10 @@ def test_an_interruption_ends_the_processes(tmp_path: Path) -> None:
         start_new_session=True,
     )
     assert process.stderr is not None
-    while "image" not in process.stderr.read(40):  # the progress bar
-        pass
+    written = ""
+    while "image/s" not in written:  # the progress bar
+        written += (last := process.stderr.read(1))
+        assert last, written
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
