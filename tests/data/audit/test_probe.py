@@ -119,11 +119,11 @@ def test_an_interruption_ends_the_processes(tmp_path: Path) -> None:
         text=True,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    written = ""
-    while "image/s" not in written:  # the progress bar
-        written += (last := process.stderr.read(1))
-        assert last, written
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until = time.monotonic() + 100
+    while len(children.read_text().split()) < 2:  # the reading processes
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
     time.sleep(1)
     os.killpg(process.pid, signal.SIGINT)
     assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
