@@ -20,20 +20,20 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from genspot.common.containers import container_of
 from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write, read_json, write_json
 from genspot.common.tables import decode_dictionaries, write_csv
 from genspot.data import image_io
-from genspot.data.loaders import BatchLoader, loader_options
+from genspot.data.label_folders import LABELS
+from genspot.data.loaders import read_in_order
 
 RECIPE = "recipe.json"
 LOCK = ".lock"
 OTHER_FOLDER = "give another folder, task.output=PATH"
 VERSION = 1  # of the recipe's form
-LABEL_FOLDERS = ("0_real", "1_fake")
+LABEL_FOLDERS = tuple(LABELS)  # by their labels
 MAX_STEM = 200  # bytes of a file's name, to which a number and endings are added
 COMPRESSION = 3  # of zlib: 6 takes twice the time for files of the same size
 SAMPLE = 32  # images of a set that are encoded to estimate the size of its copy
@@ -252,13 +252,10 @@ def copy_set(
     """
     for copy in {os.path.dirname(copy) for copy in copies.to_pylist()}:
         (folder / copy).mkdir(parents=True, exist_ok=True)
-    options = loader_options(workers) | {"collate_fn": _collate, "pin_memory": False}
     dataset = CopyDataset(table["path"], copies, folder, load)
     failed: dict[int, str] = {}
-    with tqdm(total=len(table), desc=f"copying {folder.name}", unit="image") as bar:
-        for batch in BatchLoader(dataset, batch_size=BATCH, **options):
-            failed |= {row: reason for row, reason in batch["copied"] if reason}
-            bar.update(len(batch["copied"]))
+    for batch in read_in_order(dataset, workers, f"copying {folder.name}", BATCH):
+        failed |= {row: reason for row, reason in batch["items"] if reason}
     reasons = [failed.get(row, "") for row in range(len(table))]
     names = [
         "" if reason else f"{folder.name}/{copy}"
@@ -267,10 +264,6 @@ def copy_set(
     columns = {"source": table["path"], "copy": names, "reason": reasons}
     write_csv(pa.table(columns), folder.with_name(f"{folder.name}.csv"))
     return failed
-
-
-def _collate(items: list[tuple[int, str]]) -> dict[str, Any]:
-    return {"copied": items}
 
 
 def close_recipe(folder: Path, recipe: dict[str, Any], name: str, copied: int) -> None:

@@ -15,7 +15,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
+from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import printable
@@ -135,6 +136,40 @@ def loader_options(workers: int | None, prefetch: int = 2) -> dict[str, Any]:
             "worker_init_fn": partial(init_worker, lock),
         }
     return options
+
+
+def read_in_order(
+    dataset: Dataset[Any],
+    workers: int | None,
+    title: str,
+    batch_size: int,
+    collate_fn: Callable[[list[Any]], dict[str, Any]] | None = None,
+    delay: float = 0,
+) -> Iterator[dict[str, Any]]:
+    """Yield the batches of a data set whose length is known, in order, under a progress bar.
+
+    Args:
+        dataset: indexed by the row of an image.
+        workers: see `loader_options`.
+        title: of the progress bar.
+        batch_size: images that a process hands over at a time.
+        collate_fn: from the items of a batch to the batch; None: {"items": items}.
+        delay: seconds until the bar is shown.
+
+    Raises:
+        GenspotError: see `BatchLoader`.
+    """
+    options = loader_options(workers) | {"collate_fn": collate_fn or _as_items}
+    loader = BatchLoader(dataset, batch_size=batch_size, **options | {"pin_memory": False})
+    total = len(dataset)  # type: ignore[arg-type]
+    with tqdm(total=total, desc=title, unit="image", delay=delay) as bar:
+        for batch in loader:
+            yield batch
+            bar.update(min(batch_size, total - bar.n))
+
+
+def _as_items(items: list[Any]) -> dict[str, Any]:
+    return {"items": items}
 
 
 def eval_loader(

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.data import image_io
 from genspot.data.audit.header import jpeg_quality
 from genspot.data.encoded import find_content
-from genspot.data.loaders import BatchLoader, loader_options
+from genspot.data.loaders import read_in_order
 from genspot.data.settings import Loading
 
 LOW = 0.01  # share of the images of a kind that may be smaller, or of a lower JPEG quality
@@ -110,16 +109,10 @@ def choose_protocol(sets: Mapping[str, pa.Table], loading: Loading) -> Choice:
 
 def _measure(name: str, table: pa.Table, loading: Loading) -> np.ndarray:
     """Return side and quality of each image of `table`, int64, N×2; see `HeaderDataset`."""
-    options = loader_options(loading.workers) | {"collate_fn": _collate, "pin_memory": False}
     found = np.zeros((len(table), 2), np.int64)
     dataset = HeaderDataset(table, loading.max_megapixels)
-    with tqdm(total=len(table), desc=f"headers of {name}", unit="image", delay=1) as bar:
-        for batch in BatchLoader(dataset, batch_size=BATCH, **options):
-            for row, *values in batch["headers"]:
-                found[row] = values
-            bar.update(len(batch["headers"]))
+    title = f"headers of {name}"
+    for batch in read_in_order(dataset, loading.workers, title, BATCH, delay=1):
+        for row, *values in batch["items"]:
+            found[row] = values
     return found
-
-
-def _collate(items: list[tuple[int, int, int]]) -> dict[str, Any]:
-    return {"headers": items}

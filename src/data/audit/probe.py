@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from genspot.data import image_io, png
 from genspot.data.audit import digests
@@ -18,7 +17,7 @@ from genspot.data.audit.jpeg_grid import BLOCK, grid_statistics
 from genspot.data.audit.schema import PROBE_SCHEMA, UNREADABLE_SCHEMA
 from genspot.data.audit.statistics import colour_statistics, sharpness_statistics
 from genspot.data.encoded import find_content
-from genspot.data.loaders import BatchLoader, loader_options
+from genspot.data.loaders import read_in_order
 from genspot.data.settings import MEGAPIXEL
 
 BATCH = 16  # images that a process hands over at a time
@@ -66,13 +65,8 @@ def probe(
     Raises:
         GenspotError: the processes cannot be started or fail.
     """
-    options = loader_options(workers) | {"collate_fn": collate_probes, "pin_memory": False}
     dataset = ProbeDataset(table["path"], max_megapixels)
-    batches = []
-    with tqdm(total=len(table), desc=title, unit="image") as bar:
-        for batch in BatchLoader(dataset, batch_size=BATCH, **options):
-            batches.append(batch)
-            bar.update(sum(len(part) for part in batch.values()))
+    batches = list(read_in_order(dataset, workers, title, BATCH, collate_probes))
     return (
         pa.Table.from_batches([batch["probes"] for batch in batches], PROBE_SCHEMA),
         pa.Table.from_batches([batch["unreadable"] for batch in batches], UNREADABLE_SCHEMA),
