@@ -15,6 +15,13 @@ MAX_MEGAPIXELS = 179  # PIL reads as much; larger photos are often decompression
 MAX_WHOLE_MEGAPIXELS = 32  # a ResNet-50 takes 6.6 GB for it; the released images have up to 24
 
 Split = Literal["train", "val", "test", "predict"]
+TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
+SPLIT_NAMES: dict[Split, str] = {  # in words, in the order of messages
+    "train": "training",
+    "val": "validation",
+    "test": "test",
+    "predict": "input",
+}
 Classes = list[str] | Literal["any"] | None
 
 # Where images come from: the path of a folder, a ZIP file, a list, or Parquet and Arrow files of

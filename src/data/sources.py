@@ -21,6 +21,8 @@ from genspot.data.packed.reader import PackedReader, open_packed, require_folder
 from genspot.data.places import load_samples, missing_path
 from genspot.data.settings import (
     DEFAULT_LABELS,
+    SPLIT_NAMES,
+    TRAINING_SPLITS,
     Classes,
     Place,
     Split,
@@ -46,13 +48,6 @@ NAMED = 3  # missing sets that a message names
 FILES = (".zip", ".parquet", ".arrow", ".csv", ".tsv", ".txt")  # places that are no folders
 TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
 TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
-TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
-SPLIT_NAMES: dict[Split, str] = {
-    "train": "training",
-    "val": "validation",
-    "test": "test",
-    "predict": "input",
-}
 
 
 def load_training_set(

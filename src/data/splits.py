@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from genspot.common.errors import GenspotError
 from genspot.data.layout import Listing, join_listings
 from genspot.data.places import load_samples
-from genspot.data.settings import Split, TestSet
+from genspot.data.settings import SPLIT_NAMES, Split, TestSet
 
 TRAIN, VAL, TEST = range(3)
 TENTH = 10  # 1 / TENTH of the scenes validate, and as many are tested
@@ -30,7 +30,6 @@ MIN_SCENES = 3  # from which on each part has one
 PARTS: Mapping[Split, tuple[int, ...]] = {"train": (TRAIN,), "val": (VAL,), "test": (TEST,)}
 # The same of training images that have test images beside them.
 TRAINING_PARTS: Mapping[Split, tuple[int, ...]] = {"train": (TRAIN, TEST), "val": (VAL,)}
-PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 
 
 def load_parts(sets: Iterable[TestSet], split: Split) -> Listing:
@@ -71,7 +70,7 @@ def _check_labels(one: TestSet, split: Split, whole: Listing, part: Listing) -> 
     if not lacking:
         return
     total, kind = len(whole.table), " and ".join(("real", "fake")[label] for label in lacking)
-    which = f"the {PART_NAMES[split]} images"
+    which = f"the {SPLIT_NAMES[split]} images"
     if len(part.table) < total:
         unit = "classes" if one.by_class else "scenes (class and file name)"
         which += f" ({len(part.table)} of the {total} of the set, which is divided by {unit})"

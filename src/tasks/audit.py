@@ -26,7 +26,7 @@ from genspot.common.run_files import (
 from genspot.common.tables import concat, write_csv
 from genspot.data.audit.probe import probe
 from genspot.data.datamodule import ImageDataModule
-from genspot.data.settings import Loading, Place, Split
+from genspot.data.settings import TRAINING_SPLITS, Loading, Place
 from genspot.evaluation.duplicates import connected, find_pairs
 from genspot.evaluation.folds import joined, scene_names
 from genspot.evaluation.overlaps import ImageSet, find_overlaps
@@ -121,8 +121,7 @@ def _sources(datamodule: ImageDataModule) -> Iterator[Source]:
             where, place = ImageSet(one.name, "test"), _describe_place(one.path)
             yield Source(where, place, part, skipped.count(one.name), one.by_class)
     source = datamodule.training_set
-    splits: tuple[Split, ...] = ("train", "val")
-    for split in splits:
+    for split in TRAINING_SPLITS:
         if source and split in datamodule.tables:
             place = _describe_place(source.train if split == "train" else source.val)
             samples, left_out = datamodule.tables[split], len(datamodule.skipped[split])

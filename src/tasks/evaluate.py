@@ -18,7 +18,7 @@ from genspot.common.tables import concat, write_csv, write_parquet
 from genspot.common.text import printable
 from genspot.data import shortcut_baseline
 from genspot.data.datamodule import ImageDataModule
-from genspot.data.settings import Split
+from genspot.data.settings import TRAINING_SPLITS
 from genspot.data.spectra import write_spectra
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
@@ -40,8 +40,6 @@ from genspot.tasks.scoring import (
     finite,
     refuse_not_finite,
 )
-
-TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 def evaluate_checkpoint(

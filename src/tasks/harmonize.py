@@ -21,7 +21,7 @@ from genspot.data import harmonize as copies_of
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.dataset import ImageDataset
 from genspot.data.protocol_choice import choose_protocol
-from genspot.data.settings import Split
+from genspot.data.settings import TRAINING_SPLITS, Split
 from genspot.evaluation.scores import unreadable_table
 from genspot.report.console import print_line, print_path, print_table
 from genspot.tasks import config
@@ -94,10 +94,9 @@ def _tables(datamodule: ImageDataModule) -> dict[str, tuple[Split, pa.Table]]:
     Raises:
         GenspotError: a test set has the name of the folder of another set.
     """
-    splits: tuple[Split, ...] = ("train", "val")
     found = {
         str(split): (split, datamodule.tables[split])
-        for split in splits
+        for split in TRAINING_SPLITS
         if split in datamodule.tables
     }
     if (table := datamodule.tables.get("test")) is not None:

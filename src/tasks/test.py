@@ -14,7 +14,7 @@ from yaml import YAMLError
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
 from genspot.data.places import missing_path
-from genspot.data.settings import Place, Split
+from genspot.data.settings import TRAINING_SPLITS, Place, Split
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
@@ -106,8 +106,7 @@ def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, Place], dict[str
     file = checkpoint.path.parent / CONFIG
     try:
         data: Any = OmegaConf.to_container(OmegaConf.load(file).data)
-        splits: tuple[Split, ...] = ("train", "val")
-        folders = {split: data[split] for split in splits if data.get(split)}
+        folders = {split: data[split] for split in TRAINING_SPLITS if data.get(split)}
         keys = ("generator", "hold_out", "until")
         return folders, {key: data[key] for key in keys if data.get(key) is not None}
     except (OSError, ValueError, AttributeError, YAMLError, OmegaConfBaseException):
