@@ -11,13 +11,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from genspot.tasks.commands import quoted
+from genspot.tasks.overrides import IN_QUOTES
 
 CONFIG_DIR = ("--config-dir", "-cd")
 # A value, or an element of one, that begins with ~ and has no quotes: checkpoint=~/a,
 # runs=[~/a,~/b], "a={path: ~/b}". It may contain ${interpolations}.
 VALUE = re.compile(r"""([=,\[]|:\s|\w:(?=~))(\s*)((?:file://)?~(?:\$\{[^{}]*\}|[^,\[\]{}"'])*)""")
-
-IN_QUOTES = re.compile(r"""('(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""")
+QUOTED = re.compile(f"({IN_QUOTES})")
 
 
 def quote_home(arguments: Sequence[str]) -> list[str]:
@@ -35,7 +35,7 @@ def quote_home(arguments: Sequence[str]) -> list[str]:
         elif number and arguments[number - 1] in CONFIG_DIR:
             quoted.append(os.path.expanduser(argument))
         else:
-            parts = enumerate(IN_QUOTES.split(argument))
+            parts = enumerate(QUOTED.split(argument))
             quoted.append(
                 "".join(part if at % 2 else VALUE.sub(r'\1\2"\3"', part) for at, part in parts)
             )

@@ -11,8 +11,9 @@ from hydra.core.override_parser.types import Override
 
 from genspot.common.errors import GenspotError
 
-# In Hydra's grammar: signs that stand for themselves, and texts in quotes.
-QUOTED = re.compile(r"""\\.|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.S)
+# In Hydra's grammar, texts in quotes; and these or signs that stand for themselves.
+IN_QUOTES = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+LITERAL = re.compile(rf"\\.|{IN_QUOTES}", re.S)
 
 
 def refuse_open_brackets(arguments: Sequence[str]) -> None:
@@ -39,7 +40,7 @@ def refuse_open_brackets(arguments: Sequence[str]) -> None:
 
 
 def _open_brackets(text: str) -> bool:
-    plain = QUOTED.sub("", text)
+    plain = LITERAL.sub("", text)
     return sum(map(plain.count, "{[(")) > sum(map(plain.count, "}])"))
 
 

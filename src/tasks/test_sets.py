@@ -14,13 +14,13 @@ from genspot.common.names import shown
 from genspot.data.settings import Labels
 from genspot.tasks.generators import origin
 from genspot.tasks.kinds import NAME, PLACE
-from genspot.tasks.overrides import command_line_overrides, overridden_keys
+from genspot.tasks.overrides import IN_QUOTES, command_line_overrides, overridden_keys
 from genspot.tasks.places import with_folder
 from genspot.tasks.schema import plain
 
 TABLES = (".csv", ".tsv", ".parquet", ".arrow")  # endings of files that may have a column of them
 # What a value of Hydra's grammar consists of: texts in quotes, brackets, and what separates.
-TOKEN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[][{}():,]|[^][{}():,'"]+|.""", re.S)
+TOKEN = re.compile(rf"""{IN_QUOTES}|[][{{}}():,]|[^][{{}}():,'"]+|.""", re.S)
 
 
 def add_test_sets(cfg: DictConfig, labels: Labels) -> None:

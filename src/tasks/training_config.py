@@ -23,6 +23,12 @@ from genspot.tasks.overrides import (
     search_path_overrides,
 )
 
+# Training sets that no test sets go with, and what the user has to name.
+TO_NAME = {
+    "folder": "test set, generator=folder test_set.path=PATH",
+    "sets": "test sets, generator=[sitd,san]",
+}
+
 
 def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
     """Return the configuration with the checkpoint's own study, data, model config and protocol.
@@ -43,14 +49,9 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
         if metadata.data != "folder":
             from_checkpoint.append(f"data={metadata.data}")
         named = metadata.study or {"generator", "test_sets"} & {key.split(".")[0] for key in keys}
-        if cfg.task.name == "test" and metadata.data == "sets" and not named:
+        if cfg.task.name == "test" and metadata.data in TO_NAME and not named:
             raise GenspotError(
-                "trained on sets: name the test sets, generator=[sitd,san] or "
-                "test_sets={NAME: PATH, …}"
-            )
-        if cfg.task.name == "test" and metadata.data == "folder" and not named:
-            raise GenspotError(
-                "trained on folder: name the test set, generator=folder test_set.path=PATH or "
+                f"trained on {metadata.data}: name the {TO_NAME[metadata.data]} or "
                 "test_sets={NAME: PATH, …}"
             )
     custom = metadata.model.backbone is None or metadata.model.input is None
