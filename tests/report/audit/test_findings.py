@@ -1,4 +1,4 @@
-"""What is said of each set."""
+"""The verdict on each set in words: judgement, reasons and advice."""
 
 from __future__ import annotations
 
