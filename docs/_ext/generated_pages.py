@@ -38,6 +38,7 @@ GROUPS = {
     "callbacks": "Checkpoints and when a training ends",
     "trainer": "The hardware that computes",
     "logger": "Where curves and figures go besides the folder of a run",
+    "recipe": "A publication's whole training: model, augmentation and schedule",
     "experiments": "Studies: settings that answer one question",
 }
 ROOMS = {
