@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
+from genspot.detector.loss import CrossEntropy, TrainingLoss
 from genspot.detector.memory import score_within_memory
 from genspot.detector.network import DetectorNetwork
 
@@ -28,6 +29,7 @@ class Detector(pl.LightningModule):
         network: `uint8` images to logits; above 0 means fake.
         optimizer: parameters to an optimizer; None where nothing is trained.
         lr_scheduler: optimizer (and `total_steps`) to a scheduler stepped after each batch.
+        loss: what is minimised; validation shows the plain cross-entropy whatever it is.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class Detector(pl.LightningModule):
         network: DetectorNetwork,
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         lr_scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
+        loss: TrainingLoss | None = None,
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.loss = network, loss or CrossEntropy()
         self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
         self.val_metrics = MetricCollection(
             {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
@@ -54,9 +57,7 @@ class Detector(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> torch.Tensor | None:
         if batch["image"] is None:  # `callbacks.UnreadableImages` counts and judges them
             return None
-        loss = functional.binary_cross_entropy_with_logits(
-            self(batch["image"]), batch["label"].float()
-        )
+        loss = self.loss(self.network, batch["image"], batch["label"])
         count = len(batch["label"])
         # Over all processes: the loss of the whole batch, whatever the share of each.
         self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
