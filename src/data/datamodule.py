@@ -22,7 +22,7 @@ from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_option
 from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
 from genspot.data.settings import Loading, Place, Simulation, Split, TestSet, TrainingSet
-from genspot.data.simulated.build import build, check_buildable
+from genspot.data.simulated.build import build_missing
 from genspot.data.sources import (
     describe_shared_images,
     list_if_there,
@@ -113,21 +113,7 @@ class ImageDataModule(pl.LightningDataModule):
             GenspotError: a folder holds something else; see `genspot.data.simulated.build.build`.
                 Or a package is missing that a test set needs.
         """
-        for test_set in self.test_sets:  # before the first of them is built
-            check_buildable(test_set)
-        if (source := self.training_set) and source.simulator:
-            options = dict(source.simulator)
-            name = options.pop("name")
-            for split, folder in (("train", source.train), ("val", source.val)):
-                if isinstance(folder, str):
-                    build(folder, name, options, split, self.simulation)
-        for one in source.parts if source else ():
-            for split, folder in (("train", one.train), ("val", one.val)):
-                if one.simulator and isinstance(folder, str):
-                    build(folder, one.name, one.simulator, split, self.simulation)
-        for test_set in self.test_sets:
-            if test_set.simulator and isinstance(test_set.path, str):
-                build(test_set.path, test_set.name, test_set.simulator, "test", self.simulation)
+        build_missing(self.training_set, self.test_sets, self.simulation)
 
     def setup(self, stage: str) -> None:
         """Read the tables of samples that `stage` needs, once.
@@ -230,6 +216,13 @@ class ImageDataModule(pl.LightningDataModule):
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images in the test geometry: thresholds are fitted on them."""
         return self._eval_loader("val", self.test_geometry, known=self.known.get("val"))
+
+    def statistics_dataloader(self) -> DataLoader[Sample]:
+        """Return the training images once, in order, not augmented, cropped at the centre.
+
+        The statistics of an input representation are fitted on them.
+        """
+        return self._eval_loader("train", self.train_geometry)
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the test images, degraded where `augment` says so, each on one rank."""

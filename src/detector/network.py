@@ -71,9 +71,12 @@ class DetectorNetwork(nn.Module):
             self.backbone.eval()
         return self
 
+    def as_pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """Return `uint8` images N×H×W×3 as the input representation takes them, N×3×H×W."""
+        return images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
+
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
-        pixels = images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
-        logits = self.backbone(self.input(pixels))
+        logits = self.backbone(self.input(self.as_pixels(images)))
         is_tensor = isinstance(logits, torch.Tensor)
         if not is_tensor or logits.shape != (len(images), 1):
             found = f"shape {tuple(logits.shape)}" if is_tensor else type(logits).__name__

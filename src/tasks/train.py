@@ -20,6 +20,7 @@ from genspot.data.sources import require_images
 from genspot.detector.callbacks import SaveMetadata, SeedSteps, StopOnNonFinite, UnreadableImages
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_training_network, find_wrong_bfloat16_gradient
+from genspot.detector.fit_input import FitInput
 from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.metadata import Metadata
 from genspot.detector.module import Detector
@@ -156,6 +157,7 @@ def fit(
             unreadable,
             SaveMetadata(metadata.as_dict()),
             RestoreProgress(),
+            FitInput(datamodule.statistics_dataloader),
             SeedSteps(run.seed),
             StopOnNonFinite(run.folder, partial(_write_samples, datamodule.tables["train"])),
             GracefulStop(SHUTDOWN, run.folder, before_save=unreadable.synchronise),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.data.label_folders import LABELS
-from genspot.data.settings import Simulation, TestSet
+from genspot.data.settings import Simulation, TestSet, TrainingSet
 from genspot.data.simulated import photographs
 from genspot.data.simulated.generators import load_simulator, simulate
 from genspot.data.simulated.super_resolution import (
@@ -63,6 +63,31 @@ def window(photo: Image.Image, size: int, rng: np.random.Generator) -> np.ndarra
     flipped = reduced[:, ::-1] if rng.random() < 0.5 else reduced
     gain, gamma = rng.uniform(*GAIN), rng.uniform(*GAMMA)
     return np.rint(255 * gain * (flipped / 255) ** gamma).astype(np.uint8)
+
+
+def build_missing(
+    training_set: TrainingSet | None, test_sets: Sequence[TestSet], simulation: Simulation
+) -> None:
+    """Build the simulated ones of these data sets that are not there; see `build`.
+
+    Raises:
+        GenspotError: a folder holds something else, or a package is missing.
+    """
+    for test_set in test_sets:  # before the first of them is built
+        check_buildable(test_set)
+    if training_set and training_set.simulator:
+        options = dict(training_set.simulator)
+        name = options.pop("name")
+        for split, folder in (("train", training_set.train), ("val", training_set.val)):
+            if isinstance(folder, str):
+                build(folder, name, options, split, simulation)
+    for one in training_set.parts if training_set else ():
+        for split, folder in (("train", one.train), ("val", one.val)):
+            if one.simulator and isinstance(folder, str):
+                build(folder, one.name, one.simulator, split, simulation)
+    for test_set in test_sets:
+        if test_set.simulator and isinstance(test_set.path, str):
+            build(test_set.path, test_set.name, test_set.simulator, "test", simulation)
 
 
 def build(
