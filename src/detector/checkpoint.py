@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import safe_repr
-from genspot.detector.metadata import PUBLISHED, Metadata
+from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
-from genspot.detector.safe_load import safe_load
-from genspot.detector.state_dicts import (
-    COUNTER,
-    WRAPPERS,
-    describe_content,
-    find_fault,
-    find_weights,
-    without_odd_counters,
-)
+from genspot.detector.published_files import PUBLISHED_FILES
+from genspot.detector.state_dicts import describe_content, find_difference
+from genspot.detector.weights_file import read_weights_file
 
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # converted on loading
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,15 +27,15 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        kind: "genspot", "published" (a dict of model, optimizer and total_steps) or "bare".
         metadata: as it was trained.
         state: the state dict of a `DetectorNetwork`.
+        setting: that named the file, for messages.
     """
 
     path: Path
-    kind: str
     metadata: Metadata
     state: dict[str, torch.Tensor]
+    setting: str = "checkpoint"
 
     def load_into(self, network: DetectorNetwork, name: str) -> None:
         """Load the weights into `network`, a model of that `name`.
@@ -62,45 +55,31 @@ class Checkpoint:
         except GenspotError as error:
             if str(self.path) in str(error):
                 raise
-            raise GenspotError(f"checkpoint={self.path}: {error}") from error
+            raise GenspotError(f"{self.setting}={self.path}: {error}") from error
 
     def check_compatible(self, network: DetectorNetwork, name: str) -> None:
         """Compare keys, shapes and types of the weights with those of `network`.
 
-        A `COUNTER` may be missing.
-
         Raises:
-            GenspotError: there is a difference; the first one is named.
+            GenspotError: there is a difference (`find_difference`); the first one is named.
         """
-        expected = network.state_dict()
-        for key, value in expected.items():
-            label, loaded = safe_repr(key.removeprefix("backbone.")), self.state.get(key)
-            if loaded is None and key.endswith(COUNTER):
-                continue
-            if loaded is None:
-                raise self._mismatch_error(name, f"{label} is missing from it")
-            if loaded.shape != value.shape:
-                shapes = f"{tuple(loaded.shape)} instead of {tuple(value.shape)}"
-                raise self._mismatch_error(name, f"{label} has shape {shapes}")
-            if loaded.dtype != value.dtype and not {loaded.dtype, value.dtype} <= set(FLOATS):
-                raise self._mismatch_error(name, f"{label} is {loaded.dtype}, not {value.dtype}")
-        for key in self.state:
-            if key not in expected:
-                label = safe_repr(key.removeprefix("backbone."))
-                raise self._mismatch_error(name, f"{label} is only in the checkpoint")
-
-    def _mismatch_error(self, name: str, difference: str) -> GenspotError:
-        return GenspotError(
-            f"checkpoint {self.path} does not fit {safe_repr(name)}: {difference}; name the model "
-            "it was made with (model=… allow_mismatch=true) or another checkpoint"
-        )
+        if difference := find_difference(network.state_dict(), self.state):
+            keys = describe_content({key.removeprefix("backbone."): 0 for key in self.state})
+            raise GenspotError(
+                f"{self.setting}={self.path} does not fit {safe_repr(name)}: {difference} (it "
+                f"holds {keys}); name the model it was made with (model=… allow_mismatch=true) or "
+                "another checkpoint"
+            )
 
 
-def load_checkpoint(path: str | Path | None) -> Checkpoint:
+def load_checkpoint(path: str | Path | None, setting: str = "checkpoint") -> Checkpoint:
     """Return the checkpoint at `path`, whichever kind it is; nothing in it is executed.
 
-    Weights of other programs may lie under one of the usual keys, and their own keys may begin
-    with what torch.compile, DataParallel or a wrapping class adds (`detector.state_dicts`).
+    A published file is known by its entries (`detector.published_files`).
+
+    Args:
+        path: of a file that `read_weights_file` reads.
+        setting: named in messages as the setting that gave the path.
 
     Raises:
         GenspotError: there is none, it is no checkpoint of a detector, it is damaged, or one of
@@ -108,43 +87,17 @@ def load_checkpoint(path: str | Path | None) -> Checkpoint:
     """
     if path is None:
         raise GenspotError("this task needs checkpoint=PATH; training leaves one as best.ckpt")
-    path = Path(os.path.expanduser(path))
-    if path.is_dir():
-        raise GenspotError(f"checkpoint={path} is a folder: name the file, such as best.ckpt")
-    if not path.is_file():
-        fault = "not a regular file" if path.exists() else "no such file"
-        raise GenspotError(f"checkpoint={path}: {fault}; training leaves one as best.ckpt")
-    content = safe_load(path)
-    if isinstance(content, dict) and "genspot" in content:
-        metadata = Metadata.from_dict(content["genspot"], path)
-        weights = content.get("state_dict")
-        if not isinstance(weights, dict) or not weights:
-            raise GenspotError(
-                f"checkpoint={path} holds no weights: state_dict is missing or empty"
-            )
-        weights = without_odd_counters(weights)
-        _check_weights(weights, path)
-        state = _select("network.", weights)
-        return Checkpoint(path, "genspot", metadata, state)
-    weights = find_weights(content)
-    if not {"conv1.weight", "fc.weight"} <= weights.keys():
+    file = read_weights_file(path, setting)
+    if file.about is not None:
+        metadata = Metadata.from_dict(file.about, file.path, setting)
+        return Checkpoint(file.path, metadata, file.state, setting)
+    if file.published is None:
+        known = ", ".join(one.title for one in PUBLISHED_FILES)
         raise GenspotError(
-            f"checkpoint={path} holds no detector, but {describe_content(content)}; expected are "
-            "genspot's own entries, or the weights of a ResNet (conv1.weight to fc.bias), alone "
-            f"or under {', '.join(WRAPPERS[:5])}"
+            f"{setting}={file.path} holds no known detector, but {file.keys}; known are genspot's "
+            f"own checkpoints, and the entries of {known}; a training of any model can start from "
+            "weights that fit it, model.weights=PATH"
         )
-    _check_weights(weights, path)
-    published = {"model", "optimizer", "total_steps"} <= content.keys()
-    state = {f"backbone.{key}": value for key, value in weights.items()}
-    return Checkpoint(path, "published" if published else "bare", PUBLISHED, state)
-
-
-def _check_weights(state: dict[Any, Any], path: Path) -> None:
-    if fault := find_fault(state, path.stat().st_size):
-        raise GenspotError(f"checkpoint={path} {fault}")
-
-
-def _select(prefix: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Return what `state` has under keys that begin with `prefix`, without it."""
-    keys = [key for key in state if str(key).startswith(prefix)]
-    return {key.removeprefix(prefix): state[key] for key in keys}
+    metadata = file.published.metadata
+    log.info("%s is read as %s, model=%s", file.path, file.published.title, metadata.model.name)
+    return Checkpoint(file.path, metadata, file.state, setting)

@@ -18,17 +18,19 @@ MAGIC = {
 }
 
 
+def is_safetensors(path: Path) -> bool:
+    """Return whether the file begins as one of safetensors: a length, then JSON."""
+    with path.open("rb") as file:
+        start = file.read(10)
+    return start[8:] == b'{"' and int.from_bytes(start[:8], "little") < path.stat().st_size
+
+
 def find_other_kind(path: Path) -> str | None:
     """Return what the file is, if it is certainly none of torch.save, and what to do; or None."""
     with path.open("rb") as file:
         start = file.read(START)
     if start.startswith(b"PK\x03\x04"):
         return _other_archive(path)
-    if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < path.stat().st_size:
-        return (
-            "is a safetensors file; convert it with "
-            "torch.save(safetensors.torch.load_file(FILE), 'weights.pth')"
-        )
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             return f"is {kind}; give a file of torch.save"

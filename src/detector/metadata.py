@@ -67,8 +67,13 @@ class Metadata:
         return values
 
     @classmethod
-    def from_dict(cls, values: Any, path: Path) -> Metadata:
+    def from_dict(cls, values: Any, path: Path, setting: str = "checkpoint") -> Metadata:
         """Return the metadata that `as_dict` put into the checkpoint at `path`.
+
+        Args:
+            values: from anybody.
+            path: of the file, for messages.
+            setting: that gave the path, for messages.
 
         Raises:
             GenspotError: another version or form; the first fault is named.
@@ -76,7 +81,7 @@ class Metadata:
         version = values.get("version") if isinstance(values, dict) else None
         if type(version) is not int or version != VERSION:  # it may be a tensor
             raise GenspotError(
-                f"checkpoint={path} was made by another version of genspot, or by another "
+                f"{setting}={path} was made by another version of genspot, or by another "
                 "program; train it again, or give the network's state dict alone"
             )
         try:
@@ -89,7 +94,7 @@ class Metadata:
             return cls(**given | {"model": ModelSettings.from_dict(values["model"])})
         except GenspotError as error:
             raise GenspotError(
-                f"checkpoint={path} has invalid metadata: {safe_repr(error)}; take the best.ckpt "
+                f"{setting}={path} has invalid metadata: {safe_repr(error)}; take the best.ckpt "
                 "that a training left, or the network's state dict alone"
             ) from error
 

@@ -117,19 +117,24 @@ def custom_model_error(model: ModelSettings) -> GenspotError:
     )
 
 
+def find_head(backbone: nn.Module) -> nn.Linear | None:
+    """Return the last linear layer with one output of `backbone`, or None."""
+    linear = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
+    heads = [layer for layer in linear if layer.out_features == 1]
+    return heads[-1] if heads else None
+
+
 def head(backbone: nn.Module) -> nn.Linear:
     """Return the last linear layer with one output of `backbone`.
 
     Raises:
         GenspotError: there is none.
     """
-    linear = [module for module in backbone.modules() if isinstance(module, nn.Linear)]
-    heads = [layer for layer in linear if layer.out_features == 1]
-    if not heads:
+    if (found := find_head(backbone)) is None:
         raise GenspotError(
             "model.trainable=head: the backbone has no linear layer with one output; choose all"
         )
-    return heads[-1]
+    return found
 
 
 def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:

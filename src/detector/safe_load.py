@@ -1,4 +1,4 @@
-"""Load files of torch.save from anybody: nothing in them is executed, and damage is found."""
+"""Load files of weights from anybody: nothing in them is executed, and damage is found."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import safe_repr
-from genspot.detector.file_kinds import find_other_kind
+from genspot.detector.file_kinds import find_other_kind, is_safetensors
 
 
 def safe_load(path: Path, setting: str = "checkpoint") -> Any:
-    """Return what torch.save wrote to `path`: tensors and plain values, on the CPU.
+    """Return what torch.save or safetensors wrote to `path`: tensors, plain values, on the CPU.
 
     Args:
         path: the file.
@@ -25,6 +27,14 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
     Raises:
         GenspotError: it is damaged, something else, or would execute code.
     """
+    if is_safetensors(path):
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, KeyError) as error:  # KeyError: a type PyTorch lacks
+            raise GenspotError(
+                f"{setting}={path} is a damaged safetensors file ({safe_repr(error)}); copy or "
+                "download it again"
+            ) from error
     if kind := find_other_kind(path):
         raise GenspotError(f"{setting}={path} {kind}")
     if fault := find_corruption(path):

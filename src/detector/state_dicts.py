@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ PREFIXES = ("_orig_mod.", "module.", "model.", "backbone.", "network.", "net.")
 COUNTER = "num_batches_tracked"
 MAX_DEPTH = 3  # of wrappers within wrappers
 MAX_KEYS = 4  # that a message names
+MAX_PARTS = 3  # dicts whose keys a message names
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # converted on loading
 
 
 def find_weights(content: Any) -> dict[Any, Any]:
@@ -44,13 +47,33 @@ def describe_content(content: Any) -> str:
     """Return what a file holds: the keys of its dict, and those below its wrappers."""
     if not isinstance(content, dict):
         return f"a {type(content).__name__}"
-    parts = [_first_keys(content)]
-    parts += [
-        f"{key}: {_first_keys(content[key])}"
-        for key in WRAPPERS
-        if isinstance(content.get(key), dict)
-    ]
-    return "; ".join(parts[:3])
+    return "; ".join([_first_keys(content), *_wrapped_keys(content, "", MAX_DEPTH)][:MAX_PARTS])
+
+
+def find_difference(
+    expected: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]
+) -> str | None:
+    """Return the first difference of keys, shapes and types between two state dicts, or None.
+
+    A `COUNTER` may be missing from `found`, the state dict of a file.
+    """
+    for key, value in expected.items():
+        label, loaded = shown_key(key), found.get(key)
+        if loaded is None and key.endswith(COUNTER):
+            continue
+        if loaded is None:
+            return f"{label} is missing from it"
+        if loaded.shape != value.shape:
+            return f"{label} has shape {tuple(loaded.shape)} instead of {tuple(value.shape)}"
+        if loaded.dtype != value.dtype and not {loaded.dtype, value.dtype} <= set(FLOATS):
+            return f"{label} is {loaded.dtype}, not {value.dtype}"
+    unknown = next((key for key in found if key not in expected), None)
+    return None if unknown is None else f"{shown_key(unknown)} is only in the file"
+
+
+def shown_key(key: str) -> str:
+    """Return a key of a `DetectorNetwork` in one line, as a backbone's own state dict has it."""
+    return safe_repr(key.removeprefix("backbone."))
 
 
 def find_fault(state: dict[Any, Any], size: int) -> str | None:
@@ -105,6 +128,13 @@ def _without_prefixes(state: dict[Any, Any]) -> dict[Any, Any]:
             break
         state = {key.removeprefix(prefix): value for key, value in state.items()}
     return state
+
+
+def _wrapped_keys(content: dict[Any, Any], prefix: str, depth: int) -> Iterator[str]:
+    for key in WRAPPERS if depth else ():
+        if isinstance(inner := content.get(key), dict):
+            yield f"{prefix}{key}: {_first_keys(inner)}"
+            yield from _wrapped_keys(inner, f"{prefix}{key}.", depth - 1)
 
 
 def _first_keys(values: dict[Any, Any]) -> str:

@@ -43,12 +43,12 @@ def test_initial_weights_are_read_from_a_checkpoint_of_a_compiled_model(tmp_path
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"conv1.weight": 1}, "is not a state dict, but conv1.weight"),
-        ([1, 2], "is not a state dict, but a list"),
+        ({"conv1.weight": 1}, "holds no weights, but conv1.weight"),
+        ([1, 2], "holds no weights, but a list"),
         ({"x": torch.zeros(2), "conv1.weight": 1}, "has conv1.weight, which is no plain tensor"),
         ({"x": torch.tensor([torch.nan])}, "is of no use: x holds NaN"),
         ({"x": torch.zeros(2, device="meta")}, "has x, which is no plain tensor"),
-        ({"conv1.weight": torch.zeros(2)}, "for resnet18 does not fit: conv1.weight differs"),
+        ({"conv1.weight": torch.zeros(2)}, "for resnet18 does not fit: conv1.weight has shape"),
         (None, "no such file"),
     ],
 )

@@ -64,6 +64,10 @@ def weights(flipped: int = 0) -> bytes:
     return bytes(content)
 
 
+def safetensors_file() -> bytes:
+    return safetensors.torch.save({"fc.weight": torch.arange(3.0)})
+
+
 def torchscript() -> bytes:
     file = BytesIO()
     torch.jit.save(torch.jit.script(nn.Linear(1, 1)), file)  # its code is compressed
@@ -85,11 +89,12 @@ def torchscript() -> bytes:
         (zip_bomb, "would unpack to more than it holds"),
         (lambda: weights()[:3000], "damaged or cannot be read"),
         (lambda: weights(flipped=1), r"damaged: \S*data/0 differs from its checksum"),
-        (lambda: safetensors.torch.save({"fc.weight": torch.ones(3)}), "is a safetensors file; "),
+        (lambda: safetensors_file()[:-1], "is a damaged safetensors file .* copy or download"),
+        (lambda: safetensors_file().replace(b"F32", b"F99"), "is a damaged safetensors file"),
         (torchscript, "is a TorchScript program; give the weights alone"),
     ],
     ids=["empty", "text", "page", "git-lfs", "pickle", "own pickle", "bytes", "gzip", "zip"]
-    + ["zip bomb", "cut short", "flipped", "safetensors", "script"],
+    + ["zip bomb", "cut short", "flipped", "safetensors cut short", "safetensors", "script"],
 )
 def test_safe_load_of_another_file_gives_one_line(
     make: Callable[[], bytes], expected: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
@@ -100,6 +105,13 @@ def test_safe_load_of_another_file_gives_one_line(
         safe_load(tmp_path / "file", "weights")
     assert str(error.value).isprintable() and len(str(error.value)) < 400
     assert not recwarn
+
+
+def test_safe_load_reads_safetensors(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(safetensors_file())
+    content = safe_load(tmp_path / "file")
+    assert content.keys() == {"fc.weight"}
+    assert torch.equal(content["fc.weight"], torch.arange(3.0))
 
 
 def test_safe_load_reads_archives_without_checksums(tmp_path: Path) -> None:

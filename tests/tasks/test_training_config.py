@@ -47,7 +47,7 @@ def test_with_training_config_of_a_folder_asks_for_a_test_set(tmp_path: Path) ->
 
 
 def test_resolve_metadata_with_another_architecture_names_it(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "bare.pth", "bare", PUBLISHED, {})
+    checkpoint = Checkpoint(tmp_path / "bare.pth", PUBLISHED, {})
     overrides = ["task=test", "model.backbone.arch=resnet18", "allow_mismatch=true"]
     with composed(*overrides, folder=tmp_path) as cfg:
         model = resolve_metadata(cfg, checkpoint).model
