@@ -15,13 +15,29 @@ from torch.utils.data import DataLoader
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.ranks import is_rank_zero
-from genspot.data.dataset import DEGRADATIONS, ImageDataset, PixelFunction, Sample
+from genspot.data.dataset import (
+    DEGRADATIONS,
+    FeatureFunction,
+    ImageDataset,
+    PixelFunction,
+    Protocols,
+    Sample,
+)
 from genspot.data.inputs import list_inputs
 from genspot.data.layout import Listing
-from genspot.data.loaders import ResumableDataLoader, eval_loader, loader_options
+from genspot.data.loaders import ResumableDataLoader, eval_loader
 from genspot.data.packed.reader import PackedReader
-from genspot.data.samplers import ResumableShuffleSampler, SequentialDistributedSampler
-from genspot.data.settings import Loading, Place, Simulation, Split, TestSet, TrainingSet
+from genspot.data.samplers import SequentialDistributedSampler
+from genspot.data.settings import (
+    TRAINING_SPLITS,
+    Loading,
+    Place,
+    Simulation,
+    Split,
+    TestSet,
+    TrainingSet,
+    Use,
+)
 from genspot.data.simulated.build import build_missing
 from genspot.data.sources import (
     describe_shared_images,
@@ -31,6 +47,7 @@ from genspot.data.sources import (
     warn_of_skipped,
 )
 from genspot.data.splits import describe_divided
+from genspot.data.training_loader import training_loader
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +70,7 @@ class ImageDataModule(pl.LightningDataModule):
         inputs: the photos, folders and so on of a prediction; see `list_inputs`.
         protocol: what is done to every image after it is decoded; see
             `genspot.data.dataset.ImageDataset`.
+        test_protocols: the same of the images of tests and predictions, where it is another.
 
     Attributes:
         tables: the table of samples of each split that was set up.
@@ -61,6 +79,7 @@ class ImageDataModule(pl.LightningDataModule):
         known: the rows of a split that were scored before, and those that could not be read or
             have changed since. A test, a prediction or a calibration leaves the first out and
             reads the others last.
+        features: what the samples of a use hold in place of images, by row.
 
     Raises:
         GenspotError: the training images have no common size.
@@ -77,6 +96,7 @@ class ImageDataModule(pl.LightningDataModule):
         simulation: Simulation,
         inputs: Sequence[str] = (),
         protocol: PixelFunction | None = None,
+        test_protocols: Protocols | None = None,
     ) -> None:
         super().__init__()
         if training_set and not train_geometry.fixed_size:
@@ -86,13 +106,15 @@ class ImageDataModule(pl.LightningDataModule):
             )
         self.training_set, self.test_sets, self.inputs = training_set, test_sets, inputs
         self.augment, self.loading, self.simulation = augment, loading, simulation
-        self.protocol = protocol
+        self.protocols: Protocols = (protocol, protocol)
+        self.test_protocols = test_protocols or self.protocols
         self.train_geometry, self.test_geometry = train_geometry, test_geometry
         self.tables: dict[Split, pa.Table] = {}
         self.skipped: dict[Split, pa.Table] = {}
         self.listings: dict[Split, Listing] = {}
         self.known: dict[Split, tuple[Collection[int], Collection[int]]] = {}
         self.readers: dict[Split, PackedReader] = {}  # of the splits that are packed
+        self.features: dict[Use, FeatureFunction] = {}
         self.train_loader: ResumableDataLoader | None = None
         self.resume_state: dict[str, int] | None = None
 
@@ -167,46 +189,21 @@ class ImageDataModule(pl.LightningDataModule):
             log.warning("%s", note)
 
     def train_dataloader(self) -> ResumableDataLoader:
-        """Return shuffled batches of augmented random crops, half of them flipped.
+        """Return shuffled batches of augmented crops, some of them flipped.
 
         Raises:
-            GenspotError: the batch size or the number of images does not suit the ranks.
+            GenspotError: see `training_loader`.
         """
-        rank, world_size = self._rank()
-        batch_size, table = self.loading.batch_size, self.tables["train"]
-        if batch_size % world_size:
-            raise GenspotError(
-                f"schedule.batch_size={batch_size} does not divide by {world_size} processes"
-            )
-        if table.num_rows < world_size:
-            raise GenspotError(
-                f"{table.num_rows} training images are too few for {world_size} processes"
-            )
-        sampler = ResumableShuffleSampler(table.num_rows, self.loading.seed, rank, world_size)
-        per_rank_batch = batch_size // world_size
-        # The last batch is dropped: batch normalisation cannot use a batch of a single image.
-        drop_last = len(sampler) >= per_rank_batch
-        if not drop_last and rank == 0:
-            log.warning(
-                "schedule.batch_size=%d is more than the training set of %d images: each epoch is "
-                "one step of all of them",
-                batch_size,
-                len(sampler) * world_size,
-            )
-        self.train_loader = ResumableDataLoader(
-            self._dataset("train", self.train_geometry, self.augment.get("train"), train=True),
-            batch_size=per_rank_batch,
-            sampler=sampler,
-            drop_last=drop_last,
-            **loader_options(self.loading.workers),
-        )
+        gathered = self.trainer.accumulate_grad_batches if self.trainer else 1
+        dataset, ranks = self.dataset("train"), self._rank()
+        self.train_loader = training_loader(dataset, self.loading, *ranks, gathered)
         if self.resume_state:
             self.train_loader.load_state_dict(self.resume_state)
         return self.train_loader
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images, augmented, each on one rank."""
-        loader = self._eval_loader("val", self.train_geometry, self.augment.get("val"))
+        loader = self._eval_loader(self.dataset("val"))
         if len(loader):
             return loader
         # DDP broadcasts buffers in the first step of a validation and reduces metrics at its
@@ -215,34 +212,40 @@ class ImageDataModule(pl.LightningDataModule):
 
     def calibration_dataloader(self) -> DataLoader[Sample]:
         """Return the validation images in the test geometry: thresholds are fitted on them."""
-        return self._eval_loader("val", self.test_geometry, known=self.known.get("val"))
+        return self._eval_loader(self.dataset("calibration"), self.known.get("val"))
 
     def statistics_dataloader(self) -> DataLoader[Sample]:
         """Return the training images once, in order, not augmented, cropped at the centre.
 
         The statistics of an input representation are fitted on them.
         """
-        return self._eval_loader("train", self.train_geometry)
+        return self._eval_loader(self._dataset("train", self.train_geometry))
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the test images, degraded where `augment` says so, each on one rank."""
-        augment, known = self.augment.get("test"), self.known.get("test")
-        return self._eval_loader("test", self.test_geometry, augment, known)
+        return self._eval_loader(self.dataset("test"), self.known.get("test"))
 
     def predict_dataloader(self) -> DataLoader[Sample]:
         """Return the images of the prediction, each on one rank."""
-        return self._eval_loader("predict", self.test_geometry, known=self.known.get("predict"))
+        return self._eval_loader(self.dataset("predict"), self.known.get("predict"))
+
+    def dataset(self, use: Use) -> ImageDataset:
+        """Return the images as `use` takes them, or their features where `features` has them."""
+        split: Split = "val" if use == "calibration" else use
+        geometry = self.train_geometry if use in TRAINING_SPLITS else self.test_geometry
+        augment = None if use in ("calibration", "predict") else self.augment.get(use)
+        dataset = self._dataset(split, geometry, augment, train=use == "train")
+        dataset.features = self.features.get(use)
+        return dataset
 
     def _eval_loader(
         self,
-        split: Split,
-        geometry: Geometry,
-        augment: albumentations.Compose | None = None,
+        dataset: ImageDataset,
         known: tuple[Collection[int], Collection[int]] | None = None,
     ) -> DataLoader[Sample]:
-        dataset = self._dataset(split, geometry, augment)
         # Whole images may be large: each worker reads one of them ahead.
-        batch_size, prefetch = (self.loading.eval_batch_size, 2) if geometry.fixed_size else (1, 1)
+        fixed_size = dataset.geometry.fixed_size
+        batch_size, prefetch = (self.loading.eval_batch_size, 2) if fixed_size else (1, 1)
         sampler = SequentialDistributedSampler(len(dataset), *self._rank(), *(known or ()))
         workers = self.loading.workers
         return eval_loader(dataset, workers, prefetch, sampler=sampler, batch_size=batch_size)
@@ -251,7 +254,7 @@ class ImageDataModule(pl.LightningDataModule):
         self,
         split: Split,
         geometry: Geometry,
-        augment: albumentations.Compose | None,
+        augment: albumentations.Compose | None = None,
         train: bool = False,
     ) -> ImageDataset:
         table, read = self.tables[split], self.readers.get(split)
@@ -265,12 +268,13 @@ class ImageDataModule(pl.LightningDataModule):
             setting=DEGRADATIONS if split == "test" else f"aug.{split}",
             max_megapixels=self.loading.max_megapixels,
             max_whole_megapixels=self.loading.max_whole_megapixels,
-            protocol=self.protocol,
+            protocols=self.test_protocols if split in ("test", "predict") else self.protocols,
+            flip=self.loading.flip,
         )
 
     def sample_images(self, split: Split) -> Iterator[tuple[str, np.ndarray]]:
         """Yield (path, pixels) of a few readable images of the training geometry, resized."""
-        dataset = self._dataset(split, self.train_geometry, None)
+        dataset = self._dataset(split, self.train_geometry)
         for row in _sampled_rows(len(dataset)):
             with suppress(Exception):  # the training reports unreadable images
                 image = dataset.load_resized(row)
@@ -278,7 +282,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     def protocol_fault(self, split: Split) -> str | None:
         """Return why the protocol fails on all of a few images; None if it takes one of them."""
-        dataset = self._dataset(split, self.test_geometry, None)
+        dataset = self._dataset(split, self.test_geometry)
         return dataset.protocol_fault(_sampled_rows(len(dataset)))
 
     def _rank(self) -> tuple[int, int]:

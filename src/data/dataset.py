@@ -23,6 +23,9 @@ from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 DEGRADATIONS = "degradations"  # the setting of the transforms of test images
 PixelFunction = Callable[[np.ndarray], np.ndarray]  # of `uint8`, H×W×3
+# A row to what is kept of its image in place of the pixels, and whether the image was padded.
+FeatureFunction = Callable[[int], tuple[np.ndarray, bool]]
+Protocols = tuple[PixelFunction | None, PixelFunction | None]  # of real and of fake images
 MAX_SUBSTITUTES = 100  # unreadable files in a row after which a training sample is given up
 
 
@@ -31,7 +34,8 @@ class Sample(TypedDict):
 
     row: int
     label: int
-    image: np.ndarray | None  # uint8, H×W×3; None if the file cannot be read
+    # uint8, H×W×3, or the float32 features of the image; None if the file cannot be read.
+    image: np.ndarray | None
     padded: bool  # whether the image, augmented, was smaller than the crop
     unreadable: list[tuple[int, str]]  # rows that could not be read, and why
 
@@ -47,7 +51,7 @@ class ImageDataset(Dataset[Sample]):
         augment: applied to the whole image, before the crop, so that the phase of JPEG's 8×8 grid
             in the crop stays random; None leaves the image as it is.
         geometry: the size to resize to before the augmentation, and to crop to after it.
-        train: crop at random and flip half of the images; otherwise crop the centre.
+        train: crop where the geometry says and flip; otherwise crop the centre.
         seed: seed of the random streams.
         read: a function from a row to its image (`uint8`, H×W×3); None reads the files of the
             table.
@@ -55,8 +59,14 @@ class ImageDataset(Dataset[Sample]):
             unreadable; an augmentation of the user that fails is an error.
         max_megapixels: of an image that is read; larger ones are unreadable.
         max_whole_megapixels: of an image that is neither cropped nor resized to one size.
-        protocol: what is done to each image before all else: a function from pixels to pixels
-            that gives the same each time. An image on which it fails is unreadable.
+        protocols: what is done to each image before all else: functions from pixels to pixels
+            that give the same each time, of images whose label is not 1 and of fakes. An image on
+            which its function fails is unreadable.
+        flip: probability that a training image is mirrored, left for right.
+
+    Attributes:
+        features: gives what a sample holds in place of its image, or raises UnreadableError; None:
+            samples hold images.
 
     Raises:
         GenspotError: on indexing: the augmentation fails or returns no image.
@@ -73,15 +83,17 @@ class ImageDataset(Dataset[Sample]):
         setting: str = "aug",
         max_megapixels: int = MAX_MEGAPIXELS,
         max_whole_megapixels: int = MAX_WHOLE_MEGAPIXELS,
-        protocol: PixelFunction | None = None,
+        protocols: Protocols = (None, None),
+        flip: float = 0.5,
     ) -> None:
-        self.table, self.protocol = table, protocol
+        self.table, self.protocols, self.flip = table, protocols, flip
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment if augment is not None and augment.transforms else None
         self.geometry, self.train, self.seed, self.setting = geometry, train, seed, setting
         self.max_megapixels, self.max_whole_megapixels = max_megapixels, max_whole_megapixels
         self.bit_generator = np.random.PCG64(0)  # its state is replaced for each image
+        self.features: FeatureFunction | None = None
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -91,8 +103,7 @@ class ImageDataset(Dataset[Sample]):
         sample = Sample(row=requested, label=0, image=None, padded=False, unreadable=[])
         for row in self._candidates(requested):
             try:
-                image = self.load_resized(row)
-                sample["image"], sample["padded"] = self._augment(image, row, epoch, requested)
+                sample["image"], sample["padded"] = self._content(row, epoch, requested)
             except GenspotError:
                 raise
             except Exception as error:  # a broken file can raise nearly anything
@@ -102,6 +113,21 @@ class ImageDataset(Dataset[Sample]):
             break
         sample["label"] = int(self.labels[sample["row"]])
         return sample
+
+    def _content(self, row: int, epoch: int, requested: int) -> tuple[np.ndarray, bool]:
+        return self.features(row) if self.features else self.render(row, epoch, requested)
+
+    def render(self, row: int, epoch: int, requested: int) -> tuple[np.ndarray, bool]:
+        """Return the image of `row`, augmented, cropped and flipped, and whether it was padded.
+
+        The random stream is that of `epoch` and `requested`, a row or another number below 2^64.
+
+        Raises:
+            GenspotError: the augmentation fails or returns no image.
+            UnreadableError: see `load_resized`; or the degradations fail.
+            Exception: whatever PIL raises.
+        """
+        return self._augment(self.load_resized(row), row, epoch, requested)
 
     def _candidates(self, requested: int) -> Iterator[int]:
         """Yield the row to read, and in training the rows that replace it if it is unreadable.
@@ -126,18 +152,21 @@ class ImageDataset(Dataset[Sample]):
         image = self.read(row)
         height, width = image.shape[:2]
         image_io.check_pixels(width, height, self.max_megapixels)  # for a packed copy
-        return image if self.protocol is None else prepare(self.protocol, image)
+        return prepare(self._protocol_of(row), image)
+
+    def _protocol_of(self, row: int) -> PixelFunction | None:
+        return self.protocols[int(self.labels[row] == 1)]  # the label of a photo is not known
 
     def protocol_fault(self, rows: Iterable[int]) -> str | None:
         """Return why the protocol fails on each readable image of `rows`; None if it takes one."""
         faults: list[str] = []
-        if self.protocol is None:
+        if self.protocols == (None, None):
             return None
         for row in rows:
             with suppress(Exception):  # a broken file can raise nearly anything
                 image = self.read(row)
                 try:
-                    prepare(self.protocol, image)
+                    prepare(self._protocol_of(row), image)
                 except image_io.UnreadableError as error:
                     faults.append(str(error))
                 else:
@@ -200,7 +229,7 @@ class ImageDataset(Dataset[Sample]):
         if not self.geometry.fixed_size:
             image_io.check_whole_image(image, self.max_whole_megapixels)
         crop = self._crop(image, rng)
-        if self.train and rng.random() < 0.5:
+        if self.train and rng.random() < self.flip:
             crop = crop[:, ::-1]
         # A window keeps its whole image in the memory, until the batch is made.
         crop = crop.copy() if image.size > 4 * crop.size else crop
@@ -209,19 +238,19 @@ class ImageDataset(Dataset[Sample]):
     def _crop(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
         if self.geometry.crop is None:
             return image
-        if self.train:
+        if self.train and self.geometry.position == "random":
             return image_io.random_crop(image, self.geometry.crop, rng)
         return image_io.centre_crop(image, self.geometry.crop)
 
 
-def prepare(protocol: PixelFunction, image: np.ndarray) -> np.ndarray:
-    """Return `image` (`uint8`, H×W×3) after `protocol`.
+def prepare(protocol: PixelFunction | None, image: np.ndarray) -> np.ndarray:
+    """Return `image` (`uint8`, H×W×3) after `protocol`, if there is one.
 
     Raises:
         image_io.UnreadableError: it fails; with the reason.
     """
     try:
-        return protocol(image)
+        return protocol(image) if protocol else image
     except Exception as error:
         reason = str(error) if isinstance(error, ValueError) else image_io.describe_error(error)
         raise image_io.UnreadableError(f"protocol: {reason}") from error

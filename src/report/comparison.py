@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -21,7 +21,7 @@ from genspot.report.runs import (
     number_if_equal,
     varying_choices,
 )
-from genspot.report.tables import ABSENT, format_percent, format_signed
+from genspot.report.tables import format_percent, format_signed
 
 MAX_SHADE = 65  # percent of the heat map's colour at AP 100, so that text on it stays legible
 SEEDS_CAPTION = (
@@ -77,39 +77,61 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
     first, names = runs[0], [*mean_names(runs), *generator_names(runs, one_class=False)]
     found = []
     for run in runs[1:]:
-        intervals, paired = {}, run.image_paths == first.image_paths
-        if paired:
-            # The variation of the images, and of their photographs, cancels out.
-            confidence, shared = first.metrics["confidence"], (first.real_sets, first.clusters)
-            pairs = paired_difference(run.scores, first.scores, confidence, *shared)
-            intervals = {name: result["interval"] for name, result in result_rows(pairs)}
-            for row in mean_names(runs):
-                if common := _generators_of_mean(run, row) & _generators_of_mean(first, row):
-                    own, of_first = (of_generators(one.scores, common) for one in (run, first))
-                    pairs = paired_difference(own, of_first, confidence, *shared)
-                    intervals[row] = pairs["mean"]["interval"]
-        cells = [_difference_cell(run, first, name, intervals.get(name)) for name in names]
+        cells = [
+            (one.text, one.excludes_zero) for one in ap_differences(run, first, names).values()
+        ]
+        paired = run.image_paths == first.image_paths
         found.append({"label": run.label, "paired": paired, "cells": cells})
     return found
 
 
-def _difference_cell(
-    run: Run, first: Run, name: str, interval: Sequence[float] | None
-) -> tuple[str, bool]:
+class Difference(NamedTuple):
+    """An AP minus another, as a fraction, with its paired interval; None where there is none."""
+
+    value: float | None
+    interval: tuple[float, float] | None
+
+    @property
+    def text(self) -> str:
+        """The difference in percentage points, with its sign and its interval."""
+        if self.interval is None:
+            return format_signed(self.value)
+        return f"{format_signed(self.value)} [{', '.join(map(format_signed, self.interval))}]"
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval excludes zero as its ends are shown."""
+        low, high = self.interval or (0, 0)
+        return round(low, 3) > 0 or round(high, 3) < 0
+
+
+def ap_differences(run: Run, first: Run, names: Sequence[str]) -> dict[str, Difference]:
+    """Return the AP of `run` minus that of `first` for each generator and mean of `names`."""
+    intervals = {}
+    if run.image_paths == first.image_paths:
+        # The variation of the images, and of their photographs, cancels out.
+        confidence, shared = first.metrics["confidence"], (first.real_sets, first.clusters)
+        pairs = paired_difference(run.scores, first.scores, confidence, *shared)
+        intervals = {name: result["interval"] for name, result in result_rows(pairs)}
+        for row in mean_names([run, first]):
+            if common := _generators_of_mean(run, row) & _generators_of_mean(first, row):
+                own, of_first = (of_generators(one.scores, common) for one in (run, first))
+                pairs = paired_difference(own, of_first, confidence, *shared)
+                intervals[row] = pairs["mean"]["interval"]
+    return {name: _difference(run, first, name, intervals.get(name)) for name in names}
+
+
+def _difference(run: Run, first: Run, name: str, interval: Sequence[float] | None) -> Difference:
     ap, first_ap = (each.results.get(name, {}).get("ap") for each in (run, first))
     other_generators = _generators_of_mean(run, name) != _generators_of_mean(first, name)
     if name == "mean":
         other_generators = set(run.complete_generators) != set(first.complete_generators)
     if ap is None or first_ap is None or other_generators:
-        return ABSENT, False
-    difference = ap - first_ap
+        return Difference(None, None)
+    value = ap - first_ap
     if interval is None:
-        return format_signed(difference), False
-    ends = min(interval[0], difference), max(interval[1], difference)  # APs are float32
-    low, high = map(format_signed, ends)
-    # Zero must be excluded as the ends are shown.
-    excludes_zero = round(ends[0], 3) > 0 or round(ends[1], 3) < 0
-    return f"{format_signed(difference)} [{low}, {high}]", excludes_zero
+        return Difference(value, None)
+    return Difference(value, (min(interval[0], value), max(interval[1], value)))  # APs are float32
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any
 
 from genspot.common.tables import csv_cell
 from genspot.evaluation.results import MEAN_ROWS
-from genspot.report import shares, tables
+from genspot.report import conditions, shares, tables
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
+from genspot.report.conditions import ConditionGroup
 from genspot.report.runs import CHOICES, Run, generator_names, mean_names
 from genspot.report.sections.words import Table
 from genspot.report.tables import Figures
@@ -20,6 +21,7 @@ CSV_COLUMNS = ["run", "folder", *CHOICES, "checkpoint", "generator", "status"]
 CSV_COLUMNS += [*tables.EXPORTED_MEASURES, "ap_low", "ap_high"]
 CSV_COLUMNS += [f"{rate}{end}" for rate in tables.RATES for end in ("", "_low", "_high")]
 CSV_COLUMNS += ["published_ap", "published_acc", "published_unconfirmed"]
+CSV_COLUMNS += ["ap_drop", "ap_drop_low", "ap_drop_high"]  # of a test under a condition
 CSV_COLUMNS += ["images", "real", "fake", "padded", "unreadable"]
 ALL_COLUMNS = tables.RANKING_COLUMNS | tables.THRESHOLD_COLUMNS | tables.CALLED_COLUMNS
 MAX_LATEX_COLUMNS = 5  # runs side by side in one LaTeX table
@@ -40,7 +42,11 @@ LATEX_ESCAPES = {
 } | {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
-def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
+def render_csv(
+    runs: Sequence[Run],
+    seed_groups: Sequence[SeedGroup],
+    under_conditions: Sequence[ConditionGroup] = (),
+) -> str:
     """Return one row per run and generator (and mean), with every measure as an exact fraction.
 
     Rows over seeds follow; they have no folder, no checkpoint, and no measure but the AP. Texts
@@ -49,9 +55,14 @@ def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
+    drops = _drops(under_conditions)
     for run in runs:
         source = {"folder": run.folder.name, "checkpoint": run.metrics["checkpoint"]}
-        writer.writerows(_csv_rows({"run": run.label, **source, **run.choices}, run.results))
+        results = {
+            name: {**figures, **drops.get((run.label, name), {})}
+            for name, figures in run.results.items()
+        }
+        writer.writerows(_csv_rows({"run": run.label, **source, **run.choices}, results))
     for group in seed_groups:
         all_seeds = " ".join(str(run.training_seed) for run in group.runs)
         metadata = {"run": group.label, **group.runs[0].choices, "seed": all_seeds}
@@ -59,6 +70,18 @@ def render_csv(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
         names = [name for name in names if name in group.results]
         writer.writerows(_csv_rows(metadata, {name: group.results[name] for name in names}))
     return text.getvalue()
+
+
+def _drops(groups: Sequence[ConditionGroup]) -> dict[tuple[str, str], dict[str, float | None]]:
+    """Return (run, row) → the cells on the drop of its AP under a condition."""
+    found = {}
+    for group in groups:
+        for run, drops in zip(group.runs, group.drops, strict=True):
+            for name, drop in drops.items():
+                low, high = drop.interval or (None, None)
+                cells = {"ap_drop": drop.value, "ap_drop_low": low, "ap_drop_high": high}
+                found[run.label, name] = cells
+    return found
 
 
 def _csv_rows(
@@ -80,11 +103,12 @@ def render_markdown(
     seed_groups: Sequence[SeedGroup],
     title: str,
     held_out: Sequence[Table] = (),
+    under_conditions: Sequence[ConditionGroup] = (),
 ) -> str:
     """Return GitHub tables in percent.
 
-    AP of generators held out, of all runs, and over seeds; the shares called fake of the sets of
-    one class; then each run's figures.
+    AP of generators held out, of all runs, under conditions with its drop; the shares called
+    fake of the sets of one class; AP over seeds; then each run's figures.
     """
     names = _ap_names(runs)
     parts = [f"# {_escape_markdown(title)}"]
@@ -95,6 +119,10 @@ def render_markdown(
         parts += ["## AP of each run"] if held_out else []
         table = _markdown_ap_table(runs, names)
         parts += ["AP and its interval, in percent.", table]
+    for group in under_conditions:
+        caption, heading, rows = group.table()
+        table = _markdown_table(heading, rows)
+        parts += [f"## {conditions.TITLE}", _escape_markdown(caption), table]
     if len(runs) > 1 and (rows := _called_rows(runs)):
         parts += [shares.CAPTION, _markdown_table(["set", *(run.label for run in runs)], rows)]
     if seed_groups:
@@ -139,12 +167,17 @@ def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#&~])", r"\\\1", " ".join(text.split()))
 
 
-def render_latex(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
+def render_latex(
+    runs: Sequence[Run],
+    seed_groups: Sequence[SeedGroup],
+    under_conditions: Sequence[ConditionGroup] = (),
+) -> str:
     """Return booktabs tables in percent, a row per generator, the mean last.
 
     One run has its main figures as columns. Several runs have one column each with AP and
-    interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table. Tables of the shares
-    called fake of the sets of one class follow, then those of the groups over seeds.
+    interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table. Then come tables of
+    the shares called fake of the sets of one class, those of the groups over seeds, and one for
+    each condition of a test with its drop.
     """
     if len(runs) == 1:
         heading, rows = tables.result_table(runs[0].metrics, SHORT_LATEX_COLUMNS)
@@ -153,6 +186,11 @@ def render_latex(runs: Sequence[Run], seed_groups: Sequence[SeedGroup]) -> str:
     names, found = _ap_names(runs), _latex_called_tables(runs)
     if names:
         found = _latex_ap_tables(runs, names) + found + _latex_ap_tables(seed_groups, names)
+    for group in under_conditions:
+        means = sum(name in MEAN_ROWS.values() for name in group.rows)
+        for number in range(len(group.runs)):
+            _, heading, rows = group.table_of(number)
+            found.append(_latex_table(heading, _escape_cells(rows), means))
     return "\n".join(found)
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genspot.report import comparison, curves, exports, gallery, shares, summary, tables
+from genspot.report import (
+    comparison,
+    conditions,
+    curves,
+    exports,
+    gallery,
+    shares,
+    summary,
+    tables,
+)
 from genspot.report.console import notes
 from genspot.report.explanation import explain
 from genspot.report.held_out import differ_in_held_out, held_out_tables, in_order_of_sets
@@ -27,11 +36,12 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
     """
     runs = label_runs(in_order_of_sets(runs))
     groups, held_out = comparison.over_seeds(runs), held_out_tables(runs)
+    under_conditions = conditions.condition_groups(runs)
     return {
-        "results.csv": exports.render_csv(runs, groups),
-        "results.md": exports.render_markdown(runs, groups, title, held_out),
-        "results.tex": exports.render_latex(runs, groups),
-        "report.html": _render_page(runs, groups, title, held_out),
+        "results.csv": exports.render_csv(runs, groups, under_conditions),
+        "results.md": exports.render_markdown(runs, groups, title, held_out, under_conditions),
+        "results.tex": exports.render_latex(runs, groups, under_conditions),
+        "report.html": _render_page(runs, groups, title, held_out, under_conditions),
     }
 
 
@@ -40,10 +50,12 @@ def _render_page(
     groups: Sequence[comparison.SeedGroup],
     title: str,
     held_out: Sequence[Table],
+    under_conditions: Sequence[conditions.ConditionGroup],
 ) -> str:
     """Return the page, which refers to nothing outside itself."""
     generators, several = generator_names(runs, one_class=False), len(runs) > 1
     held_apart = bool(held_out) and differ_in_held_out(runs)
+    shown_already = held_apart or conditions.covers(under_conditions, runs)
     few = dict.fromkeys(note for run in runs for note in tables.few_images_note(run.metrics))
     return render_template(
         "report.html",
@@ -64,7 +76,9 @@ def _render_page(
         shares=shares,
         seed_groups=groups,
         seeds_caption=comparison.SEEDS_CAPTION,
-        differences=[] if held_apart else comparison.differences(runs),
+        condition_tables=[group.table() for group in under_conditions],
+        conditions_title=conditions.TITLE,
+        differences=[] if shown_already else comparison.differences(runs),
         generators=generators,
         robustness=curves.robustness_sections(runs),
         precision_recall=curves.precision_recall_panels(runs),

@@ -22,8 +22,10 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from genspot.augment.check import check_augmentation, check_composition
+from genspot.augment.conditions import parse_test_protocol
 from genspot.augment.degradations import parse_degradations, parse_protocol
 from genspot.common.errors import GenspotError
+from genspot.common.protocols import OWN_PROTOCOL, split_condition, without_condition
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Simulation
 from genspot.detector.backbones import BACKBONES
@@ -112,6 +114,7 @@ def make_datamodule(
     training: Literal["all", "validation", "none"] = "all",
     testing: bool = True,
     inputs: Sequence[str] = (),
+    own_protocol: str | None = None,
 ) -> ImageDataModule:
     """Return the data module.
 
@@ -121,10 +124,16 @@ def make_datamodule(
         training: which images of the training set are read, or built where they are simulated.
         testing: whether the test sets are read.
         inputs: the photos, folders and so on of a prediction.
+        own_protocol: of the checkpoint, which follows a condition of a test; None where there is
+            no checkpoint.
 
     Raises:
-        GenspotError: a value out of range.
+        GenspotError: a value out of range, or a condition of a test without a checkpoint.
     """
+    protocol = str(cfg.protocol)
+    if own_protocol is None:
+        _refuse_condition(protocol, cfg.task.name)
+        own_protocol = protocol
     source = None if training == "none" else config.training_set(cfg)
     augment = {"test": parse_degradations(cfg.degradations)}
     if training == "all":
@@ -141,8 +150,20 @@ def make_datamodule(
         loading=config.loading(cfg),
         simulation=Simulation(**cfg.simulation),
         inputs=inputs,
-        protocol=parse_protocol(cfg.protocol),
+        protocol=parse_protocol(without_condition(protocol, own_protocol)),
+        test_protocols=parse_test_protocol(protocol, own_protocol),
     )
+
+
+def _refuse_condition(protocol: str, task: str) -> None:
+    """Raise GenspotError if `protocol` is one of a test or a prediction alone."""
+    condition, steps = split_condition(protocol)
+    if condition or protocol == OWN_PROTOCOL:
+        instead = f"protocol={steps or 'none'}" if condition else "protocol=none"
+        raise GenspotError(
+            f"protocol={protocol} is a condition of a test: task={task} takes steps for all "
+            f"images, such as {instead}"
+        )
 
 
 def make_augmentation(cfg: DictConfig, split: str) -> albumentations.Compose | None:

@@ -65,12 +65,12 @@ def harmonize(cfg: DictConfig) -> None:
             print_line(reason)
     print_line(f"protocol={cfg.protocol}")
     folder = Path(cfg.task.output or Path(cfg.paths.datasets) / "harmonized" / str(cfg.protocol))
-    protocol = parse_protocol(cfg.protocol)
+    protocol, limit = parse_protocol(cfg.protocol), loading.max_megapixels
     sources = {
         name: Source(
             split,
             table,
-            ImageDataset(table, max_megapixels=loading.max_megapixels, protocol=protocol).load,
+            ImageDataset(table, max_megapixels=limit, protocols=(protocol, protocol)).load,
             copies_of.name_copies(table),
         )
         for name, (split, table) in tables.items()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
+from genspot.common.names import NO_PROTOCOL
+from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.common.tables import concat, write_csv
 from genspot.detector.checkpoint import load_checkpoint
@@ -39,6 +41,12 @@ def predict(cfg: DictConfig) -> None:
     if inputs is None:
         raise GenspotError("task=predict needs inputs=PHOTO_OR_FOLDER, or a list of them")
     inputs = [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])]
+    condition, steps = split_condition(str(cfg.protocol))
+    if condition == FAKES:
+        raise GenspotError(
+            f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
+            f"protocol={MATCHED}_{steps}, or leave it out"
+        )
     checkpoint = load_checkpoint(cfg.checkpoint)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
@@ -46,7 +54,8 @@ def predict(cfg: DictConfig) -> None:
     network = make_scoring_network(cfg, checkpoint, model)
     crop = model.test.with_crop(cfg.crop).crop
     record(cfg, metadata, crop)
-    datamodule = make_datamodule(cfg, model, "none", testing=False, inputs=inputs)
+    own = metadata.protocol
+    datamodule = make_datamodule(cfg, model, "none", False, inputs, own_protocol=own)
     run = config.run_settings(cfg)
     content = {"checkpoint": describe_file(checkpoint.path)}
     save_config(run.folder, run.config_text, run.resume, content=content)
@@ -63,5 +72,8 @@ def predict(cfg: DictConfig) -> None:
     predictions = prediction_table(scores)
     write_csv(predictions, run.folder / PREDICTIONS)
     scorer.remove_logs()
-    print_predictions(predictions, unreadable, run.folder, crop, run.quiet, cfg.protocol)
+    protocol = str(cfg.protocol)
+    if condition and own != NO_PROTOCOL:
+        protocol += f", then {own}"
+    print_predictions(predictions, unreadable, run.folder, crop, run.quiet, protocol)
     check_unreadable(run, len(unreadable))

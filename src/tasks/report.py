@@ -10,6 +10,8 @@ from omegaconf import DictConfig, ListConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import read_json, write_text
+from genspot.common.names import NO_PROTOCOL
+from genspot.common.protocols import CONDITIONS, split_condition
 from genspot.common.run_files import METRICS
 from genspot.common.text import printable
 from genspot.report.console import print_path
@@ -61,8 +63,8 @@ def find_runs(folders: Sequence[object]) -> list[Path]:
     return found
 
 
-def _sort_key(folder: Path) -> tuple[bool, bool, list[int | str]]:
-    """Put first what the others are compared with: no degradations, no augmentation.
+def _sort_key(folder: Path) -> tuple[bool, bool, int, list[int | str]]:
+    """Put first what the others are compared with: no degradations, no augmentation, no condition.
 
     Then by name, with numbers by value: 2, 4, 16 classes.
     """
@@ -70,8 +72,10 @@ def _sort_key(folder: Path) -> tuple[bool, bool, list[int | str]]:
         metrics = read_json(folder / METRICS)
         augmented = metrics.get("trained_on", {}).get("aug") != "none"
         degraded = bool(metrics.get("degradations"))
+        condition, _ = split_condition(str(metrics.get("protocol", NO_PROTOCOL)))
     except (AttributeError, OSError, ValueError):
         augmented = degraded = False  # read_run reports what is wrong with it
+        condition = ""
     parts = re.split(r"(\d+)", folder.name)
     name = [int(part) if part.isdigit() else part for part in parts]
-    return degraded, augmented, name
+    return degraded, augmented, ("", *CONDITIONS).index(condition), name

@@ -15,6 +15,7 @@ import torch
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
+from genspot.common.protocols import without_condition
 from genspot.common.run_files import NOT_FINITE, UNREADABLE
 from genspot.common.tables import concat, write_csv
 from genspot.common.text import printable
@@ -66,7 +67,8 @@ class Scorer:
         exact_float32()
         self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
         self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}
-        self.about |= {"geometry": datamodule.test_geometry.as_dict(), "protocol": cfg.protocol}
+        self.about["geometry"] = datamodule.test_geometry.as_dict()
+        self.protocol, self.own_protocol = str(cfg.protocol), checkpoint.metadata.protocol
         limits = ("max_megapixels", "max_whole_megapixels")
         self.about |= {name: getattr(datamodule.loading, name) for name in limits}
         self.detector = Detector(fuse_batchnorm(network))
@@ -128,6 +130,9 @@ class Scorer:
         """Return the log of `split` with what it holds already; say what is taken from it."""
         about = self.about | {"samples": table_fingerprint(samples)}
         about["degradations"] = self.degradations if split == "test" else "none"
+        about["protocol"] = self.protocol
+        if split == "val":  # whose images no condition of a test changes
+            about["protocol"] = without_condition(self.protocol, self.own_protocol)
         found = ScoreLog(self.run.folder, NAMES[split], about, samples["path"].to_pylist())
         if self.run.resume == "never":
             if self.is_first:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.loggers import Logger
 from yaml import YAMLError
 
+from genspot.common.protocols import without_condition
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
 from genspot.data.places import missing_path
@@ -57,10 +58,11 @@ def test(cfg: DictConfig) -> None:
     folders, known = _training_data(checkpoint)
     record(cfg, metadata, tested.crop, known)
     validation = None
-    if tested.protocol == metadata.protocol:
+    if without_condition(tested.protocol, metadata.protocol) == metadata.protocol:
         validation = _validation_scores(checkpoint, tested.crop)
     score_validation = validation is None and _has_validation_images(cfg)
-    datamodule = make_datamodule(cfg, model, "validation" if score_validation else "none")
+    training: Literal["validation", "none"] = "validation" if score_validation else "none"
+    datamodule = make_datamodule(cfg, model, training, own_protocol=metadata.protocol)
     run = config.run_settings(cfg)
     saved = run.folder, run.config_text, run.resume
     content = {"checkpoint": describe_file(checkpoint.path)}

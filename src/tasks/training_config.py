@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_PROTOCOL
+from genspot.common.protocols import OWN_PROTOCOL
 from genspot.common.text import safe_repr
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
@@ -22,6 +23,7 @@ from genspot.tasks.overrides import (
     overridden_keys,
     search_path_overrides,
 )
+from genspot.tasks.schema import plain
 
 # Training sets that no test sets go with, and what the user has to name.
 TO_NAME = {
@@ -60,7 +62,8 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
     if from_checkpoint:
         cfg = compose_again([*from_checkpoint, *search_path_overrides(), *overrides])
         check_settings(cfg)
-    if "protocol" not in keys and cfg.protocol == NO_PROTOCOL:  # else a study chose it
+    unchosen = "protocol" not in keys and cfg.protocol == NO_PROTOCOL  # else a study chose it
+    if unchosen or cfg.protocol == OWN_PROTOCOL:
         OmegaConf.update(cfg, "protocol", metadata.protocol)
     return cfg
 
@@ -79,6 +82,11 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
     keys = overridden_keys(command_line_overrides())
     if metadata.aug is None and "aug" in keys:  # a published file does not say
         metadata = replace(metadata, aug=cfg.aug.name)
+    if plain(cfg, "model.weights") is not None and "model.weights" in keys:
+        raise GenspotError(
+            f"model.weights={cfg.model.weights} starts a training; task={cfg.task.name} takes "
+            "checkpoint=PATH alone"
+        )
     changed = [key for key in keys if key == "model" or key.startswith("model.")]
     if not changed:
         return metadata

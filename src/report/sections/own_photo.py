@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from genspot.common.protocols import FAKES
 from genspot.report import protocols
 from genspot.report.predictions import LIMITS, UNDECIDED, VERDICTS, verdict_counts
 from genspot.report.runs import Run
@@ -24,7 +25,8 @@ def command(run: Run) -> str:
     if run.metrics["crop"] != (model.get("test") or {}).get("crop"):
         parts.append(f"crop={run.metrics['crop'] or 'none'}")
     protocol = protocols.protocol_of(run.metrics)
-    if protocol != protocols.protocol_of_training(run.metrics):
+    alone = protocol.startswith(f"{FAKES}_")  # nobody knows whether a photo is fake
+    if protocol != protocols.protocol_of_training(run.metrics) and not alone:
         parts.append(f"protocol={protocol}")
     return " ".join([*parts, "inputs=photo.jpg"])
 
@@ -67,7 +69,8 @@ def own_photo(run: Run) -> list[str]:
             f"{most}."
         )
     if errors and protocols.is_changed(run.metrics):
-        errors.append(f"These images were changed by {protocols.protocol_of(run.metrics)}.")
+        protocol = protocols.protocol_of(run.metrics)
+        errors.append(f"With protocol={protocol}, {protocols.change(run.metrics)}")
     elif errors and (degradations := run.metrics["degradations"]):
         errors.append(f"These images were degraded by {' then '.join(degradations)}.")
     elif errors:

@@ -34,7 +34,7 @@ def question(run: Run) -> list[str]:
     ]
     if protocols.is_changed(run.metrics):
         protocol = protocols.protocol_of(run.metrics)
-        paragraphs.append(f"Every image was changed after it was decoded: {protocol}.")
+        paragraphs.append(f"The protocol is {protocol}: {protocols.change(run.metrics)}")
     if degradations := run.metrics["degradations"]:
         paragraphs.append(f"All test images were degraded first: {' then '.join(degradations)}.")
     return paragraphs
