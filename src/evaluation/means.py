@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from genspot.evaluation.intervals import ap_intervals, ap_over_seeds
 from genspot.evaluation.metrics import complete_generators, mean_metrics, mean_or_none
-from genspot.evaluation.published import mean_reference
+from genspot.evaluation.published import mean_figures
 from genspot.evaluation.results import MeanMetrics
 
 
@@ -48,7 +48,7 @@ def means_apart(
         shortcut = [figures.get("shortcut_baseline_ap") for figures in group.values()]
         means[key] = {
             **mean_metrics(group, found),
-            "published": mean_reference(group.values()),
+            **mean_figures([*group.values()]),
             "shortcut_baseline_ap": mean_or_none(shortcut),
         }
     return means

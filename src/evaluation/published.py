@@ -4,43 +4,108 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from genspot.common.names import NO_PROTOCOL
 from genspot.evaluation.metrics import complete_generators, mean_or_none
-from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY, PublishedReference
+from genspot.evaluation.results import (
+    FAKES_ONLY,
+    REALS_ONLY,
+    BaselineFigures,
+    PublishedReference,
+)
 
 
-def published_reference(
-    spec: Mapping[str, Any], trained_on: Mapping[str, Any], crop: int | None
-) -> PublishedReference | None:
-    """Return the published figures of one generator for a detector of this training, if any.
+@dataclass(frozen=True)
+class Baseline:
+    """A row of a published table (conf/baseline/): a detector under one set of conditions.
 
-    All are of a ResNet-50. The augmentations were compared on 20 classes, and the numbers of
-    classes with blur and JPEG at 0.5, both on the central 224 × 224 pixels or on whole images.
-    Nothing was published for classes drawn at random.
-
-    Args:
-        spec: settings of the generator (conf/generator/), with its `published` percentages.
-        trained_on: what the checkpoint was trained on (`results.TrainedOn`).
-        crop: side in pixels of the central crop; None: whole images.
+    Attributes:
+        name: of the publication, that of its file.
+        title: of the publication, for readers.
+        row: of the publication's table.
+        source: where the figures stand, in words.
+        link: to the publication.
+        rerun: whether others than the detector's authors measured them, of released weights or a
+            training of their own.
+        model: name of the model.
+        data: name of the training set, all of whose classes were taken.
+        aug: name of the augmentation; None: the source does not say, and any is compared.
+        resize: of the test images, as `Geometry.resize`.
+        crop: side of their central crop in pixels; None: whole images.
+        ap, acc: generator (a file of conf/generator/) → percentage.
+        unconfirmed: the generators whose figures were found in one source only.
     """
-    data, aug = trained_on["data"], trained_on["aug"]
-    key = aug if data == "progan_20cls" else data if aug == "blur_jpg_0.5" else None
-    figures = spec["published"].get(key, {})
-    suffix = "_uncropped" if crop is None else ""
-    resnet50 = trained_on["model"]["name"] == "resnet50" and crop in (224, None)
-    resnet50 &= trained_on.get("protocol", NO_PROTOCOL) == NO_PROTOCOL
-    if not resnet50 or trained_on.get("num_classes") is not None or f"ap{suffix}" not in figures:
-        return None
-    accuracy = figures.get(f"acc{suffix}")
-    return {
-        "ap": figures[f"ap{suffix}"] / 100,
-        "acc": None if accuracy is None else accuracy / 100,
-        "unconfirmed": figures.get("unconfirmed", False),
-    }
+
+    name: str
+    title: str
+    row: str
+    source: str
+    link: str
+    rerun: bool
+    model: str
+    data: str
+    aug: str | None
+    resize: int | tuple[int, int] | None
+    crop: int | None
+    ap: Mapping[str, float]
+    acc: Mapping[str, float]
+    unconfirmed: frozenset[str]
+
+    def matches(self, trained_on: Mapping[str, Any], crop: int | None) -> bool:
+        """Return whether the figures are of such a detector, tested like this.
+
+        Nothing is compared with a detector of classes that were drawn at random, or of images
+        that a protocol has changed.
+
+        Args:
+            trained_on: what the checkpoint was trained on (`results.TrainedOn`).
+            crop: of the test, as above.
+        """
+        model = trained_on["model"]
+        resize = (model.get("test") or {}).get("resize")
+        return (
+            (self.model, self.data, self.crop) == (model["name"], trained_on["data"], crop)
+            and self.aug in (None, trained_on["aug"])
+            and self.resize == (tuple(resize) if isinstance(resize, list) else resize)
+            and trained_on.get("num_classes") is None
+            and trained_on.get("protocol", NO_PROTOCOL) == NO_PROTOCOL
+        )
+
+    def figures(self, generator: str | None) -> BaselineFigures | None:
+        """Return what was published for a generator, as fractions; None without a figure.
+
+        Args:
+            generator: name of a file of conf/generator/; None: no such file.
+        """
+        if generator is None:
+            return None
+        percentages = self.ap.get(generator), self.acc.get(generator)
+        if percentages == (None, None):
+            return None
+        ap, acc = (None if value is None else value / 100 for value in percentages)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "row": self.row,
+            "source": self.source,
+            "link": self.link,
+            "rerun": self.rerun,
+            "ap": ap,
+            "acc": acc,
+            "unconfirmed": generator in self.unconfirmed,
+        }
+
+
+def published_reference(baselines: Iterable[BaselineFigures]) -> PublishedReference | None:
+    """Return the figures of the first of `baselines` with an AP that is no re-run, if any."""
+    for one in baselines:
+        if one["ap"] is not None and not one["rerun"]:
+            return {"ap": one["ap"], "acc": one["acc"], "unconfirmed": one["unconfirmed"]}
+    return None
 
 
 def annotate(
@@ -49,8 +114,7 @@ def annotate(
     scores: pa.Table,
     unreadable: pa.Table,
     left_out: pa.Table,
-    trained_on: Mapping[str, Any],
-    crop: int | None,
+    baselines: Sequence[Baseline],
     degradations: Sequence[str] = (),
     protocol: str = NO_PROTOCOL,
 ) -> None:
@@ -60,11 +124,12 @@ def annotate(
 
     Args:
         metrics: the result of `metrics.evaluate`, changed in place.
-        specs: generator → its settings (conf/generator/).
+        specs: generator → its settings (conf/generator/), and `key`: the name of its file, None
+            where the images are a set of the user's own.
         scores: the table of scores.
         unreadable: the images that could not be read.
         left_out: files and folders that were left out when the images were listed.
-        trained_on, crop: see `published_reference`.
+        baselines: those that match the detector and the crop.
         degradations, protocol: of the test images; nothing was published for images that were
             changed, nor for those of one class.
     """
@@ -76,27 +141,39 @@ def annotate(
     for name, spec in specs.items():
         figures = metrics["generators"][name]
         comparable = not changed and figures["status"] not in (REALS_ONLY, FAKES_ONLY)
+        found = [one.figures(spec["key"]) for one in baselines] if comparable else []
+        matching = [one for one in found if one is not None]
         figures |= {
             "title": spec["title"],
-            "published": published_reference(spec, trained_on, crop) if comparable else None,
+            "published": published_reference(matching),
+            "baselines": matching,
             "expected": None if "images" in (spec.get("unconfirmed") or ()) else spec["images"],
             "padded": padded[name],
             "unreadable": not_read[name] + not_listed[name],
             "left_out": not_listed[name],
         }
     complete = complete_generators(metrics["generators"]).values()
-    metrics["mean"]["published"] = mean_reference(complete)
+    metrics["mean"] |= mean_figures([*complete])
 
 
-def mean_reference(complete: Iterable[Mapping[str, Any]]) -> PublishedReference | None:
-    """Return the mean of the published figures of generators; None unless all have some."""
-    references = [figures["published"] for figures in complete]
-    if not references or None in references:
-        return None
-    ap = mean_or_none(reference["ap"] for reference in references)
-    assert ap is not None, "published without an AP"
-    return {
-        "ap": ap,
-        "acc": mean_or_none(reference["acc"] for reference in references),
-        "unconfirmed": any(reference["unconfirmed"] for reference in references),
-    }
+def mean_figures(complete: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means of published figures: `published` and `baselines` of `MeanMetrics`.
+
+    Those of a row are over all generators, or left out.
+
+    Args:
+        complete: the figures of each generator with both classes, with its `baselines`.
+    """
+    rows = [
+        {(one["name"], one["row"]): one for one in figures["baselines"]} for figures in complete
+    ]
+    means: list[Any] = []
+    for key, first in (rows[0] if rows else {}).items():
+        if not all(key in row for row in rows):
+            continue
+        parts = [row[key] for row in rows]
+        ap, acc = (mean_or_none(part[measure] for part in parts) for measure in ("ap", "acc"))
+        if (ap, acc) != (None, None):
+            unconfirmed = any(part["unconfirmed"] for part in parts)
+            means.append({**first, "ap": ap, "acc": acc, "unconfirmed": unconfirmed})
+    return {"published": published_reference(means), "baselines": means}

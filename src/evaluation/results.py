@@ -56,6 +56,20 @@ class PublishedReference(TypedDict):
     unconfirmed: Annotated[bool, "whether the figure was found in one source only"]
 
 
+class BaselineFigures(TypedDict):
+    """What one row of a published table (conf/baseline/) gives for a generator."""
+
+    name: Annotated[str, "name of the publication, that of its file"]
+    title: Annotated[str, "of the publication, for readers"]
+    row: Annotated[str, "row of the publication's table"]
+    source: Annotated[str, "where the figures stand"]
+    link: Annotated[str, "to the publication"]
+    rerun: Annotated[bool, "whether others than the detector's authors measured them"]
+    ap: Annotated[Figure, "average precision; null where it was not published"]
+    acc: Annotated[Figure, "accuracy at probability 0.5; null where it was not published"]
+    unconfirmed: Annotated[bool, "whether the figures were found in one source only"]
+
+
 class GeneratorMetrics(Measures):
     """The figures of one generator: `Measures`, and these."""
 
@@ -76,7 +90,12 @@ class GeneratorMetrics(Measures):
     tpr_val_threshold: NotRequired[Annotated[Figure, "`tpr` at the threshold of `fit`"]]
     tpr_val_threshold_interval: NotRequired[Annotated[Interval, "its interval"]]
     title: NotRequired[Annotated[str, "the generator's name in full"]]
-    published: NotRequired[Annotated[PublishedReference | None, "null: nothing comparable"]]
+    published: NotRequired[
+        Annotated[PublishedReference | None, "the first of `baselines` that is no re-run, or null"]
+    ]
+    baselines: NotRequired[
+        Annotated[list[BaselineFigures], "published for such a detector and test; may be empty"]
+    ]
     expected: NotRequired[Annotated[int | None, "number of images in a complete copy"]]
     padded: NotRequired[Annotated[int, "number of scored images smaller than the crop"]]
     unreadable: NotRequired[
@@ -94,7 +113,12 @@ class MeanMetrics(Measures):
     generators: Annotated[int, "number of generators with images of both classes"]
     images: Annotated[int, "number of their scored images"]
     ap_interval: Annotated[list[float] | None, "interval [lowest, highest] of the mean AP"]
-    published: NotRequired[Annotated[PublishedReference | None, "null unless all have one"]]
+    published: NotRequired[
+        Annotated[PublishedReference | None, "the first of `baselines` that is no re-run, or null"]
+    ]
+    baselines: NotRequired[
+        Annotated[list[BaselineFigures], "means of the rows that have figures of all generators"]
+    ]
     shortcut_baseline_ap: NotRequired[Annotated[Figure, "mean of the generators' figures"]]
 
 
@@ -128,6 +152,23 @@ class TrainedOn(TypedDict):
     protocol: NotRequired[Annotated[str, "what was done to every image; missing: nothing"]]
 
 
+class NetworkCost(TypedDict):
+    """What scoring one image costs the network, without the reading of the image."""
+
+    parameters: Annotated[int, "number of parameters, frozen ones included"]
+    gflop: Annotated[
+        Figure,
+        "10⁹ multiplications with their additions, of convolutions and matrix products, for one "
+        "image; null: not enough memory",
+    ]
+    images_per_second: Annotated[
+        Figure, "images of this size scored a second, in batches; null: not enough memory"
+    ]
+    device: Annotated[str, "of the speed: the type of PyTorch's device, such as cpu or cuda"]
+    height: Annotated[int, "of the image in pixels; whole images: as in training"]
+    width: Annotated[int, "the same"]
+
+
 class Results(Evaluation):
     """The content of metrics.json."""
 
@@ -139,6 +180,7 @@ class Results(Evaluation):
     protocol: NotRequired[
         Annotated[str, "what was done to every image after it was decoded, before `degradations`"]
     ]
+    network: NotRequired[Annotated[NetworkCost, "what scoring an image costs"]]
     seed: Annotated[int, "seed of this run"]
     confidence: Annotated[float, "of the intervals: how often they hold the AP of the population"]
     versions: Annotated[dict[str, str], "versions of Python and of the packages used"]

@@ -48,11 +48,11 @@ WITHOUT_EFFECT = {
     "generator.*.link": "a description",
     "generator.*.download": "a description",
     "generator.*.unconfirmed*": "a description",
-    "generator.*.published*": "a description",
+    "generator.*.published*": "of older versions; published figures have files of their own",
 }
 # Compared by what lies there.
 CONTENT_PATHS = (
-    *("data.train", "data.val", "checkpoint"),
+    *("data.train", "data.val", "checkpoint", "model.weights"),
     *("generator.*.path", "generator.*.train", "generator.*.val"),
 )
 
@@ -61,6 +61,15 @@ ADDED = {
     "protocol": NO_PROTOCOL,
     "labels.real": ["0_real", "real", "nature"],
     "labels.fake": ["1_fake", "fake", "ai"],
+    "aug.flip": 0.5,
+    "schedule.optimizer.weight_decay": 0,
+    "schedule.label_smoothing": 0,
+    "schedule.class_weights": None,
+    "schedule.balanced": False,
+    "schedule.frozen": [],
+    "schedule.parameter_groups": {},
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.gradient_clip_val": None,
 }
 
 EPOCHS = "trainer.max_epochs"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ModelSettings
-from genspot.tasks.generators import generator_specs
+from genspot.evaluation.published import Baseline
+from genspot.tasks.baselines import read_baselines
+from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.places import absolute
 from genspot.tasks.schema import check_values, plain
@@ -38,13 +40,16 @@ class TestSettings:
 
     __test__ = False  # pytest takes classes named Test… for tests
 
-    specs: dict[str, dict[str, Any]]  # files of conf/generator/ by the names of their metrics
+    # Files of conf/generator/ by the names of their metrics. `key` names the file; it is None for
+    # sets of `test_sets`.
+    specs: dict[str, dict[str, Any]]
     crop: int | None  # side of the crop in pixels; None: whole images
     degradations: list[str]  # in the order in which they are applied
     protocol: str  # what is done to every image after it is decoded; "none": nothing
     spectra: int | None  # average the spectra of this many images of each kind; None: none
     shortcut_baseline: bool  # also measure what a classifier reaches without a detector
     confidence: float  # of the intervals
+    baselines: list[Baseline]  # all that were published
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -56,6 +61,10 @@ def check_settings(cfg: DictConfig) -> None:
         GenspotError: the first value of another kind than its setting takes, or unknown key.
     """
     check_values(cfg)
+    if "baseline" in cfg:
+        raise GenspotError(
+            "baseline: files of conf/baseline/ are not chosen; tests read all of them"
+        )
     add_test_sets(cfg, labels(cfg))
     generator_specs(cfg)
     for override in parse_overrides(command_line_overrides()):
@@ -87,20 +96,23 @@ def run_settings(cfg: DictConfig) -> RunSettings:
 def config_text(cfg: DictConfig) -> str:
     """Return the configuration as YAML without `resume`, which is no part of what is run.
 
-    The folders of the images are absolute: a later test compares its images with theirs. Of a
-    training on several sets, `data.generator` and `data.hold_out` name all that are trained on
+    The places of images and weights are absolute: a later test compares its images with theirs. Of
+    a training on several sets, `data.generator` and `data.hold_out` name all that are trained on
     and left out.
 
     Raises:
         GenspotError: see `divide_sets`.
     """
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
-    for key in ("data.train", "data.val"):
+    for key in ("data.train", "data.val", "model.weights"):
         if place := plain(kept, key):
             OmegaConf.update(kept, key, absolute(place))
     if cfg.task.name == "train" and trains_on_sets(cfg):
         trained, left_out = divide_sets(cfg)
         OmegaConf.update(kept, "data", {"generator": trained, "hold_out": left_out})
+    if plain(kept, "model.weights") is None:  # as in runs of versions without this setting
+        with open_dict(kept):
+            kept.model.pop("weights", None)
     return OmegaConf.to_yaml(kept, resolve=True)
 
 
@@ -112,6 +124,7 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
     """
     values = as_dict(cfg.model)
     values.pop("arch", None)  # in timm.yaml, an abbreviation of backbone.arch
+    values.pop("weights", None)  # of a training, see `genspot.tasks.fine_tuning`
     for part in ("input", "backbone"):
         if values.get(part) is None:
             raise GenspotError(f"model.{part}=null: give its name and settings")
@@ -124,7 +137,8 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
     """Return what is tested with `model`.
 
     Raises:
-        GenspotError: no generator, one without a folder, or a value out of range.
+        GenspotError: no generator, one without a folder, a value out of range, or a file of
+            conf/baseline/ that has a fault.
     """
     specs = generator_specs(cfg)
     if not specs:
@@ -137,14 +151,19 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         if spec["path"] is None:
             setting = "test_set" if key == "folder" else f"generator.{key}"
             raise GenspotError(f"generator={key} needs {setting}.path=PATH, a folder of images")
+    own = plain(cfg, "test_sets") or {}
     return TestSettings(
-        specs={spec["name"]: spec for spec in specs.values()},
+        specs={
+            spec["name"]: spec | {"key": None if is_own(key, own) else key}
+            for key, spec in specs.items()
+        },
         crop=model.test.with_crop(cfg.crop).crop,
         degradations=[] if cfg.degradations == "none" else str(cfg.degradations).split("+"),
         protocol=str(cfg.protocol),
         spectra=cfg.spectra,
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline")),
         confidence=cfg.confidence,
+        baselines=read_baselines(),
     )
 
 
@@ -158,8 +177,8 @@ def training_set(cfg: DictConfig) -> TrainingSet:
     for key in ("train", "val", "classes"):
         if key not in values:
             raise GenspotError(f"data.{key} is missing: null says that there is none")
-    for key in ("shortcut_baseline", "generator", "hold_out", "until", "years"):
-        values.pop(key, None)  # of the evaluation, the report, and `divide_sets`
+    for key in ("shortcut_baseline", "generator", "hold_out", "until", "years", "photos"):
+        values.pop(key, None)  # of the evaluation, the report, `divide_sets` and the simulator
     trained = divide_sets(cfg)[0] if trains_on_sets(cfg) else []
     return TrainingSet(
         **{key: value for key, value in values.items() if value is not None}
@@ -208,6 +227,8 @@ def loading(cfg: DictConfig) -> Loading:
         eval_batch_size=cfg.schedule.eval_batch_size,
         workers=cfg.workers,
         seed=cfg.seed,
+        balanced=bool(cfg.schedule.get("balanced")),
+        flip=0.5 if cfg.aug.get("flip") is None else cfg.aug.flip,
         max_megapixels=cfg.max_megapixels,
         max_whole_megapixels=cfg.max_whole_megapixels,
     )

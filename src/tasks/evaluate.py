@@ -21,6 +21,8 @@ from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import TRAINING_SPLITS
 from genspot.data.spectra import write_spectra
 from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.cost import measure_cost
+from genspot.detector.dry_run import image_size
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.evaluation import baselines, calibration, metrics, published
@@ -105,6 +107,8 @@ def evaluate_checkpoint(
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
+    size = image_size(datamodule.test_geometry, datamodule.train_geometry)
+    context["network"] = measure_cost(network, *size, scorer.trainer.strategy.root_device)
     context["training_images"] = _training_images(datamodule)
     context["notes"] = datamodule.notes()
     if fault:
@@ -191,10 +195,9 @@ def _figures(
     results = dict(metrics.evaluate(scores, names, confidence, real_sets, fit, clusters))
     trained_on = metadata.as_dict()
     specs = tested.specs | {name: tested.specs[name] | {"images": None} for name in divided}
+    matching = [one for one in tested.baselines if one.matches(trained_on, tested.crop)]
     changes = tested.degradations, tested.protocol
-    published.annotate(
-        results, specs, scores, unreadable, left_out, trained_on, tested.crop, *changes
-    )
+    published.annotate(results, specs, scores, unreadable, left_out, matching, *changes)
     return results
 
 

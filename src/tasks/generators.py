@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from genspot.common.errors import GenspotError
 from genspot.common.names import name_key, shown
 from genspot.evaluation.results import MEAN_ROWS
-from genspot.tasks.kinds import NAME, SECTION
+from genspot.tasks.kinds import NAME
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
-from genspot.tasks.schema import FIGURES, GENERATOR, check_keys, plain
+from genspot.tasks.schema import GENERATOR, check_keys, plain
 
 # How the files whose sets the command line defines are given another name.
 NAMES = {"folder": "test_set.name=NAME", "hub": "hub.name=NAME"}
@@ -22,8 +22,8 @@ NAMES = {"folder": "test_set.name=NAME", "hub": "hub.name=NAME"}
 def generator_specs(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """Return the chosen files of conf/generator/ by their keys, all of `GENERATOR` filled in.
 
-    Keys that a file leaves out are None, but for `name` (the file's key), `title` (the name),
-    `classes` ("any") and `published` (no figures).
+    Keys that a file leaves out are None, but for `name` (the file's key), `title` (the name)
+    and `classes` ("any").
 
     Raises:
         GenspotError: a file has another key, or a value of another kind, or no `path`; two sets
@@ -45,21 +45,19 @@ def _generator(key: Any, values: Any) -> dict[str, Any]:
     NAME.check("a key of generator, which is a name", key)
     if not isinstance(values, dict) or "path" not in values:
         raise GenspotError(f"{setting} needs {setting}.path, the folder of its images")
+    if "published" in values:  # of versions before conf/baseline/
+        raise GenspotError(
+            f"{setting}.published: published figures have files of their own, one a publication: "
+            "move them to baseline/NAME.yaml beside generator/, as docs/test_sets.md says"
+        )
     check_keys(setting, values, list(GENERATOR))
     for name, value in values.items():
         GENERATOR[name].check(f"{setting}.{name}", value)
-    for row, figures in (values.get("published") or {}).items():
-        where = f"{setting}.published.{shown(row)}"
-        SECTION.check(where, figures)
-        check_keys(where, figures, list(FIGURES))
-        for name, value in figures.items():
-            FIGURES[name].check(f"{where}.{name}", value)
     if values.get("val") and not values.get("train"):
         raise GenspotError(f"{setting}.val needs {setting}.train, the training images")
     spec = {**dict.fromkeys(GENERATOR), "classes": "any", **values}
     spec["name"] = spec["name"] or key
     spec["title"] = spec["title"] or spec["name"]
-    spec["published"] = spec["published"] or {}
     return spec
 
 
@@ -88,10 +86,14 @@ def _check_distinct(specs: dict[str, dict[str, Any]], own: Mapping[Any, Any]) ->
         keys[folded] = key
 
 
+def is_own(key: str, own: Mapping[Any, Any]) -> bool:
+    """Return whether the test set `key` is one of `own`, the setting `test_sets`, or part of it."""
+    return key in own or any(key.startswith(f"{one}.") for one in own)
+
+
 def origin(key: str, own: Mapping[Any, Any]) -> str:
     """Return where the test set `key` is defined: in the setting `test_sets`, `own`, or a file."""
-    is_own = key in own or any(key.startswith(f"{one}.") for one in own)
-    return f"{'test_sets' if is_own else 'generator'}.{key}"
+    return f"{'test_sets' if is_own(key, own) else 'generator'}.{key}"
 
 
 def _another_name(key: str, own: Mapping[Any, Any]) -> str:

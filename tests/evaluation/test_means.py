@@ -33,8 +33,9 @@ def annotated(scores: pa.Table, published: tuple[str, ...] = ()) -> dict[str, An
     """Return an evaluation with published figures of some generators."""
     results: dict[str, Any] = dict(evaluate(scores))
     for name, figures in results["generators"].items():
-        reference = {"ap": 0.5 + ord(name) % 3 / 10, "acc": None, "unconfirmed": name == "c"}
-        figures["published"] = reference if name in published else None
+        row = {"name": "paper", "row": "main", "rerun": False, "unconfirmed": name == "c"}
+        row |= {"ap": 0.5 + ord(name) % 3 / 10, "acc": None}
+        figures["baselines"] = [row] if name in published else []
         figures["shortcut_baseline_ap"] = 0.6
     return results
 
@@ -65,6 +66,8 @@ def test_means_apart_have_published_figures_where_all_generators_have() -> None:
     assert means["seen"]["published"] is None  # type: ignore[typeddict-item]
     expected = {"ap": pytest.approx(0.6), "acc": None, "unconfirmed": True}
     assert means["unseen"]["published"] == expected  # type: ignore[typeddict-item]
+    assert [one["name"] for one in means["unseen"]["baselines"]] == ["paper"]
+    assert means["seen"]["baselines"] == []
     assert means["unseen"]["shortcut_baseline_ap"] == pytest.approx(0.6)  # type: ignore
 
 

@@ -13,11 +13,8 @@ def test_schema_has_exactly_the_keys_that_are_computed() -> None:
     scores = make_scores([("a", "", "1.png", 0, -1.0), ("a", "", "2.png", 1, 1.0)])
     scores = scores.append_column("padded", [[False, True]])
     metrics = dict(evaluate(scores))
-    spec = {"title": "A", "images": 2, "published": {}}
-    trained_on = {"data": "progan_20cls", "aug": "none", "model": {"name": "resnet50"}}
-    published.annotate(
-        metrics, {"a": spec}, scores, scores.slice(2), scores.slice(2), trained_on, 224
-    )
+    spec = {"title": "A", "images": 2, "key": "a"}
+    published.annotate(metrics, {"a": spec}, scores, scores.slice(2), scores.slice(2), [])
     baselines.add_shortcut_baseline(metrics, scores, None)
     assert set(metrics) == set(results.describe_keys(results.Evaluation))
     assert set(metrics["generators"]["a"]) == set(results.describe_keys(results.GeneratorMetrics))
@@ -25,7 +22,10 @@ def test_schema_has_exactly_the_keys_that_are_computed() -> None:
     assert set(scores.column_names) == set(results.SCORE_COLUMNS)
 
 
-@pytest.mark.parametrize("name", ["Results", "TrainedOn", "PublishedReference", "CalibrationFit"])
+@pytest.mark.parametrize(
+    "name",
+    ["Results", "TrainedOn", "PublishedReference", "BaselineFigures", "CalibrationFit"],
+)
 def test_schema_states_type_and_meaning_of_every_key(name: str) -> None:
     schema = getattr(results, name)
     described = results.describe_keys(schema)

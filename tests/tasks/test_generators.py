@@ -31,9 +31,9 @@ def test_generator_specs_fill_in_what_a_file_leaves_out() -> None:
     (spec,) = specs(mine={"path": "here"}).values()
     assert spec.keys() == GENERATOR.keys()
     assert (spec["name"], spec["title"], spec["classes"]) == ("mine", "mine", "any")
-    assert (spec["images"], spec["published"], spec["simulator"]) == (None, {}, None)
-    (named,) = specs(mine={"path": "here", "name": "other", "published": None}).values()
-    assert (named["name"], named["title"], named["published"]) == ("other", "other", {})
+    assert (spec["images"], spec["licence"], spec["simulator"]) == (None, None, None)
+    (named,) = specs(mine={"path": "here", "name": "other", "licence": None}).values()
+    assert (named["name"], named["title"], named["licence"]) == ("other", "other", None)
 
 
 def test_generator_specs_keep_what_a_file_says() -> None:
@@ -70,13 +70,10 @@ def test_generator_specs_keep_what_a_file_says() -> None:
         ({"path": "here", "images": True}, "generator.mine.images=true"),
         ({"path": "here", "images": 3.0}, "generator.mine.images=3.0"),
         ({"path": "here", "year": "2019"}, "generator.mine.year=2019: give a whole number"),
-        ({"path": "here", "published": "x"}, "generator.mine.published=x: give its settings"),
-        ({"path": "here", "published": {"none": 3}}, "generator.mine.published.none=3"),
-        ({"path": "here", "published": {"none": {"ap": 300}}}, "none.ap=300: give a number from"),
-        ({"path": "here", "published": {"none": {"ap": float("nan")}}}, "none.ap=nan"),
         (
-            {"path": "here", "published": {"none": {"AP": 3}}},
-            "no setting generator.mine.published",
+            {"path": "here", "published": {"none": {"ap": 90}}},
+            "generator.mine.published: published figures have files of their own, one a "
+            "publication: move them to baseline/NAME.yaml beside generator/",
         ),
         ({"path": "here", "real_set": 3}, "generator.mine.real_set=3: give a text"),
         ({"path": "here", "clusters": "photo"}, "generator.mine.clusters=photo: give class, or"),

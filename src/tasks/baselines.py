@@ -1,0 +1,182 @@
+"""Published figures: the files of conf/baseline/, which are all read, and the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from genspot.common.errors import GenspotError
+from genspot.common.geometry import MAX_SIDE
+from genspot.common.names import shown
+from genspot.common.text import printable
+from genspot.evaluation.published import Baseline
+from genspot.tasks.kinds import (
+    COMPONENT,
+    FLAG,
+    PERCENT,
+    TEXT,
+    Kind,
+    either,
+    one_of,
+    optional,
+    whole,
+)
+from genspot.tasks.paths import CONF
+
+SIDE = whole(1, MAX_SIDE)
+PERCENTAGES = Kind(
+    "{GENERATOR: a number from 0 to 100, …}, with names of files of conf/generator/",
+    lambda value: isinstance(value, dict) and all(map(PERCENT.accepts, value.values())),
+)
+ROWS = Kind(
+    "a list of rows, each {row: …, model: …, …}",
+    lambda value: isinstance(value, list) and bool(value) and all(map(_is_mapping, value)),
+)
+FILE: dict[str, Kind] = {"title": TEXT, "link": TEXT, "rows": ROWS}
+ROW: dict[str, Kind] = {
+    "row": TEXT,
+    "source": TEXT,
+    "model": COMPONENT,
+    "data": COMPONENT,
+    "aug": optional(COMPONENT),
+    "crop": either(SIDE, one_of("none")),
+    "resize": optional(
+        either(
+            SIDE,
+            Kind(
+                "[height,width]",
+                lambda value: (
+                    isinstance(value, list) and len(value) == 2 and all(map(SIDE.accepts, value))
+                ),
+            ),
+        )
+    ),
+    "rerun": FLAG,
+    "ap": PERCENTAGES,
+    "acc": PERCENTAGES,
+    "unconfirmed": either(
+        FLAG, Kind("a list of generators", lambda value: isinstance(value, list))
+    ),
+}
+DEFAULTS: dict[str, Any] = {"resize": None, "rerun": False, "ap": {}, "acc": {}}
+DEFAULTS |= {"unconfirmed": False}
+
+
+def read_baselines() -> list[Baseline]:
+    """Return the rows of all files baseline/NAME.yaml, in the order of their names.
+
+    They lie in conf/ and in the folders of the user's own (`--config-dir`, `hydra.searchpath`).
+
+    Raises:
+        GenspotError: a file cannot be read, has another key or a value of another kind, or names a
+            generator that has no file; or two files have one name.
+    """
+    folders = config_folders()
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted((folder / "baseline").glob("*.yaml")):
+            if file.stem in files:
+                raise GenspotError(
+                    f"{file} has the name of {files[file.stem]}: give the publication another"
+                )
+            files[file.stem] = file
+    generators = {
+        file.stem for folder in folders for file in (folder / "generator").glob("*.yaml")
+    }
+    return [row for name in sorted(files) for row in _rows(name, files[name], generators)]
+
+
+def config_folders() -> list[Path]:
+    """Return the folders whose files are choices of this run: conf/, then the user's own."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    paths = [Path(one.path) for one in sources if one.schema == "file"]
+    return [*dict.fromkeys(path.resolve() for path in (CONF, *paths))]
+
+
+def _rows(name: str, file: Path, generators: set[str]) -> Iterator[Baseline]:
+    """Yield the rows of one file."""
+    values = _read(file)
+    _check(str(file), values, FILE, required=FILE)
+    rows = set()
+    for number, given in enumerate(values["rows"]):
+        where = f"{file}: rows[{number}]"
+        required = [key for key in ROW if key not in DEFAULTS]
+        _check(where, given, ROW, required, separator=".")
+        row = DEFAULTS | given
+        if row["row"] in rows:
+            raise GenspotError(f"{where}.row={shown(row['row'])}: another row has this name")
+        rows.add(row["row"])
+        about = {"name": name, "title": values["title"], "link": values["link"]}
+        yield _baseline(about, row, where, generators)
+
+
+def _read(file: Path) -> Any:
+    try:
+        return OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
+        reason = printable(" ".join(str(error).split()))
+        raise GenspotError(f"{file} cannot be read: {reason}") from error
+
+
+def _check(
+    where: str,
+    values: Any,
+    kinds: Mapping[str, Kind],
+    required: Mapping[str, Kind] | list[str],
+    separator: str = ": ",
+) -> None:
+    """Raise GenspotError unless `values` has the `required` keys, and values of the `kinds`."""
+    if not _is_mapping(values):
+        raise GenspotError(f"{where}: give {', '.join(kinds)}")
+    for key in required:
+        if key not in values:
+            raise GenspotError(f"{where}{separator}{key} is missing; give {', '.join(required)}")
+    for key, value in values.items():
+        if key not in kinds:
+            raise GenspotError(
+                f"{where}{separator}{shown(key)} is no key; there are: {', '.join(kinds)}"
+            )
+        kinds[key].check(f"{where}{separator}{key}", value)
+
+
+def _baseline(
+    about: Mapping[str, str], row: Mapping[str, Any], where: str, generators: set[str]
+) -> Baseline:
+    """Return a checked row; the generators that it names must be among `generators`."""
+    with_figures = {*row["ap"], *row["acc"]}
+    if not with_figures:
+        raise GenspotError(f"{where} has no figures: give ap or acc, {PERCENTAGES.words}")
+    unconfirmed = row["unconfirmed"]
+    if isinstance(unconfirmed, list):
+        for one in unconfirmed:
+            if one not in with_figures:
+                raise GenspotError(f"{where}.unconfirmed: {shown(one)} has no figures in this row")
+    for key in ("ap", "acc"):
+        for one in row[key]:
+            if one not in generators:
+                raise GenspotError(
+                    f"{where}.{key}: there is no generator/{shown(one)}.yaml; give the name of "
+                    "such a file, or leave the figure out"
+                )
+    resize = row["resize"]
+    return Baseline(
+        **about,
+        **{key: row[key] for key in ("row", "source", "rerun", "model", "data", "aug")},
+        resize=tuple(resize) if isinstance(resize, list) else resize,
+        crop=None if row["crop"] == "none" else row["crop"],
+        ap=row["ap"],
+        acc=row["acc"],
+        unconfirmed=frozenset(
+            unconfirmed if isinstance(unconfirmed, list) else with_figures if unconfirmed else ()
+        ),
+    )
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
