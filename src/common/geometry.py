@@ -7,8 +7,10 @@ from typing import Any
 
 from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
+from genspot.common.text import safe_repr
 
 MAX_SIDE = 10_000  # pixels: test images smaller than the crop are padded to it, which costs memory
+POSITIONS = ("random", "centre")  # of the crop of a training image
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Geometry:
     # width, and None keeps the size.
     resize: int | tuple[int, int] | None = None
     crop: int | None = None  # side of the square crop in pixels; None: the whole image
+    # Where training images are cropped. Validation and test images are cropped at the centre.
+    position: str = "random"
     setting: str = field(default="model.train", compare=False)  # where they stand, in messages
 
     def __post_init__(self) -> None:
@@ -32,6 +36,11 @@ class Geometry:
         for name, side in (*(("resize", side) for side in sides), ("crop", self.crop)):
             if side is not None:
                 check_integer(f"{self.setting}.{name}", side, minimum=1, maximum=MAX_SIDE)
+        if self.position not in POSITIONS:
+            raise GenspotError(
+                f"{self.setting}.position={safe_repr(self.position)}: choose "
+                f"{' or '.join(POSITIONS)}"
+            )
 
     @property
     def fixed_size(self) -> bool:
@@ -55,6 +64,7 @@ class Geometry:
         return replace(self, crop=crop)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return resize and crop as plain values."""
+        """Return resize and crop, and a position other than "random", as plain values."""
         resize = list(self.resize) if isinstance(self.resize, tuple) else self.resize
-        return {"resize": resize, "crop": self.crop}
+        position = {} if self.position == "random" else {"position": self.position}
+        return {"resize": resize, "crop": self.crop, **position}

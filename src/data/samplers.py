@@ -21,11 +21,28 @@ class ResumableShuffleSampler(Sampler[SampleIndex]):
         rows: length of the table.
         seed: seed of the order.
         rank: index of this process among `world_size` processes.
+        labels: the label of each row, 0 or 1; then each epoch has all rows of the rarer label,
+            and as many of the other that are drawn anew for it. None: all rows.
+        step: an epoch of this rank has a multiple of this number of rows.
     """
 
-    def __init__(self, rows: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        rows: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        labels: np.ndarray | None = None,
+        step: int = 1,
+    ) -> None:
         self.rows, self.seed, self.rank, self.world_size = rows, seed, rank, world_size
+        self.step = step
         self.epoch, self.start = 0, 0
+        # Rows that are drawn from together, and how many of each group of them.
+        self.groups = [np.arange(rows)]
+        if labels is not None:
+            self.groups = [np.flatnonzero(labels == label) for label in (0, 1)]
+        self.drawn = min(map(len, self.groups))
 
     def set_epoch(self, epoch: int) -> None:
         """Begin `epoch`, at the position set for it. Lightning calls this before each epoch."""
@@ -41,10 +58,13 @@ class ResumableShuffleSampler(Sampler[SampleIndex]):
 
         Lightning counts the steps of a resumed epoch from its beginning.
         """
-        return self.rows // self.world_size
+        return self.drawn * len(self.groups) // self.world_size // self.step * self.step
 
     def __iter__(self) -> Iterator[SampleIndex]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = np.concatenate([rng.permutation(rows)[: self.drawn] for rows in self.groups])
+        if len(self.groups) > 1:
+            order = rng.permutation(order)
         own = order[: len(self) * self.world_size][self.rank :: self.world_size]
         epoch = self.epoch
         return ((epoch, int(row)) for row in own[self.start :])

@@ -15,6 +15,8 @@ MAX_MEGAPIXELS = 179  # PIL reads as much; larger photos are often decompression
 MAX_WHOLE_MEGAPIXELS = 32  # a ResNet-50 takes 6.6 GB for it; the released images have up to 24
 
 Split = Literal["train", "val", "test", "predict"]
+# What images are read for; thresholds are calibrated on validation images as tests see theirs.
+Use = Literal[Split, "calibration"]
 TRAINING_SPLITS: tuple[Split, ...] = ("train", "val")
 SPLIT_NAMES: dict[Split, str] = {  # in words, in the order of messages
     "train": "training",
@@ -140,6 +142,8 @@ class Loading:
     eval_batch_size: int  # images of an evaluation step, per rank
     workers: int | None  # reading processes per rank; None: one per core, at most 16
     seed: int  # of the order of the images and of all augmentations
+    balanced: bool = False  # train on as many real images as fakes in each epoch
+    flip: float = 0.5  # probability that a training image is mirrored, left for right
     max_megapixels: int = MAX_MEGAPIXELS  # of a photo that is decoded
     max_whole_megapixels: int = MAX_WHOLE_MEGAPIXELS  # of what the network sees without a crop
 

@@ -26,7 +26,7 @@ def gather(value: Any) -> list[Any]:
 
 
 class SeedSteps(pl.Callback):
-    """Seed PyTorch before each training step by (seed, step, rank).
+    """Seed PyTorch before each training batch by (seed, step, rank) and its number in the step.
 
     The random numbers of dropout then depend on nothing else: not on how many workers started, nor
     on whether the training was interrupted.
@@ -35,8 +35,11 @@ class SeedSteps(pl.Callback):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        key = (self.seed, trainer.global_step, trainer.global_rank)
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        number = batch_idx % trainer.accumulate_grad_batches
+        key = (self.seed, trainer.global_step, trainer.global_rank, *([number] if number else []))
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
 
 

@@ -1,4 +1,8 @@
-"""Stopping a training with a checkpoint of the step in which a signal came."""
+"""Stopping a training with a checkpoint of the step in which a signal came.
+
+A step may gather the gradients of several batches (`trainer.accumulate_grad_batches`). A
+checkpoint holds no gradients, so the training stops after the last of them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from genspot.common.run_files import LAST_CHECKPOINT
 class GracefulStop(pl.Callback):
     """Stop a training after the step in which a signal came, with a checkpoint of that step.
 
-    All ranks agree after each step. A signal during validation waits until it ends. Tests and
+    All ranks agree after each batch. A signal during validation waits until it ends. Tests and
     predictions stop at once.
 
     Args:
@@ -43,10 +47,16 @@ class GracefulStop(pl.Callback):
         self.shutdown.install()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, *step: Any
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         number = self._agreed_request(trainer)
-        if number and not trainer.is_last_batch:
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if number and stepped and not trainer.is_last_batch:
             # Lightning logs a step's metrics after this hook, and a resumed training begins with
             # the next step: without this call metrics.csv lacks them. There is no public way.
             trainer._logger_connector.update_train_step_metrics()

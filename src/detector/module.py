@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,8 +13,10 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
 from genspot.detector.loss import CrossEntropy, TrainingLoss
+from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.memory import score_within_memory
 from genspot.detector.network import DetectorNetwork
+from genspot.detector.parameters import clip_gradients, parameter_groups
 
 Batch = dict[str, Any]
 Outputs = dict[str, Any]
@@ -28,7 +31,10 @@ class Detector(pl.LightningModule):
     Args:
         network: `uint8` images to logits; above 0 means fake.
         optimizer: parameters to an optimizer; None where nothing is trained.
-        lr_scheduler: optimizer (and `total_steps`) to a scheduler stepped after each batch.
+        lr_scheduler: to a scheduler that is stepped after each step; see
+            `genspot.detector.lr_schedules.build_scheduler`.
+        groups: parameters with rules of their own; see
+            `genspot.detector.parameters.parameter_groups`.
         loss: what is minimised; validation shows the plain cross-entropy whatever it is.
     """
 
@@ -38,9 +44,10 @@ class Detector(pl.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer] | None = None,
         lr_scheduler: Callable[..., torch.optim.lr_scheduler.LRScheduler] | None = None,
         loss: TrainingLoss | None = None,
+        groups: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss or CrossEntropy()
+        self.network, self.loss, self.groups = network, loss or CrossEntropy(), groups or {}
         self.make_optimizer, self.make_scheduler = optimizer, lr_scheduler
         self.val_metrics = MetricCollection(
             {"val/acc": BinaryAccuracy(), "val/ap": BinaryAveragePrecision()}
@@ -107,10 +114,22 @@ class Detector(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         assert self.make_optimizer is not None, "a detector without an optimizer is not trained"
-        parameters = self.network.parameters()
-        optimizer = self.make_optimizer(value for value in parameters if value.requires_grad)
+        optimizer = self.make_optimizer(parameter_groups(self.network, self.groups))
         if self.make_scheduler is None:
             return optimizer
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.make_scheduler(optimizer, total_steps=total)
+        batches, gathered = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        epoch = max(1, math.ceil(batches / gathered))
+        scheduler = build_scheduler(self.make_scheduler, optimizer, total, epoch)
         return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of a step; Lightning calls this before each."""
+        if gradient_clip_val:
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm, scaler)

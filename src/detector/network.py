@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -10,7 +11,9 @@ from torch.fx.experimental.optimization import fuse
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones import BACKBONES
+from genspot.detector.frozen import FrozenBackbone
 from genspot.detector.inputs import INPUTS
+from genspot.detector.patches import PatchBackbone, TransformedPatches
 from genspot.detector.settings import ModelSettings
 
 log = logging.getLogger(__name__)
@@ -51,32 +54,79 @@ class DetectorNetwork(nn.Module):
         self.input = input
         self.backbone = backbone.to(memory_format=self.memory_format)
         self.trainable = trainable
+        self.fixed: tuple[nn.Module, ...] = ()  # parts that stay in evaluation mode
         if trainable == "head":
             self.requires_grad_(False)
             head(self.backbone).requires_grad_(True)
+            self.fixed = (self.input, self.backbone)
         self.train()  # Lightning does not call it before the first epoch
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits, float32 of shape N, of `uint8` images N×H×W×3."""
-        if self.training or images.device.type != "cpu":
-            return self._logits(images)
-        chunks = torch.split(images, CPU_EVAL_CHUNK)
-        return torch.cat([self._logits(chunk) for chunk in chunks])
+        """Return logits, float32 of shape N, of `uint8` images N×H×W×3 or of their `features`."""
+        return self._in_chunks(self._logits, images)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the head of a frozen encoder sees of images, float32 with N before the rest.
+
+        Args:
+            images: `uint8`, N×H×W×3; or features already, which are returned.
+
+        Raises:
+            GenspotError: the backbone has no frozen encoder.
+        """
+        if images.is_floating_point():
+            return images
+        if not isinstance(self.backbone, FrozenBackbone):
+            raise GenspotError(
+                "this model's backbone has no frozen encoder: take one that has, such as "
+                "model=univfd or model=rine"
+            )
+        backbone = self.backbone
+        return self._in_chunks(
+            lambda chunk: backbone.features(self.input(self.as_pixels(chunk))), images
+        )
+
+    def patch_logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the patches, float32 N×h×w, of `uint8` images N×H×W×3.
+
+        Their mean is the logit of an image; `PatchBackbone` says where each patch lies.
+
+        Raises:
+            GenspotError: the backbone does not score patches.
+        """
+        return self._in_chunks(self._patch_logits, images)
 
     def train(self, mode: bool = True) -> DetectorNetwork:
         """Set the mode; frozen layers stay in evaluation mode, with their batch statistics."""
         super().train(mode)
-        if self.trainable == "head":
-            self.input.eval()
-            self.backbone.eval()
+        for part in self.fixed:
+            part.eval()
         return self
 
     def as_pixels(self, images: torch.Tensor) -> torch.Tensor:
         """Return `uint8` images N×H×W×3 as the input representation takes them, N×3×H×W."""
         return images.permute(0, 3, 1, 2).to(memory_format=self.memory_format)
 
+    def _in_chunks(
+        self, function: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
+    ) -> torch.Tensor:
+        if self.training or images.device.type != "cpu":
+            return function(images)
+        return torch.cat([function(chunk) for chunk in torch.split(images, CPU_EVAL_CHUNK)])
+
+    def _patch_logits(self, images: torch.Tensor) -> torch.Tensor:
+        if not isinstance(self.backbone, PatchBackbone):
+            raise GenspotError(
+                "this model's backbone does not score patches: take one that does, such as "
+                "model=ladeda or model=tiny_ladeda"
+            )
+        return self.backbone.patch_logits(self.input(self.as_pixels(images))).float()
+
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
-        logits = self.backbone(self.input(self.as_pixels(images)))
+        if isinstance(self.backbone, FrozenBackbone) and images.is_floating_point():
+            logits = self.backbone.head(images)
+        else:
+            logits = self.backbone(self.input(self.as_pixels(images)))
         is_tensor = isinstance(logits, torch.Tensor)
         if not is_tensor or logits.shape != (len(images), 1):
             found = f"shape {tuple(logits.shape)}" if is_tensor else type(logits).__name__
@@ -144,8 +194,14 @@ def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:
     A backbone that torch.fx cannot trace is used as it is.
     """
     network.eval()
+    backbone = network.backbone
+    if isinstance(backbone, FrozenBackbone):  # vision transformers have no batch norms
+        return network
     try:
-        backbone = fuse(network.backbone)
+        if isinstance(backbone, PatchBackbone):
+            backbone = TransformedPatches(backbone, fuse)
+        else:
+            backbone = fuse(backbone)
     except Exception as error:  # tracing runs the backbone's own code, which can raise anything
         log.info("batch norms are not fused (%s): evaluation is slower", error)
         return network

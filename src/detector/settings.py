@@ -88,7 +88,8 @@ class ModelSettings:
         check_keys("model", values, ["name", "input", "backbone", "train", "test"], ["trainable"])
         geometry = {}
         for key in ("train", "test"):
-            check_keys(f"model.{key}", values[key], [], ["resize", "crop"])
+            position = ["position"] if key == "train" else []  # a test crops the centre
+            check_keys(f"model.{key}", values[key], [], ["resize", "crop", *position])
             geometry[key] = Geometry(**values[key], setting=f"model.{key}")
         return cls(**{**values, **geometry})
 

@@ -62,6 +62,7 @@ ADDED = {
     "labels.real": ["0_real", "real", "nature"],
     "labels.fake": ["1_fake", "fake", "ai"],
     "aug.flip": 0.5,
+    "keep_features": True,
     "schedule.optimizer.weight_decay": 0,
     "schedule.label_smoothing": 0,
     "schedule.class_weights": None,

@@ -105,6 +105,11 @@ def _is_place(value: Any) -> bool:
     return bool(value) and known and set(value.values()) != {None}
 
 
+def _is_group(value: Any) -> bool:
+    patterns = value.get("parameters") if isinstance(value, dict) else None
+    return _is_text(patterns) or (bool(patterns) and PATTERNS.accepts(patterns))
+
+
 def _is_inputs(value: Any) -> bool:
     one = value if isinstance(value, list) else [value]
     return bool(one) and all(type(part) is int or _is_path(part) for part in one)
@@ -165,4 +170,21 @@ INPUTS = Kind(f"{PATH.words}, or a list of them", _is_inputs)
 RUNS = Kind("folders of runs or of sweeps, [FOLDER,…]", _is_runs)
 SECTION = Kind("its settings as {key: value, …}", lambda value: isinstance(value, dict))
 PROBABILITY = number("a number between 0 and 1", lambda value: 0 < value < 1)
+SHARE = number("a number from 0 to 1", lambda value: 0 <= value <= 1)
 PERCENT = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
+PATTERNS = Kind(
+    "a list of patterns of names of parameters, such as [backbone.layer1.*]",
+    lambda value: _is_list_of(_is_text, value),
+)
+PARAMETER_GROUPS = Kind(
+    "{NAME: {parameters: PATTERN or [PATTERN,…], lr: …, …}, …}",
+    lambda value: isinstance(value, dict) and all(map(_is_group, value.values())),
+)
+WEIGHTS = Kind(
+    "two numbers above 0, of real and of fake images",
+    lambda value: (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(type(one) in (int, float) and 1e-6 <= one <= 1e6 for one in value)
+    ),
+)

@@ -20,14 +20,17 @@ from genspot.tasks.kinds import (
     LABEL_NAMES,
     NAME,
     NAME_OR_NAMES,
+    PARAMETER_GROUPS,
     PATH,
-    PERCENT,
+    PATTERNS,
     PLACE,
     PROBABILITY,
     RUNS,
     SECTION,
+    SHARE,
     TEST_SETS,
     TEXT,
+    WEIGHTS,
     YEARS,
     Kind,
     either,
@@ -40,13 +43,8 @@ from genspot.tasks.kinds import (
 
 MAX_SEED = 2**32 - 1
 SIMULATOR = {"upsampling": one_of(*UPSAMPLERS), "stages": whole(1, 8)}
+AUTOGAN = {"width": whole(1, 1024), "blocks": whole(0, 64), "side": whole(32), "steps": whole(1)}
 SUPER_RESOLUTION = {"network": one_of(*SUPER_RESOLUTION_NETWORKS)}
-
-# Figures of one row of a generator's `published`, in percent.
-FIGURES: dict[str, Kind] = {
-    **dict.fromkeys(("acc", "ap", "acc_uncropped", "ap_uncropped"), PERCENT),
-    "unconfirmed": FLAG,
-}
 
 # Keys of a generator's file. All but `path` may be left out or null.
 GENERATOR: dict[str, Kind] = {
@@ -55,7 +53,6 @@ GENERATOR: dict[str, Kind] = {
     "name": optional(NAME),
     "classes": CLASSES,
     "images": optional(whole(0)),
-    "published": optional(SECTION),  # of FIGURES
     "train": optional(PLACE),  # data=sets: training images; null: a part of those of `path`
     "val": optional(PLACE),  # and validation images; null: a tenth of those of `train`
     "real_set": optional(TEXT),
@@ -79,12 +76,15 @@ GENERATOR: dict[str, Kind] = {
 CHANGES = Kind(
     "none, or blur_SIGMA, jpeg_QUALITY, resize_SCALE, fit_SIDE joined by +", TEXT.accepts
 )
+PROTOCOL = Kind(
+    f"{CHANGES.words}; in a test, own, or the same after matched_ or fakes_", TEXT.accepts
+)
 
 # Dotted settings, those that hold others before them. What a constructor checks before data are
 # read is not repeated: degradations, protocol, aug.train, aug.val, model, the further trainer.*.
 SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(("task", "data", "aug", "model", "schedule", "trainer", "logger"), SECTION),
-    **dict.fromkeys(("test_set", "report", "simulation", "paths"), SECTION),
+    **dict.fromkeys(("test_set", "report", "simulation", "autogan", "paths"), SECTION),
     "seed": whole(0, MAX_SEED),
     "checkpoint": optional(PATH),
     "allow_mismatch": FLAG,
@@ -102,9 +102,10 @@ SETTINGS: dict[str, Kind] = {
     "test_set.path": optional(PLACE),
     "test_set.name": NAME,
     "degradations": CHANGES,
-    "protocol": CHANGES,
+    "protocol": PROTOCOL,
     "spectra": optional(whole(1)),
     "quiet": FLAG,
+    "keep_features": FLAG,
     "max_unreadable": optional(whole(0)),
     "runs": RUNS,
     "report.title": optional(TEXT),
@@ -113,8 +114,10 @@ SETTINGS: dict[str, Kind] = {
     "max_megapixels": whole(1, 4000),
     "max_whole_megapixels": whole(1, 4000),
     **{f"paths.{key}": PATH for key in ("root", "datasets", "train", "val", "test")},
-    **{f"paths.{key}": PATH for key in ("simulated", "runs", "output")},
+    **{f"paths.{key}": PATH for key in ("simulated", "features", "runs", "output")},
     **{f"simulation.{key}": whole(minimum) for key, minimum in MIN_SIMULATION.items()},
+    "autogan.photos": optional(PATH),
+    **{f"autogan.{key}": kind for key, kind in AUTOGAN.items()},
     "confidence": PROBABILITY,
     "task.name": TEXT,
     "task.folder": TEXT,
@@ -122,7 +125,13 @@ SETTINGS: dict[str, Kind] = {
     "task.title": optional(TEXT),
     "task.output": optional(PATH),
     "data.name": COMPONENT,
-    "data.simulator": optional(mapping({"name": COMPONENT, **SIMULATOR})),
+    "data.simulator": optional(
+        either(
+            mapping({"name": COMPONENT, **SIMULATOR}),
+            mapping({"name": COMPONENT, "photos": optional(PATH), **AUTOGAN}),
+        )
+    ),
+    "data.photos": optional(PATH),
     "data.generator": optional(NAME_OR_NAMES),
     "data.hold_out": optional(NAME_OR_NAMES),
     "data.until": optional(whole(0)),
@@ -134,7 +143,9 @@ SETTINGS: dict[str, Kind] = {
     "data.num_classes": optional(whole(1)),
     "data.format": optional(one_of("files", "packed")),
     "aug.name": COMPONENT,
+    "aug.flip": optional(SHARE),
     "model.name": COMPONENT,
+    "model.weights": optional(PATH),
     "schedule.name": COMPONENT,
     "schedule.batch_size": whole(1),
     "schedule.eval_batch_size": whole(1),
@@ -142,6 +153,13 @@ SETTINGS: dict[str, Kind] = {
     "schedule.optimizer": SECTION,
     "schedule.optimizer.lr": PROBABILITY,
     "schedule.lr_scheduler": optional(SECTION),
+    "schedule.label_smoothing": optional(
+        number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+    ),
+    "schedule.class_weights": optional(WEIGHTS),
+    "schedule.balanced": optional(FLAG),
+    "schedule.frozen": optional(PATTERNS),
+    "schedule.parameter_groups": optional(PARAMETER_GROUPS),
     "logger.name": COMPONENT,
     "logger.logger": SECTION,
     "trainer.name": COMPONENT,
@@ -159,7 +177,7 @@ SETTINGS: dict[str, Kind] = {
 }
 
 # Sections in which only the keys above are settings.
-CLOSED = ("labels", "data", "schedule", "simulation", "test_set", "hub", "report")
+CLOSED = ("labels", "data", "schedule", "simulation", "autogan", "test_set", "hub", "report")
 
 
 def check_values(cfg: DictConfig) -> None:

@@ -23,7 +23,6 @@ from genspot.detector.dry_run import check_training_network, find_wrong_bfloat16
 from genspot.detector.fit_input import FitInput
 from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.metadata import Metadata
-from genspot.detector.module import Detector
 from genspot.detector.precision import resolve_precision
 from genspot.detector.resume import (
     AtomicCheckpointIO,
@@ -32,6 +31,7 @@ from genspot.detector.resume import (
     training_position,
 )
 from genspot.evaluation.scores import unreadable_table
+from genspot.runtime.content import describe_file
 from genspot.runtime.metrics_csv import read_metrics_csv, restore_metrics_csv
 from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
@@ -47,11 +47,13 @@ from genspot.tasks.components import (
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.fine_tuning import check_initial_weights, make_initial_network
 from genspot.tasks.model_name import check_model_name
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
 from genspot.tasks.training_check import check_training
+from genspot.tasks.training_parts import make_detector
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ def train(cfg: DictConfig) -> None:
     steps, epochs = training_position(checkpoint)
     check_config(*saved, epochs)
     check_model_name(cfg)
+    check_initial_weights(cfg)
     model = config.model_settings(cfg)
     check_training(cfg)
     tested = config.test_settings(cfg, model)
@@ -86,19 +89,22 @@ def train(cfg: DictConfig) -> None:
     )
     datamodule = make_datamodule(cfg, model)
     require_images(datamodule.training_set, datamodule.test_sets)  # before initial weights
-    network = make_network(cfg, model)
+    network, _ = make_initial_network(cfg, model)
     check_training_network(network, model, model.test.with_crop(cfg.crop))
     choice = cfg.trainer.precision, cfg.trainer.accelerator
     precision = resolve_precision(*choice)
     if precision == "bf16-mixed":
         wrong = find_wrong_bfloat16_gradient(network, model.train)
         precision = resolve_precision(*choice, wrong)
+    make_detector(cfg, network)  # finds wrong patterns before data are read
     datamodule.prepare_data()
     for stage in ("fit", "test"):  # a missing test set must not be found after the training
         datamodule.setup(stage)
     datamodule.warn_of_notes()
     check_augmentations(datamodule)
     content = describe_sets(datamodule)
+    if cfg.model.weights:
+        content["model.weights"] = describe_file(Path(cfg.model.weights))
     if load_if_complete(*saved, content):  # with its images at another place
         print_existing_results("training", run)
         return
@@ -141,11 +147,10 @@ def fit(
     """Train to the end, from `checkpoint` and its `steps` if there is one; return the loggers."""
     # Here, because whether a data set had to be built must not change the initial weights.
     pl.seed_everything(run.seed, verbose=False)
-    network = make_network(cfg, metadata.model)
+    network, source = make_initial_network(cfg, metadata.model)
     if cfg.trainer.compile:
         network.backbone.compile()
-    optimizer = instantiate(cfg.schedule.optimizer, _convert_="all")
-    scheduler = instantiate(cfg.schedule.lr_scheduler, _convert_="all")
+    detector = make_detector(cfg, network)
     curves = read_metrics_csv(run.folder, steps)  # before a logger deletes the file
     loggers = make_loggers(cfg)
     restore_metrics_csv(curves, loggers)
@@ -174,7 +179,8 @@ def fit(
     log.info("training %s on %s: %s", name, device, details)
     if checkpoint:
         log.info("resuming from %s", checkpoint)
-    detector = Detector(network, optimizer, scheduler)
+    elif source:
+        log.info(source)
     trainer.fit(detector, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     return loggers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,15 +15,19 @@ from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
+from genspot.detector.lr_schedules import build_scheduler
+from genspot.detector.parameters import group_arguments
 from genspot.detector.precision import resolve_precision
 from genspot.tasks.components import make_trainer
 from genspot.tasks.config import training_set
 from genspot.tasks.error_messages import root_cause
 from genspot.tasks.kinds import SECTION
 from genspot.tasks.schema import plain
+from genspot.tasks.training_parts import make_loss
 from genspot.tasks.training_sets import trains_on_sets
 
 BUILD_ERRORS = (TypeError, ValueError, InstantiationException, MisconfigurationException)
@@ -45,6 +50,7 @@ def check_training(cfg: DictConfig) -> None:
     if not (source.parts or (source.train and source.val)):
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
     _check_schedule(cfg)
+    _check_gathering(cfg)
     _check_callbacks(cfg)
     _check_loggers(cfg)
     make_trainer(cfg, resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator))
@@ -64,13 +70,48 @@ def _build(setting: str, build: Callable[..., Any], *arguments: Any, **options: 
 
 
 def _check_schedule(cfg: DictConfig) -> None:
-    parts = {}
-    for part in ("optimizer", "lr_scheduler"):
-        parts[part] = _build(f"schedule.{part}", instantiate, cfg.schedule[part], _convert_="all")
-    weights = [torch.nn.Parameter(torch.zeros(1))]
-    optimizer = _build("schedule.optimizer", parts["optimizer"], weights)
-    if parts["lr_scheduler"] is not None:
-        _build("schedule.lr_scheduler", parts["lr_scheduler"], optimizer, total_steps=100)
+    make_loss(cfg)
+    setting = "schedule.lr_scheduler"
+    make_optimizer, make_scheduler = (
+        _build(f"schedule.{part}", instantiate, cfg.schedule[part], _convert_="all")
+        for part in ("optimizer", "lr_scheduler")
+    )
+    groups = plain(cfg, "schedule.parameter_groups") or {}
+    weights = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(1 + len(groups))]
+    optimizer = _build("schedule.optimizer", make_optimizer, weights[:1])
+    for (name, settings), group in zip(groups.items(), weights[1:], strict=True):
+        arguments = group_arguments(settings)  # PyTorch checks those of an optimizer alone
+        _build(f"schedule.parameter_groups.{name}", make_optimizer, [group], **arguments)
+        optimizer.add_param_group(group | arguments)
+    if make_scheduler is None:
+        return
+    rates = [group["lr"] for group in optimizer.param_groups]
+    length = 10 * cfg.trainer.max_epochs, 10  # steps of a training and of an epoch
+    scheduler = _build(setting, build_scheduler, make_scheduler, optimizer, *length)
+    if isinstance(scheduler, ReduceLROnPlateau):
+        raise GenspotError(
+            f"{setting}: ReduceLROnPlateau needs a figure after each epoch, and schedulers are "
+            "stepped after each step; callbacks=[checkpoint,plateau] is such a rule"
+        )
+    scales = [
+        group["lr"] / rate for group, rate in zip(optimizer.param_groups, rates, strict=True)
+    ]
+    if not all(math.isclose(scale, scales[0], rel_tol=1e-6) for scale in scales):
+        target = cfg.schedule.lr_scheduler._target_.rpartition(".")[2]
+        raise GenspotError(
+            f"{setting}: {target} sets one learning rate for all parameters: leave lr out of "
+            "schedule.parameter_groups, or take schedule=constant, step or warmup_cosine"
+        )
+
+
+def _check_gathering(cfg: DictConfig) -> None:
+    """Raise GenspotError if a checkpoint could be written within a step: it has no gradients."""
+    every = cfg.trainer.get("val_check_interval")
+    if (cfg.trainer.get("accumulate_grad_batches") or 1) > 1 and every not in (None, 1.0):
+        raise GenspotError(
+            f"trainer.val_check_interval={every} with trainer.accumulate_grad_batches: a "
+            "checkpoint within a step would lose its gradients; leave one of them out"
+        )
 
 
 def _check_callbacks(cfg: DictConfig) -> None:

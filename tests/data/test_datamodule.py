@@ -148,6 +148,13 @@ def test_missing_folders_are_named_with_what_to_do(source: TrainingSet, tmp_path
     assert error_of(make_module(source).setup, "fit").endswith("lacks real or fake images")
 
 
+def process(rank: int, world_size: int, gathered: int = 1) -> Any:
+    """What the data module asks of Lightning's trainer."""
+    return SimpleNamespace(
+        global_rank=rank, world_size=world_size, accumulate_grad_batches=gathered
+    )
+
+
 @pytest.mark.parametrize(
     ("batch_size", "rank", "world_size", "warning"),
     [
@@ -165,7 +172,7 @@ def test_batch_size_above_the_training_set_is_one_step_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     module = make_module(source, loading=replace(LOADING, batch_size=batch_size))
-    module.trainer = SimpleNamespace(global_rank=rank, world_size=world_size)  # type: ignore[assignment]
+    module.trainer = process(rank, world_size)
     module.setup("fit")
     (batch,) = module.train_dataloader()
     assert len(batch["label"]) == 20 // world_size
@@ -177,16 +184,50 @@ def test_batch_size_above_the_training_set_is_one_step_with_a_warning(
 def test_ranks_need_a_divisible_batch_size_and_an_image_each(source: TrainingSet) -> None:
     module = make_module(source)
     module.setup("fit")
-    module.trainer = SimpleNamespace(global_rank=0, world_size=3)  # type: ignore[assignment]
+    module.trainer = process(0, 3)
     message = error_of(module.train_dataloader)
     assert message == "schedule.batch_size=4 does not divide by 3 processes"
-    module.trainer = SimpleNamespace(global_rank=1, world_size=4)  # type: ignore[assignment]
+    module.trainer = process(1, 4)
     module.tables["train"] = module.tables["train"].slice(0, 3)
     message = error_of(module.train_dataloader)
     assert message == "3 training images are too few for 4 processes"
     module.tables["val"] = module.tables["val"].slice(0, 1)
     (empty,) = module.val_dataloader()  # takes part in what all ranks do together
     assert empty["image"] is None and not len(empty["label"])
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_gathered_batches_are_the_rows_of_one_large_batch(
+    source: TrainingSet, world_size: int
+) -> None:
+    """Of 20 images: two steps of 3 × 2 would leave a part of a step, which is left out."""
+
+    def steps(batch_size: int, gathered: int) -> list[set[int]]:
+        batches: list[list[int]] = []
+        for rank in range(world_size):
+            module = make_module(source, loading=replace(LOADING, batch_size=batch_size))
+            module.trainer = process(rank, world_size, gathered)
+            module.setup("fit")
+            rows = [batch["row"].tolist() for batch in module.train_dataloader()]
+            assert len(rows) % gathered == 0
+            for number, found in enumerate(rows):
+                batches += [[]] * (number == len(batches))
+                batches[number] = batches[number] + found
+        return [
+            set().union(*batches[first : first + gathered])
+            for first in range(0, len(batches), gathered)
+        ]
+
+    assert steps(2, 4) == steps(8, 1)
+    assert len(steps(2, 4)) == 2 and len(steps(2, 4)[0]) == 8
+
+
+def test_gathered_batches_need_the_images_of_a_step(source: TrainingSet) -> None:
+    module = make_module(source, loading=replace(LOADING, batch_size=4))
+    module.trainer = process(0, 1, 6)
+    module.setup("fit")
+    message = error_of(module.train_dataloader)
+    assert message.startswith("trainer.accumulate_grad_batches=6 × schedule.batch_size=4 are more")
 
 
 @pytest.mark.parametrize("name", MIN_SIMULATION)
