@@ -5,7 +5,9 @@ photograph that was reduced at random, which removes the block grid of its JPEG.
 through the simulator. Then both are cropped at the same random offset, so that neither is in phase
 with the simulator's own grid, and are saved as PNG. They differ only by the simulator. The classes
 of a set are its photographs. Where a super-resolution network takes the place of the simulator,
-`genspot.data.simulated.super_resolution` makes the pairs.
+`genspot.data.simulated.super_resolution` makes the pairs. AutoGAN
+(`genspot.data.simulated.autogan`) also takes photographs of the user's own; its fakes are what the
+generator makes of a whole window, as Zhang et al. did.
 """
 
 from __future__ import annotations
@@ -14,20 +16,23 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from filelock import FileLock
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.data.label_folders import LABELS
 from genspot.data.settings import Simulation, TestSet, TrainingSet
 from genspot.data.simulated import photographs
+from genspot.data.simulated.autogan_train import load_or_train
 from genspot.data.simulated.generators import load_simulator, simulate
+from genspot.data.simulated.photos import Photographs, describe_own, find_own, own
 from genspot.data.simulated.super_resolution import (
     check_installed,
     load_network,
@@ -39,6 +44,7 @@ log = logging.getLogger(__name__)
 
 # From windows of photographs to real images and their fakes, each uint8 N×H×W×3.
 PairMaker = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+SourceOfSplit = Callable[[str], Photographs]
 
 OFFSETS = 16  # range of the final crop's offset in pixels: twice the largest stride of a simulator
 MARGIN = 8  # pixels around it, which the zero padding of a simulator may reach
@@ -46,6 +52,7 @@ REDUCTION = (0.35, 0.75)  # range of the factor by which a photograph is reduced
 GAIN, GAMMA = (0.6, 1.0), (0.7, 1.4)  # ranges of a random exposure
 BATCH = 20
 SPLITS = ("test", "train", "val")  # the place of a split is part of the seed of its windows
+WEIGHTS = "generator.safetensors"  # of AutoGAN, beside the data sets that it made
 PNG_COMPRESSION = 0  # all files have one size, so that it tells nothing
 
 
@@ -102,19 +109,23 @@ def build(
         folder: of the data set.
         name: of the simulator.
         simulator: its upsampling and stages, see `genspot.data.simulated.generators.Simulator`;
-            or {"network": NAME}, one of `genspot.data.simulated.super_resolution.NETWORKS`.
+            or {"network": NAME}, one of `genspot.data.simulated.super_resolution.NETWORKS`;
+            or AutoGAN's width, blocks, side, steps and photos, see `photos.find_own`; None: the
+            embedded photographs. Its weights are kept beside the folder.
         split: "train", "val" or "test"; says which photographs are used.
         simulation: size, seed and numbers of the images.
 
     Raises:
         GenspotError: the folder contains anything else. It is not removed, because another run
             may be reading it, and because it may have other contents. Or a package that a
-            super-resolution network needs is missing.
+            super-resolution network needs is missing, or the photos are.
     """
+    simulator = dict(simulator)
+    photos = simulator.pop("photos", None)
     recipe = {
         "name": name,
         "simulator": simulator,
-        "photographs": photographs.names(split),
+        "photographs": _describe(photos, split, simulation.seed),
         "images": getattr(simulation, split),
         "size": simulation.size,
         "seed": simulation.seed,
@@ -134,7 +145,7 @@ def build(
             )
         unfinished = folder.with_name(f"{folder.name}.partial")
         shutil.rmtree(unfinished, ignore_errors=True)
-        _write_images(unfinished, recipe, split)
+        _write_images(unfinished, recipe, split, photos)
         unfinished.rename(folder)
 
 
@@ -154,28 +165,64 @@ def _read_recipe(folder: Path) -> Any:
         return None
 
 
-def _pair_maker(recipe: dict[str, Any]) -> tuple[PairMaker, int]:
-    """Return what makes real images and fakes of windows, and the side of the windows."""
+def _describe(photos: str | None, split: str, seed: int) -> Any:
+    """Return what tells the photographs of `split` from others."""
+    return describe_own(find_own(photos, split, seed)[0]) if photos else photographs.names(split)
+
+
+def _source(recipe: dict[str, Any], photos: str | None, split: str) -> Photographs:
+    """Return the photographs of `split`: the embedded ones, or those at `photos`."""
+    if photos:
+        side = max(recipe["size"], recipe["simulator"]["side"])
+        return own(photos, split, recipe["seed"], side)
+    sources = photographs.load(split)
+    images = list(sources.values())
+    return Photographs(list(sources), lambda number, side, rng: window(images[number], side, rng))
+
+
+def _pair_maker(
+    recipe: dict[str, Any], photos: str | None, folder: Path, source: SourceOfSplit
+) -> tuple[PairMaker, int]:
+    """Return what makes real images and fakes of windows, and the side of the windows.
+
+    AutoGAN's weights are in `folder`; where they are missing it is trained.
+    """
     name, simulator = recipe["name"], recipe["simulator"]
     side = recipe["size"] + OFFSETS + 2 * MARGIN
     if network := simulator.get("network"):
         enlarge = load_network(network, f"generator={name}")
         return partial(make_super_resolved_pairs, enlarge, side), window_side(side)
+    if "steps" in simulator:
+        seed = recipe["seed"]
+        trained_on = {"seed": seed, "photographs": _describe(photos, "train", seed)}
+        model = load_or_train(folder / WEIGHTS, simulator | trained_on, partial(source, "train"))
+        return partial(_reproduce, model), recipe["size"]
     model = load_simulator(name, **simulator)
     return lambda windows, rng: (windows, simulate(model, windows)), side
 
 
-def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
+def _reproduce(
+    generator: nn.Module, windows: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the windows and AutoGAN's fakes of them, made one by one: they may be large."""
+    height, width = windows.shape[1:3]  # a fake has the next multiples of 4
+    fakes = [simulate(generator, one[None])[0, :height, :width] for one in windows]
+    return windows, np.stack(fakes)
+
+
+def _write_images(folder: Path, recipe: dict[str, Any], split: str, photos: str | None) -> None:
     """Write all images of `recipe`, and the recipe itself last."""
-    make_pairs, side = _pair_maker(recipe)
+    source = cache(partial(_source, recipe, photos))  # photographs are checked once
+    make_pairs, side = _pair_maker(recipe, photos, folder.parent, source)
     title = f"building {recipe['name']}, {split}"
     log.info("%s: %d pairs of images", title, recipe["images"])  # a bar shows in terminals alone
     with tqdm(total=recipe["images"], desc=title, unit="pair") as progress:
-        for first, classes, windows in _windows(recipe, split, side):
+        for first, classes, windows in _windows(recipe, source(split), split, side):
             rng = np.random.default_rng((recipe["seed"], first))
             reals, fakes = make_pairs(windows, rng)
             for number, (class_name, *pair) in enumerate(zip(classes, reals, fakes, strict=True)):
-                top, left = rng.integers(MARGIN, MARGIN + OFFSETS, size=2)
+                whole = side == recipe["size"]
+                top, left = (0, 0) if whole else rng.integers(MARGIN, MARGIN + OFFSETS, size=2)
                 for label_name, image in zip(LABELS, pair, strict=True):
                     crop = image[top : top + recipe["size"], left : left + recipe["size"]]
                     file = folder / class_name / label_name / f"{first + number:06d}.png"
@@ -186,14 +233,13 @@ def _write_images(folder: Path, recipe: dict[str, Any], split: str) -> None:
 
 
 def _windows(
-    recipe: dict[str, Any], split: str, side: int
+    recipe: dict[str, Any], source: Photographs, split: str, side: int
 ) -> Iterator[tuple[int, list[str], np.ndarray]]:
-    """Yield batches: number of the first window, names of their photographs, the windows."""
-    sources = photographs.load(split)
-    names = list(sources)
+    """Yield batches: number of the first window, classes of their photographs, the windows."""
     # The generator's name is not part of the seed: all generators get the same windows.
     rng = np.random.default_rng((recipe["seed"], SPLITS.index(split)))
     for first in range(0, recipe["images"], BATCH):
-        count = min(BATCH, recipe["images"] - first)
-        drawn = [names[(first + number) % len(names)] for number in range(count)]
-        yield first, drawn, np.stack([window(sources[name], side, rng) for name in drawn])
+        last = min(first + BATCH, recipe["images"])
+        drawn = [number % len(source.classes) for number in range(first, last)]
+        windows = np.stack([source.cut(number, side, rng) for number in drawn])
+        yield first, [source.classes[number] for number in drawn], windows

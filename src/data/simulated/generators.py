@@ -3,8 +3,9 @@
 A detector of generated images learns the traces of upsampling. An autoencoder that reconstructs a
 photograph through such a decoder therefore produces fakes to train on, without any GAN (Zhang,
 Karaman & Chang, "Detecting and simulating artifacts in GAN fake images", WIFS 2019). Theirs is
-trained against a discriminator. These are trained to match the pixels and the high-frequency
-energy of the photograph instead: they are small, and their sharpness does not give them away.
+trained against a discriminator (`genspot.data.simulated.autogan`). These are trained to match the
+pixels and the high-frequency energy of the photograph instead: they are small, and their sharpness
+does not give them away.
 """
 
 from __future__ import annotations
@@ -104,11 +105,12 @@ def load_simulator(name: str, upsampling: str, stages: int) -> Simulator:
 
 
 @torch.inference_mode()
-def simulate(simulator: Simulator, images: np.ndarray) -> np.ndarray:
+def simulate(simulator: nn.Module, images: np.ndarray) -> np.ndarray:
     """Return the fakes of real images, both `uint8`, N×H×W×3."""
     batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    batch = batch.to(next(simulator.parameters()).device)
     fakes = simulator(batch).clamp(0, 1).mul(255).round().to(torch.uint8)
-    return fakes.permute(0, 2, 3, 1).contiguous().numpy()
+    return fakes.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def sharpness(images: torch.Tensor) -> torch.Tensor:
