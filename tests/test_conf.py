@@ -17,7 +17,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.data.simulated.super_resolution import NETWORKS
-from genspot.detector.metadata import PUBLISHED as PUBLISHED_METADATA
+from genspot.detector.published_files import PUBLISHED_FILES, PublishedFile
 from genspot.tasks import config
 from genspot.tasks.baselines import read_baselines
 from genspot.tasks.components import make_network
@@ -301,9 +301,19 @@ def test_resnet_head_starts_from_the_published_distribution(name: str) -> None:
     assert head.bias.item() == 0
 
 
-def test_resnet50_is_what_a_published_file_is_taken_for() -> None:
-    cfg = composed("model=resnet50", "model.backbone.weights=null")
-    assert config.model_settings(cfg) == PUBLISHED_METADATA.model
+@pytest.mark.parametrize("file", PUBLISHED_FILES, ids=lambda file: file.metadata.model.name)
+def test_published_file_is_taken_for_the_model_and_data_of_its_name(file: PublishedFile) -> None:
+    metadata = file.metadata
+    cfg = composed(f"model={metadata.model.name}", f"data={metadata.data}")
+    assert config.model_settings(cfg).without_initial_weights() == metadata.model
+    assert cfg.data.num_classes == metadata.num_classes
+    if metadata.aug is not None:
+        assert composed(f"recipe={metadata.model.name}").aug.name == metadata.aug
+
+
+def test_weights_that_a_training_starts_from_are_no_part_of_the_model() -> None:
+    cfg, other = (composed("model=resnet18", *more) for more in ([], ["model.weights=a.pth"]))
+    assert config.model_settings(cfg) == config.model_settings(other)
 
 
 @pytest.mark.parametrize("name", names("trainer"))

@@ -31,7 +31,6 @@ from genspot.detector.resume import (
     training_position,
 )
 from genspot.evaluation.scores import unreadable_table
-from genspot.runtime.content import describe_file
 from genspot.runtime.metrics_csv import read_metrics_csv, restore_metrics_csv
 from genspot.runtime.run_folder import check_config, load_if_complete, save_config
 from genspot.tasks import config
@@ -47,7 +46,11 @@ from genspot.tasks.components import (
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
-from genspot.tasks.fine_tuning import check_initial_weights, make_initial_network
+from genspot.tasks.fine_tuning import (
+    check_initial_weights,
+    describe_initial_weights,
+    make_initial_network,
+)
 from genspot.tasks.model_name import check_model_name
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
@@ -66,7 +69,8 @@ def train(cfg: DictConfig) -> None:
     """
     run = config.run_settings(cfg)
     saved = run.folder, run.config_text, run.resume
-    if load_if_complete(*saved):
+    content = describe_initial_weights(cfg)
+    if load_if_complete(*saved, content):
         print_existing_results("training", run)
         return
     silence_warnings()
@@ -102,9 +106,7 @@ def train(cfg: DictConfig) -> None:
         datamodule.setup(stage)
     datamodule.warn_of_notes()
     check_augmentations(datamodule)
-    content = describe_sets(datamodule)
-    if cfg.model.weights:
-        content["model.weights"] = describe_file(Path(cfg.model.weights))
+    content |= describe_sets(datamodule)
     if load_if_complete(*saved, content):  # with its images at another place
         print_existing_results("training", run)
         return

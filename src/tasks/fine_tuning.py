@@ -1,0 +1,58 @@
+"""The weights that a training starts from: those of a file, of the backbone, or random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.detector.fine_tuning import load_initial_weights
+from genspot.detector.network import DetectorNetwork
+from genspot.detector.settings import ModelSettings
+from genspot.runtime.content import Content, describe_file
+from genspot.tasks.components import make_network
+from genspot.tasks.overrides import command_line_overrides, overridden_keys
+from genspot.tasks.schema import plain
+
+
+def check_initial_weights(cfg: DictConfig) -> None:
+    """Check that the settings of a training name at most one file of weights, as `model.weights`.
+
+    Raises:
+        GenspotError: they name a checkpoint to test, or weights of the backbone besides.
+    """
+    if cfg.checkpoint is not None:
+        raise GenspotError(
+            f"checkpoint={cfg.checkpoint} is tested, by task=test; a training starts from it with "
+            f"model.weights={cfg.checkpoint}"
+        )
+    of_backbone = plain(cfg, "model.backbone.weights")
+    keys = overridden_keys(command_line_overrides())
+    if cfg.model.weights and of_backbone and "model.backbone.weights" in keys:
+        raise GenspotError(
+            f"model.weights={cfg.model.weights} and model.backbone.weights={of_backbone}: give one"
+        )
+
+
+def describe_initial_weights(cfg: DictConfig) -> dict[str, Content]:
+    """Return the content of the file of `model.weights` by the setting's name; {} without one."""
+    path = Path(cfg.model.weights or "")
+    return {"model.weights": describe_file(path)} if path.is_file() else {}
+
+
+def make_initial_network(cfg: DictConfig, model: ModelSettings) -> tuple[DetectorNetwork, str]:
+    """Return the network of `model` before a training, and where its weights are from.
+
+    Returns:
+        The network; and one line for the log on the file of `model.weights`, "" without it.
+
+    Raises:
+        GenspotError: the network cannot be built, or the weights cannot be had or do not fit.
+    """
+    if cfg.model.weights is None:
+        return make_network(cfg, model), ""
+    network = make_network(cfg, model, initial_weights=False)
+    new = load_initial_weights(network, cfg.model.weights)
+    source = f"starting from the weights of {cfg.model.weights}"
+    return network, f"{source}; new are {', '.join(new)}" if new else source
