@@ -8,6 +8,7 @@ from torch import nn
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.text import safe_repr
+from genspot.detector.inputs.fitted import FittedInput
 from genspot.detector.memory import is_out_of_memory
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
@@ -54,8 +55,13 @@ def check_trained_network(network: DetectorNetwork, model: ModelSettings, test: 
     """Try a network that has its weights: `check_network`, and its logits must be finite.
 
     Raises:
-        GenspotError: see above.
+        GenspotError: see above; or the statistics of its input representation were never fitted.
     """
+    if isinstance(network.input, FittedInput) and not network.input.fitted:
+        raise GenspotError(
+            "the statistics of model.input were never fitted to a training set; take the "
+            "best.ckpt that a training left"
+        )
     logits = check_network(network, model, test)
     if not logits.isfinite().all():
         raise GenspotError(

@@ -12,7 +12,9 @@ from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS
 
 
 def resolve_precision(choice: object, accelerator: str, wrong_gradient: str | None = None) -> str:
-    """Return Lightning's name of the precision to train in; "auto" is bfloat16 where it is fast.
+    """Return Lightning's name of the precision to train in.
+
+    "auto" is bfloat16 on CUDA devices that multiply it and on CPUs with AMX, float32 elsewhere.
 
     Args:
         choice: "auto", or one of `genspot.detector.settings.PRECISIONS`.
@@ -44,8 +46,9 @@ def resolve_precision(choice: object, accelerator: str, wrong_gradient: str | No
         )
     if name != "auto":
         return name
-    cpu = torch.cpu.get_capabilities()
-    fast = cpu.get("amx_bf16") or cpu.get("avx512_bf16")
+    # AVX512-BF16 alone made the steps of some CPUs faster and those of others slower than float32
+    # (benchmarks/README.md); no capability tells them apart.
+    fast = torch.cpu.get_capabilities().get("amx_bf16")
     return "bf16-mixed" if fast and not wrong_gradient else "32-true"
 
 

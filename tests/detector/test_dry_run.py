@@ -128,6 +128,25 @@ def test_trained_network_with_a_logit_that_is_not_finite_is_refused() -> None:
     assert "the logit of a black image is -inf" in message
 
 
+def test_network_whose_statistics_were_never_fitted_is_refused_as_trained() -> None:
+    settings = Geometry(None, 8)
+    model = make_model(input={"name": "dct_log", "size": 8}, train=settings, test=settings)
+    network = build_network(model)
+    check_training_network(network, model, settings)
+    message = error_of(check_trained_network, network, model, settings)
+    assert "statistics of model.input were never fitted" in message
+    network.input.fitted.fill_(True)
+    check_trained_network(network, model, settings)
+
+
+def test_statistics_of_one_size_refuse_whole_images() -> None:
+    settings = Geometry(None, 8)
+    model = make_model(input={"name": "dct_log", "size": 8}, train=settings, test=settings)
+    message = error_of(check_network, build_network(model), model, WHOLE)
+    assert "statistics of 8 × 8 pixels" in message
+    assert "model.test.crop" in message
+
+
 @pytest.mark.parametrize(
     ("arch", "side", "expected"),
     [

@@ -59,14 +59,22 @@ def test_float16_on_a_cpu_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fast", "wrong", "expected"),
+    ("amx", "wrong", "expected"),
     [(True, None, "bf16-mixed"), (True, "conv1", "32-true"), (False, None, "32-true")],
 )
-def test_auto_is_bfloat16_where_it_is_fast_and_right(
-    fast: bool, wrong: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+def test_auto_is_bfloat16_on_a_cpu_with_amx_where_it_is_right(
+    amx: bool, wrong: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": fast})
+    capabilities = {"avx512_bf16": True, "amx_bf16": amx}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert resolve_precision("auto", "cpu", wrong) == expected
+
+
+def test_auto_is_float32_on_a_cpu_whose_capabilities_are_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert resolve_precision("auto", "cpu") == "32-true"
 
 
 def test_bfloat16_with_a_wrong_gradient_is_refused() -> None:
