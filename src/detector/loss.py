@@ -67,10 +67,14 @@ class CrossEntropy:
         self, network: DetectorNetwork, images: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
         """Return the loss; see `TrainingLoss`."""
+        return self.of_logits(network(images), labels)
+
+    def of_logits(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of `logits`, float32 of shape N, of images with `labels`."""
         targets = labels.float()
         if self.label_smoothing:
             targets = targets * (1 - self.label_smoothing) + self.label_smoothing / 2
         weights = None
         if self.class_weights is not None:
             weights = torch.tensor(self.class_weights, device=labels.device)[labels]
-        return functional.binary_cross_entropy_with_logits(network(images), targets, weights)
+        return functional.binary_cross_entropy_with_logits(logits, targets, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
+from genspot.detector.frozen import ENCODER_WEIGHTS, PRETRAINED
 from genspot.detector.settings import ModelSettings
 from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
@@ -67,6 +69,7 @@ def check_settings(cfg: DictConfig) -> None:
         )
     add_test_sets(cfg, labels(cfg))
     generator_specs(cfg)
+    check_objective(cfg)
     for override in parse_overrides(command_line_overrides()):
         if override.key_or_group == "experiments" and isinstance(override.value(), list):
             raise GenspotError(f"{override.input_line}: give one study, experiments=NAME")
@@ -130,6 +133,10 @@ def model_settings(cfg: DictConfig) -> ModelSettings:
             raise GenspotError(f"model.{part}=null: give its name and settings")
         if isinstance(values[part], dict) and "_target_" in values[part]:
             values[part] = None
+    backbone = values["backbone"]
+    weights = backbone.get(ENCODER_WEIGHTS) if isinstance(backbone, dict) else None
+    if isinstance(weights, str) and weights != PRETRAINED:  # a checkpoint is tested from anywhere
+        backbone[ENCODER_WEIGHTS] = os.path.abspath(os.path.expanduser(weights))
     return ModelSettings.from_dict(values)
 
 

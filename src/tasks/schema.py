@@ -107,6 +107,7 @@ SETTINGS: dict[str, Kind] = {
     "quiet": FLAG,
     "keep_features": FLAG,
     "max_unreadable": optional(whole(0)),
+    "objective": optional(TEXT),
     "runs": RUNS,
     "report.title": optional(TEXT),
     "resume": one_of("auto", "never"),
@@ -157,6 +158,7 @@ SETTINGS: dict[str, Kind] = {
         number("a number from 0 to below 1", lambda value: 0 <= value < 1)
     ),
     "schedule.class_weights": optional(WEIGHTS),
+    "schedule.contrastive": optional(number("a number above 0", lambda value: value > 0)),
     "schedule.balanced": optional(FLAG),
     "schedule.frozen": optional(PATTERNS),
     "schedule.parameter_groups": optional(PARAMETER_GROUPS),

@@ -15,7 +15,7 @@ from genspot.common.protocols import without_condition
 from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
 from genspot.data.places import missing_path
-from genspot.data.settings import TRAINING_SPLITS, Place, Split
+from genspot.data.settings import TRAINING_SPLITS, Place, Split, Use
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
@@ -35,6 +35,7 @@ from genspot.tasks.components import (
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.features import keep_features
 from genspot.tasks.schema import plain
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
@@ -80,6 +81,8 @@ def test(cfg: DictConfig) -> None:
         print_existing_results("test", run)
         return
     save_config(*saved, content=content)
+    uses: tuple[Use, ...] = ("calibration", "test") if score_validation else ("test",)
+    keep_features(cfg, model, network, datamodule, metadata.protocol, uses)
     # The test's own seed only draws resamples; trackers find its run by that of the training.
     seed = "unknown" if metadata.seed is None else metadata.seed
     loggers = make_loggers(cfg, seed=seed)

@@ -16,6 +16,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.tables import write_csv
 from genspot.data.datamodule import ImageDataModule
+from genspot.data.settings import Use
 from genspot.data.sources import require_images
 from genspot.detector.callbacks import SaveMetadata, SeedSteps, StopOnNonFinite, UnreadableImages
 from genspot.detector.checkpoint import load_checkpoint
@@ -46,6 +47,7 @@ from genspot.tasks.components import (
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
+from genspot.tasks.features import keep_features
 from genspot.tasks.fine_tuning import (
     check_initial_weights,
     describe_initial_weights,
@@ -111,6 +113,8 @@ def train(cfg: DictConfig) -> None:
         print_existing_results("training", run)
         return
     save_config(*saved, epochs, content)
+    uses: tuple[Use, ...] = ("train", "val", "calibration", "test")
+    keep_features(cfg, model, network, datamodule, metadata.protocol, uses)
     unreadable = UnreadableImages()
     loggers = fit(cfg, run, metadata, datamodule, unreadable, checkpoint, steps, precision)
     not_read = [

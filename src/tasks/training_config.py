@@ -13,6 +13,7 @@ from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import OWN_PROTOCOL
 from genspot.common.text import safe_repr
 from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.frozen import ENCODER_WEIGHTS, SETTING
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings
 from genspot.tasks.composition import compose_again
@@ -94,6 +95,7 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
     requested = model_settings(cfg)
     expected, existing = requested.as_dict(), metadata.model.as_dict()
     expected["trainable"] = existing["trainable"]  # makes no difference to a test
+    _move_encoder(existing, expected, changed)
     if "model" not in changed:
         expected = _with_overrides(existing, expected, changed)
     if difference := _first_difference(existing, expected, "model"):
@@ -103,7 +105,18 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
                 "with allow_mismatch=true"
             )
         return replace(metadata, model=ModelSettings.from_dict(expected))
-    return metadata
+    return replace(metadata, model=ModelSettings.from_dict(existing))
+
+
+def _move_encoder(existing: dict[str, Any], expected: dict[str, Any], keys: list[str]) -> None:
+    """Let both name the same weights of a frozen encoder: those of `expected` if `keys` do.
+
+    They may lie elsewhere now. The checkpoint has their digest.
+    """
+    own, requested = existing["backbone"] or {}, expected["backbone"] or {}
+    if ENCODER_WEIGHTS in own and ENCODER_WEIGHTS in requested:
+        source, target = (requested, own) if SETTING in keys else (own, requested)
+        target[ENCODER_WEIGHTS] = source[ENCODER_WEIGHTS]
 
 
 def _with_overrides(

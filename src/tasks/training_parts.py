@@ -5,6 +5,7 @@ from __future__ import annotations
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from genspot.detector.contrastive import Contrastive, rine_head
 from genspot.detector.loss import CrossEntropy, TrainingLoss
 from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork
@@ -17,8 +18,10 @@ def make_detector(cfg: DictConfig, network: DetectorNetwork) -> Detector:
 
     Raises:
         GenspotError: a pattern of the schedule matches no parameter, nothing is left to train, or
-            the loss cannot be built.
+            the loss cannot be built or is of another head.
     """
+    if cfg.schedule.get("contrastive"):
+        rine_head(network)
     freeze(network, plain(cfg, "schedule.frozen") or [])
     groups = plain(cfg, "schedule.parameter_groups") or {}
     parameter_groups(network, groups)  # before the first step
@@ -38,4 +41,5 @@ def make_loss(cfg: DictConfig) -> TrainingLoss:
         GenspotError: a value out of range.
     """
     schedule = cfg.schedule
-    return CrossEntropy(schedule.get("label_smoothing") or 0, plain(cfg, "schedule.class_weights"))
+    loss = CrossEntropy(schedule.get("label_smoothing") or 0, plain(cfg, "schedule.class_weights"))
+    return Contrastive(schedule.contrastive, loss) if schedule.get("contrastive") else loss

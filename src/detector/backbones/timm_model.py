@@ -26,24 +26,39 @@ def timm_model(arch: str, weights: str | None = None) -> nn.Module:
         GenspotError: timm is not installed or does not know `arch`; the weights cannot be had or
             are not those of `arch`.
     """
-    try:
-        import timm
-    except ImportError as error:
-        raise missing_extra("model=timm", "timm", "timm") from error
-    # Other forms, such as hf-hub:…, would download what a checkpoint names.
-    if not timm.is_model(str(arch)):
-        near = timm.list_models(f"*{str(arch).split('.')[0]}*")[:8]
-        hint = f"; similar: {', '.join(near)}" if near else ""
-        raise GenspotError(f"model.arch={arch}: timm {timm.__version__} has no such model{hint}")
-    try:
-        network: Any = timm.create_model(
-            str(arch), pretrained=weights == "pretrained", num_classes=1
-        )
-    except Exception as error:  # the network, the disk, or no such weights
-        reason = " ".join(str(error).split())
-        raise GenspotError(f"timm cannot build {arch} ({reason}); {HINT}") from error
+    options = {"pretrained": weights == "pretrained", "num_classes": 1}
+    network: Any = create_model(arch, "model=timm", "model.arch", HINT, **options)
     if weights is not None and weights != "pretrained":
         head = {id(value) for value in network.get_classifier().parameters()}
         keys = [key for key, value in network.named_parameters() if id(value) in head]
         load_body(network, load_state_dict(Path(str(weights))), keys, f"{weights} for {arch}")
     return cast(nn.Module, network)
+
+
+def create_model(arch: str, model: str, setting: str, hint: str, **options: Any) -> nn.Module:
+    """Return timm's model `arch`, made with `options`.
+
+    Args:
+        arch: a name that timm knows.
+        model: the choice that needs timm, for messages.
+        setting: which names `arch`.
+        hint: what to do if its weights cannot be had.
+        options: of `timm.create_model`.
+
+    Raises:
+        GenspotError: timm is not installed or does not know `arch`; the weights cannot be had.
+    """
+    try:
+        import timm
+    except ImportError as error:
+        raise missing_extra(model, "timm", "timm") from error
+    # Other forms, such as hf-hub:…, would download what a checkpoint names.
+    if not timm.is_model(str(arch)):
+        near = timm.list_models(f"*{str(arch).split('.')[0]}*")[:8]
+        similar = f"; similar: {', '.join(near)}" if near else ""
+        raise GenspotError(f"{setting}={arch}: timm {timm.__version__} has no such model{similar}")
+    try:
+        return cast(nn.Module, timm.create_model(str(arch), **options))
+    except Exception as error:  # the network, the disk, or no such weights
+        reason = " ".join(str(error).split())
+        raise GenspotError(f"timm cannot build {arch} ({reason}); {hint}") from error

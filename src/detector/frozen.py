@@ -1,0 +1,115 @@
+"""Backbones of a frozen encoder and a head: the head alone is trained, and alone is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from genspot.common.errors import GenspotError
+
+ENCODER_WEIGHTS = "encoder_weights"  # the setting of a backbone that names its encoder's weights
+PRETRAINED = "pretrained"  # its value for those that the encoder's library downloads
+SETTING = f"model.backbone.{ENCODER_WEIGHTS}"
+
+
+class FrozenEncoder(nn.Module):
+    """A network whose weights stay as they are and are no part of a checkpoint.
+
+    Its state dict holds a digest of them instead, so that a head meets no other encoder than the
+    one that it was trained with. CLIP's ViT-L/14 has 1.2 GB of weights, its head has 3 KB.
+
+    Args:
+        network: with its weights. It is frozen, and always in evaluation mode.
+
+    Raises:
+        GenspotError: on loading a state dict with another digest.
+    """
+
+    digest: torch.Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        self.register_buffer("digest", digest_of(network))
+        self.register_state_dict_post_hook(_drop_weights)
+        self.register_load_state_dict_pre_hook(_check_digest)
+        self.register_load_state_dict_post_hook(_allow_missing_weights)
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        """Set the mode of this module; the network stays in evaluation mode."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.network(*inputs)
+
+
+class FrozenBackbone(nn.Module):
+    """A backbone whose logit is that of a small head on the features of a frozen encoder.
+
+    A subclass defines `describe`.
+
+    Args:
+        encoder: the frozen encoder.
+        head: floats of the features' shape, with N before it, to logits N×1.
+        feature_shape: shape of the features of one image.
+    """
+
+    def __init__(
+        self, encoder: FrozenEncoder, head: nn.Module, feature_shape: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.encoder, self.head, self.feature_shape = encoder, head, feature_shape
+
+    def describe(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the features of normalised `pixels` N×3×H×W, of shape N × `feature_shape`."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the same in float32 and without a gradient."""
+        return self.describe(pixels).float()
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return logits N×1 of normalised `pixels` N×3×H×W."""
+        logits: torch.Tensor = self.head(self.features(pixels))
+        return logits
+
+
+def digest_of(network: nn.Module) -> torch.Tensor:
+    """Return the SHA-256 of the weights of `network` and their names, `uint8` of shape 32."""
+    digest = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
+
+
+def _drop_weights(
+    module: nn.Module, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
+) -> None:
+    for key in [key for key in state if key.startswith(f"{prefix}network.")]:
+        del state[key]
+
+
+def _check_digest(module: nn.Module, state: dict[str, Any], prefix: str, *others: object) -> None:
+    given, own = state.get(f"{prefix}digest"), module.get_buffer("digest")
+    if isinstance(given, torch.Tensor) and not torch.equal(given.cpu(), own.cpu()):
+        raise GenspotError(
+            f"the head was trained on the features of another encoder (digest {_short(given)}) "
+            f"than {SETTING} gives here ({_short(own)}): name the file of that encoder's weights, "
+            f"model=NAME {SETTING}=FILE"
+        )
+
+
+def _allow_missing_weights(module: nn.Module, incompatible: Any) -> None:
+    missing = incompatible.missing_keys
+    missing[:] = [key for key in missing if "encoder.network." not in f".{key}"]
+
+
+def _short(digest: torch.Tensor) -> str:
+    return bytes(digest.cpu().view(-1)[:4].to(torch.uint8).tolist()).hex()
