@@ -99,5 +99,8 @@ def build_scheduler(
         Exception: whatever `make` raises.
     """
     known = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
-    accepted = inspect.signature(make).parameters
+    try:
+        accepted = inspect.signature(make).parameters
+    except ValueError:  # it was given an argument that it has not: the call says which
+        accepted = known
     return make(optimizer, **{key: value for key, value in known.items() if key in accepted})

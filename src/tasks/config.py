@@ -17,8 +17,10 @@ from genspot.detector.settings import ModelSettings
 from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
 from genspot.tasks.generators import generator_specs, is_own
+from genspot.tasks.objective import check_objective
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.places import absolute
+from genspot.tasks.recipes import check_recipe
 from genspot.tasks.schema import check_values, plain
 from genspot.tasks.test_sets import add_test_sets, is_folder
 from genspot.tasks.training_sets import divide_sets, trains_on_sets
@@ -60,8 +62,10 @@ def check_settings(cfg: DictConfig) -> None:
     The test sets of `test_sets` become entries of `cfg.generator`; see `add_test_sets`.
 
     Raises:
-        GenspotError: the first value of another kind than its setting takes, or unknown key.
+        GenspotError: a study overrides the recipe; or the first value of another kind than its
+            setting takes, or unknown key.
     """
+    check_recipe()
     check_values(cfg)
     if "baseline" in cfg:
         raise GenspotError(
