@@ -1,4 +1,4 @@
-"""Confidence intervals of average precision by the jackknife.
+"""Confidence intervals of average precision, and of accuracy, by the jackknife.
 
 An interval is for the AP of the population that the images are drawn from, at the ratio of the
 classes in the set; real and fake images are drawn separately. Both ends are t intervals on the
@@ -22,7 +22,13 @@ from scipy.special import expit, logit, stdtrit
 from genspot.common.errors import GenspotError
 from genspot.evaluation.clusters import ClusterContributions
 from genspot.evaluation.jackknife import Contributions, ImageContributions, weighted_sum
-from genspot.evaluation.shared_images import GeneratorImages, shared_images
+from genspot.evaluation.shared_images import (
+    ACCURACY,
+    AP,
+    GeneratorImages,
+    Measure,
+    shared_images,
+)
 
 DEFAULT_CONFIDENCE = 0.95
 
@@ -120,9 +126,32 @@ def ap_over_seeds(
     generators. With one training it is over images or clusters. Arguments, errors and result are
     as in `ap_intervals`.
     """
-    generators = shared_images(tables, real_sets, clusters)
+    return _over_seeds(AP, tables, confidence, real_sets, clusters)
+
+
+def accuracy_over_seeds(
+    tables: list[pa.Table],
+    confidence: float = DEFAULT_CONFIDENCE,
+    real_sets: Mapping[str, str] | None = None,
+    clusters: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the mean accuracy at probability 0.5 of trainings that differ in their seed.
+
+    As `ap_over_seeds`, with "acc" in place of "ap".
+    """
+    return _over_seeds(ACCURACY, tables, confidence, real_sets, clusters)
+
+
+def _over_seeds(
+    measure: Measure,
+    tables: list[pa.Table],
+    confidence: float,
+    real_sets: Mapping[str, str] | None,
+    clusters: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    generators = shared_images(tables, real_sets, clusters, measure)
     weights = [1 / len(tables)] * len(tables)
-    return _summarise("ap", generators, weights, (0.0, 1.0), confidence, over_tables=True)
+    return _summarise(measure.key, generators, weights, (0.0, 1.0), confidence, over_tables=True)
 
 
 def _summarise(
@@ -133,7 +162,7 @@ def _summarise(
     confidence: float,
     over_tables: bool = False,
 ) -> dict[str, Any]:
-    """Return the estimates of Σ weight × AP over the tables under `key`, as in `ap_intervals`."""
+    """Return the estimates of Σ weight × measure over the tables under `key`: `ap_intervals`."""
     check_confidence(confidence)
 
     def summary(chosen: list[GeneratorImages]) -> dict[str, Any]:

@@ -169,6 +169,14 @@ class NetworkCost(TypedDict):
     width: Annotated[int, "the same"]
 
 
+class ValidationFigures(TypedDict):
+    """What the training logged of its validation images, in its own geometry."""
+
+    ap: Annotated[float, "average precision"]
+    acc: Annotated[float, "accuracy at probability 0.5"]
+    loss: Annotated[Figure, "mean loss, in nats; null: not finite"]
+
+
 class Results(Evaluation):
     """The content of metrics.json."""
 
@@ -188,6 +196,12 @@ class Results(Evaluation):
     unreadable_in_training: Annotated[int, "number of unreadable training and validation images"]
     training_images: Annotated[
         dict[str, int] | None, "number of real and of fake training images; null: not trained here"
+    ]
+    validation: NotRequired[
+        Annotated[
+            ValidationFigures | None,
+            "of the tested checkpoint, in its training; null: not trained here, or not recorded",
+        ]
     ]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]

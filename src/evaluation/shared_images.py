@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -11,11 +11,24 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.common.errors import GenspotError
+from genspot.evaluation.accuracy import accuracy_cluster_contributions, accuracy_contributions
 from genspot.evaluation.clusters import cluster_contributions
 from genspot.evaluation.jackknife import Contributions, contributions
 from genspot.evaluation.scores import check_finite
 
 REAL = "/0_real/"  # of real images in the released layout
+
+
+class Measure(NamedTuple):
+    """What is estimated, by the contributions of images and by those of clusters."""
+
+    key: str  # of the results
+    of_images: Callable[[np.ndarray, np.ndarray], Contributions]  # labels and logits
+    of_clusters: Callable[[np.ndarray, np.ndarray, np.ndarray], Contributions]  # and clusters
+
+
+AP = Measure("ap", contributions, cluster_contributions)
+ACCURACY = Measure("acc", accuracy_contributions, accuracy_cluster_contributions)
 
 
 class GeneratorImages(NamedTuple):
@@ -32,6 +45,7 @@ def shared_images(
     tables: list[pa.Table],
     real_sets: Mapping[str, str] | None,
     clusters: Mapping[str, str] | None = None,
+    measure: Measure = AP,
 ) -> dict[str, GeneratorImages]:
     """Return the images in all tables, by generator with both classes, sorted by name.
 
@@ -42,6 +56,7 @@ def shared_images(
             set if they have one name.
         clusters: generator → the column that names the cluster of an image; the images of other
             generators are drawn one by one.
+        measure: what they contribute to.
 
     Raises:
         GenspotError: An image has two scores in one table, a logit is not finite, or a column of
@@ -70,10 +85,10 @@ def shared_images(
             found = [columns[clusters[name]][row] for row in rows[0]]
             places = {cluster: place for place, cluster in enumerate(dict.fromkeys(found))}
             of_images = np.array([places[cluster] for cluster in found])
-            parts += [cluster_contributions(own, each, of_images) for each in own_logits]
+            parts += [measure.of_clusters(own, each, of_images) for each in own_logits]
             units += [(cluster,) for cluster in places]
         else:
-            parts += [contributions(own, each) for each in own_logits]
+            parts += [measure.of_images(own, each) for each in own_logits]
             units += _real_names(
                 [
                     (columns["class"][row], path.replace("\\", "/"))

@@ -14,6 +14,8 @@ from genspot.report.tables import RATES, difference_to_published
 CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
 AP_COLUMNS = ("generator", "ap", "ap_low", "ap_high", "published", "difference", "acc", "images")
 PR_COLUMNS = ("generator", "recall", "precision")
+PUBLISHED_COLUMNS = ("generator", "publication", "row", "rerun", "unconfirmed")
+PUBLISHED_COLUMNS += ("ap", "published_ap", "acc", "published_acc")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Dashboard:
         ap_table: rows of `ap_columns`, the mean last; None where a figure is absent.
         pr_points: rows of `pr_columns`, at most `CURVE_POINTS` per generator that has an AP.
         pictures: "FOLDER/NAME" → PNG file of the run, such as "spectra/biggan_real".
-        ap_columns, pr_columns: the headings of the tables.
+        published: rows of `published_columns`, one for each generator or mean and publication.
+        ap_columns, pr_columns, published_columns: the headings of the tables.
     """
 
     figures: dict[str, float]
@@ -36,8 +39,10 @@ class Dashboard:
     ap_table: list[list[Any]]
     pr_points: list[list[Any]]
     pictures: dict[str, Path]
+    published: list[list[Any]]
     ap_columns: tuple[str, ...] = AP_COLUMNS
     pr_columns: tuple[str, ...] = PR_COLUMNS
+    published_columns: tuple[str, ...] = PUBLISHED_COLUMNS
 
 
 def dashboard(run: Run) -> Dashboard:
@@ -65,4 +70,10 @@ def dashboard(run: Run) -> Dashboard:
     ]
     files = [*sorted(run.folder.glob("spectra/*.png")), *sorted(run.folder.glob("ranking/*.png"))]
     pictures = {f"{file.parent.name}/{file.stem}": file for file in files}
-    return Dashboard(figures, bounds, ap_table, pr_points, pictures)
+    published = [
+        [name, one["name"], *(one[key] for key in ("row", "rerun", "unconfirmed"))]
+        + [result.get("ap"), one["ap"], result.get("acc"), one["acc"]]
+        for name, result in run.results.items()
+        for one in result.get("baselines") or ()
+    ]
+    return Dashboard(figures, bounds, ap_table, pr_points, pictures, published)

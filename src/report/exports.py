@@ -13,6 +13,13 @@ from genspot.evaluation.results import MEAN_ROWS
 from genspot.report import conditions, shares, tables
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
 from genspot.report.conditions import ConditionGroup
+from genspot.report.detectors import (
+    EXPORTED,
+    Detector,
+    detector_tables,
+    export_rows,
+)
+from genspot.report.published import published_table
 from genspot.report.runs import CHOICES, Run, generator_names, mean_names
 from genspot.report.sections.words import Table
 from genspot.report.tables import Figures
@@ -84,6 +91,21 @@ def _drops(groups: Sequence[ConditionGroup]) -> dict[tuple[str, str], dict[str, 
     return found
 
 
+def render_detectors_csv(found: Sequence[Detector]) -> str:
+    """Return the rows of `detectors.export_rows`, texts as in `render_csv`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, EXPORTED, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_safe_cells(row) for row in export_rows(found))
+    return text.getvalue()
+
+
+def _safe_cells(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: csv_cell(value) if isinstance(value, str) else value for key, value in row.items()
+    }
+
+
 def _csv_rows(
     metadata: Mapping[str, str], results: Mapping[str, Figures]
 ) -> Iterable[dict[str, Any]]:
@@ -93,9 +115,7 @@ def _csv_rows(
         for key in ("ap", *tables.RATES):
             row[f"{key}_low"], row[f"{key}_high"] = figures.get(f"{key}_interval") or (None, None)
         row |= {f"published_{key}": value for key, value in published}
-        yield {
-            key: csv_cell(value) if isinstance(value, str) else value for key, value in row.items()
-        }
+        yield _safe_cells(row)
 
 
 def render_markdown(
@@ -104,14 +124,19 @@ def render_markdown(
     title: str,
     held_out: Sequence[Table] = (),
     under_conditions: Sequence[ConditionGroup] = (),
+    found: Sequence[Detector] = (),
 ) -> str:
     """Return GitHub tables in percent.
 
-    AP of generators held out, of all runs, under conditions with its drop; the shares called
-    fake of the sets of one class; AP over seeds; then each run's figures.
+    The detectors that are `found`; AP of generators held out, of all runs, under conditions with
+    its drop; the shares called fake of the sets of one class; AP over seeds; then each run's
+    figures, and those that were published.
     """
     names = _ap_names(runs)
     parts = [f"# {_escape_markdown(title)}"]
+    for number, one in enumerate(detector_tables(found)):
+        parts += ["## Detectors"] * (number == 0)
+        parts += [_escape_markdown(one.caption), _markdown_table(one.heading, one.rows)]
     for one in held_out:
         table = _markdown_table(one.heading, one.rows)
         parts += ["## Held out and seen", _escape_markdown(one.caption), table]
@@ -131,6 +156,9 @@ def render_markdown(
     for run in runs:
         table = _markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
         parts += [f"## {_escape_markdown(run.label)}", "In percent.", table]
+        if beside := published_table(run):
+            table = _markdown_table(beside.heading, beside.rows)
+            parts += [_escape_markdown(beside.caption), table]
     return "\n\n".join(parts) + "\n"
 
 
@@ -171,27 +199,41 @@ def render_latex(
     runs: Sequence[Run],
     seed_groups: Sequence[SeedGroup],
     under_conditions: Sequence[ConditionGroup] = (),
+    found: Sequence[Detector] = (),
 ) -> str:
     """Return booktabs tables in percent, a row per generator, the mean last.
 
     One run has its main figures as columns. Several runs have one column each with AP and
     interval, the best of each row in bold, `MAX_LATEX_COLUMNS` to a table. Then come tables of
-    the shares called fake of the sets of one class, those of the groups over seeds, and one for
-    each condition of a test with its drop.
+    the shares called fake of the sets of one class, those of the groups over seeds, one for
+    each condition of a test with its drop, and those of the detectors that are `found`.
     """
     if len(runs) == 1:
         heading, rows = tables.result_table(runs[0].metrics, SHORT_LATEX_COLUMNS)
         means = len(rows) - len(runs[0].metrics["generators"])
-        return _latex_table(heading, _escape_cells(rows), means)
-    names, found = _ap_names(runs), _latex_called_tables(runs)
+        beside = published_table(runs[0])
+        parts = [_latex_table(heading, _escape_cells(rows), means)]
+        return "\n".join([*parts, *(_latex_parts(beside) if beside else [])])
+    names, texts = _ap_names(runs), _latex_called_tables(runs)
     if names:
-        found = _latex_ap_tables(runs, names) + found + _latex_ap_tables(seed_groups, names)
+        texts = _latex_ap_tables(runs, names) + texts + _latex_ap_tables(seed_groups, names)
     for group in under_conditions:
         means = sum(name in MEAN_ROWS.values() for name in group.rows)
         for number in range(len(group.runs)):
             _, heading, rows = group.table_of(number)
-            found.append(_latex_table(heading, _escape_cells(rows), means))
-    return "\n".join(found)
+            texts.append(_latex_table(heading, _escape_cells(rows), means))
+    texts += [part for table in detector_tables(found) for part in _latex_parts(table)]
+    return "\n".join(texts)
+
+
+def _latex_parts(table: Table) -> list[str]:
+    """Return a table in tables of at most `MAX_LATEX_COLUMNS` columns beside the first."""
+    found = []
+    for start in range(1, len(table.heading), MAX_LATEX_COLUMNS):
+        part = slice(start, start + MAX_LATEX_COLUMNS)
+        body = _escape_cells([row[0], *row[part]] for row in table.rows)
+        found.append(_latex_table([table.heading[0], *table.heading[part]], body, means=0))
+    return found
 
 
 def _latex_called_tables(runs: Sequence[Run]) -> list[str]:

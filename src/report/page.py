@@ -8,6 +8,7 @@ from genspot.report import (
     comparison,
     conditions,
     curves,
+    detectors,
     exports,
     gallery,
     shares,
@@ -17,6 +18,7 @@ from genspot.report import (
 from genspot.report.console import notes
 from genspot.report.explanation import explain
 from genspot.report.held_out import differ_in_held_out, held_out_tables, in_order_of_sets
+from genspot.report.published import published_table
 from genspot.report.runs import Run, generator_names, label_runs, mean_names
 from genspot.report.sections.spectra import spectra
 from genspot.report.sections.words import Table
@@ -31,18 +33,22 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
         title: of the page.
 
     Returns:
-        results.csv, results.md, results.tex, and last report.html, whose presence marks a
-        complete run.
+        results.csv, results.md, results.tex; detectors.csv where there are detectors to compare
+        or published figures; and last report.html, whose presence marks a complete run.
     """
     runs = label_runs(in_order_of_sets(runs))
     groups, held_out = comparison.over_seeds(runs), held_out_tables(runs)
     under_conditions = conditions.condition_groups(runs)
-    return {
+    found = detectors.detectors(runs, groups)
+    more = under_conditions, found
+    files = {
         "results.csv": exports.render_csv(runs, groups, under_conditions),
-        "results.md": exports.render_markdown(runs, groups, title, held_out, under_conditions),
-        "results.tex": exports.render_latex(runs, groups, under_conditions),
-        "report.html": _render_page(runs, groups, title, held_out, under_conditions),
+        "results.md": exports.render_markdown(runs, groups, title, held_out, *more),
+        "results.tex": exports.render_latex(runs, groups, *more),
     }
+    if listed := found or detectors.of_runs(runs):
+        files["detectors.csv"] = exports.render_detectors_csv(listed)
+    return {**files, "report.html": _render_page(runs, groups, title, held_out, *more)}
 
 
 def _render_page(
@@ -51,6 +57,7 @@ def _render_page(
     title: str,
     held_out: Sequence[Table],
     under_conditions: Sequence[conditions.ConditionGroup],
+    found: Sequence[detectors.Detector],
 ) -> str:
     """Return the page, which refers to nothing outside itself."""
     generators, several = generator_names(runs, one_class=False), len(runs) > 1
@@ -70,6 +77,8 @@ def _render_page(
         means=mean_names(runs),
         best=comparison.best_aps(runs, [*mean_names(runs), *generators]),
         held_out=held_out,
+        detectors=detectors.detector_tables(found),
+        published_table=published_table,
         heat_shade=comparison.heat_shade,
         ranked=any(run.complete_generators for run in runs),
         bars=comparison.mean_bars(runs) if several else None,

@@ -58,6 +58,9 @@ class FailSafeWandbLogger(WandbLogger):
         run = self.experiment
         self._attempt(lambda: run.summary.update(results.bounds))
         self._attempt(lambda: run.log({"ap_table": _table(results.ap_columns, results.ap_table)}))
+        if results.published:
+            published = results.published_columns, results.published
+            self._attempt(lambda: run.log({"published_table": _table(*published)}))
         self._attempt(lambda: run.log({"pr": _precision_recall(results)}))
         for name, picture in results.pictures.items():
             self._attempt(partial(_log_picture, run, name, picture))

@@ -87,7 +87,7 @@ def _check_distinct(specs: dict[str, dict[str, Any]], own: Mapping[Any, Any]) ->
 
 
 def is_own(key: str, own: Mapping[Any, Any]) -> bool:
-    """Return whether the test set `key` is one of `own`, the setting `test_sets`, or part of it."""
+    """Return whether the test set `key` is one of `own`, the setting `test_sets`, or a part."""
     return key in own or any(key.startswith(f"{one}.") for one in own)
 
 

@@ -86,7 +86,8 @@ def _figures(
             figures["status"] = (
                 f"{'fakes' if counts['fake'] else 'reals'} only" if len(part) else "empty"
             )
-        figures |= {"published": None, "expected": None, "padded": 0, "unreadable": 0}
+        figures |= {"published": None, "baselines": []}
+        figures |= {"expected": None, "padded": 0, "unreadable": 0}
         results[name] = figures | counts
     add_shares(results, scores, 0.95, None, {})
     results[generators[0]]["published"] = {"ap": 0.9, "acc": None, "unconfirmed": True}
