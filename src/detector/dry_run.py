@@ -103,6 +103,11 @@ def find_wrong_bfloat16_gradient(network: DetectorNetwork, geometry: Geometry) -
     return found[0] if found else None
 
 
+def image_size(test: Geometry, training: Geometry) -> tuple[int, int]:
+    """Return height and width in pixels of test images; of whole ones, those of the training."""
+    return _size(test if test.fixed_size else training)
+
+
 def _hint(model: ModelSettings, test: Geometry) -> str:
     """Return what to do if `model` fails on images of the test's geometry."""
     crop, resize = model.train.crop, model.train.resize
@@ -151,7 +156,7 @@ def _forward(
 
 
 def _size(geometry: Geometry) -> tuple[int, int]:
-    """Return height and width of images of a fixed size."""
+    """Return height and width in pixels of images of a fixed size."""
     return (geometry.crop, geometry.crop) if geometry.crop else _pair(geometry.resize)
 
 

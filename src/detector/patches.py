@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-import torch.fx
 from torch import nn
 from torch.nn import functional
-
-
-@torch.fx.wrap  # reads the size, which cannot be traced
-def pad_to_patch(features: torch.Tensor, size: int) -> torch.Tensor:
-    """Return `features` with zeros on the right and below, so that no side is less than `size`."""
-    height, width = features.shape[-2:]
-    if min(height, width) >= size:
-        return features
-    return functional.pad(features, (0, max(0, size - width), 0, max(0, size - height)))
 
 
 class PatchBackbone(nn.Module):
@@ -41,10 +33,43 @@ class PatchBackbone(nn.Module):
 
     def patch_logits(self, features: torch.Tensor) -> torch.Tensor:
         """Return the logits N×h×w of the patches of `features` N×C×H×W."""
-        described = self.describe_patches(pad_to_patch(features, self.patch_size))
+        missing = [max(0, self.patch_size - side) for side in features.shape[-2:]]
+        padded = functional.pad(features, (0, missing[1], 0, missing[0]))
+        described = self.describe_patches(padded)
         logits: torch.Tensor = self.fc(described.permute(0, 2, 3, 1))
         return logits.squeeze(3)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the mean logits N×1 of `features` N×C×H×W."""
         return self.patch_logits(features).mean((1, 2)).unsqueeze(1)
+
+
+class TransformedPatches(PatchBackbone):
+    """A patch backbone whose `describe_patches` went through a transformation of torch.fx.
+
+    Args:
+        backbone: which is left as it is.
+        transform: such as the fusion of batch norms; it returns another module.
+    """
+
+    def __init__(
+        self, backbone: PatchBackbone, transform: Callable[[nn.Module], nn.Module]
+    ) -> None:
+        super().__init__(backbone.patch_size, backbone.patch_stride)
+        self.describe, self.fc = transform(_Describe(backbone)), backbone.fc
+
+    def describe_patches(self, features: torch.Tensor) -> torch.Tensor:
+        """See `PatchBackbone`."""
+        described: torch.Tensor = self.describe(features)
+        return described
+
+
+class _Describe(nn.Module):
+    """`describe_patches` as a module of its own, which torch.fx can trace."""
+
+    def __init__(self, backbone: PatchBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.backbone.describe_patches(features)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.dry_run import check_trained_network
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
+from genspot.detector.patches import PatchBackbone
 from genspot.detector.precision import exact_float32
 from genspot.evaluation.calibration import probabilities
 
@@ -41,6 +43,24 @@ class Predictions:
     logits: np.ndarray
     probabilities: np.ndarray
     padded: np.ndarray
+
+
+@dataclass(frozen=True)
+class PatchLogits:
+    """The logits of an image's patches.
+
+    The patch of row i and column j begins at row `stride` × i and column `stride` × j of the image
+    as the network gets it, resized and cropped.
+
+    Attributes:
+        logits: float32, h×w; above 0 means fake. Their mean is the logit of the image.
+        size: side of a patch in pixels.
+        stride: distance of neighbouring patches in pixels.
+    """
+
+    logits: np.ndarray
+    size: int
+    stride: int
 
 
 class LoadedDetector:
@@ -93,6 +113,22 @@ class LoadedDetector:
                 f"images[{others[0]}] is the first; try another checkpoint, or leave these out"
             )
         return Predictions(scores32, probabilities(scores32), np.asarray(padded, dtype=bool))
+
+    def patch_logits(self, image: ImageInput) -> PatchLogits:
+        """Return the logits of the patches of `image`, for a map of where it looks generated.
+
+        Args:
+            image: as of `predict`.
+
+        Raises:
+            GenspotError: the detector does not score patches, or the image cannot be read.
+        """
+        exact_float32()
+        pixels, _ = self._prepare(image)
+        with torch.inference_mode():
+            logits = self._network.patch_logits(torch.from_numpy(pixels)[None].to(self._device))
+        backbone = cast(PatchBackbone, self._network.backbone)
+        return PatchLogits(logits[0].cpu().numpy(), backbone.patch_size, backbone.patch_stride)
 
     def _batches(self, images: Sequence[ImageInput]) -> Iterator[list[tuple[np.ndarray, bool]]]:
         """Yield (pixels, padded) pairs: batches of one size, or single images where sizes vary."""

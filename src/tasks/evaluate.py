@@ -25,6 +25,7 @@ from genspot.detector.cost import measure_cost
 from genspot.detector.dry_run import image_size
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
+from genspot.detector.validation_figures import read_validation_figures
 from genspot.evaluation import baselines, calibration, metrics, published
 from genspot.evaluation.means import means_apart
 from genspot.evaluation.results import CalibrationFit
@@ -110,6 +111,8 @@ def evaluate_checkpoint(
     size = image_size(datamodule.test_geometry, datamodule.train_geometry)
     context["network"] = measure_cost(network, *size, scorer.trainer.strategy.root_device)
     context["training_images"] = _training_images(datamodule)
+    if "train" in datamodule.tables:
+        context["validation"] = read_validation_figures(checkpoint.path)
     context["notes"] = datamodule.notes()
     if fault:
         context["notes"].append(
