@@ -26,6 +26,10 @@ SAVE_LIMIT_S = 600  # a stopped training ends its step and saves, perhaps to a s
 POLL_S = 1.0
 
 
+class JobError(Exception):
+    """A job has no objective, for a sweeper that cannot do without; the sweep has a note of it."""
+
+
 class Sweep:
     """A sweep, in the process that the user started.
 
@@ -78,10 +82,13 @@ def stop_file(sweep_folder: Path) -> Path:
     return sweep_folder / NOTES / "stop"
 
 
-def run_job(command: Sequence[str], number: int, job_folder: Path, sweep_folder: Path) -> None:
+def run_job(command: Sequence[str], number: int, job_folder: Path, sweep_folder: Path) -> bool:
     """Run job `number` as `command`; a failure is left to the sweep as a note.
 
     Nothing is run once the sweep is to stop. A running job then gets SIGTERM.
+
+    Returns:
+        Whether it ran and ended well.
 
     Raises:
         SystemExit: SLURM terminates the job. submitit takes a return for its end; without one
@@ -89,7 +96,7 @@ def run_job(command: Sequence[str], number: int, job_folder: Path, sweep_folder:
     """
     stop = stop_file(sweep_folder)
     if stop.exists():
-        return
+        return False
     if multiprocessing.current_process().name != "MainProcess":
         # A terminal's Ctrl-C reaches joblib's processes too, and if one dies joblib kills all.
         # They need a handler: the jobs would inherit an ignored signal.
@@ -100,8 +107,14 @@ def run_job(command: Sequence[str], number: int, job_folder: Path, sweep_folder:
     if terminated and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
         raise SystemExit(code)
     if code and is_rank_zero() and not stop.exists():
-        note = sweep_folder / NOTES / f"{number}.failed"
-        note.write_text(f"job {number} failed with exit code {code}: {job_folder}", "utf-8")
+        line = f"job {number} failed with exit code {code}: {job_folder}"
+        note_failure(sweep_folder, number, line)
+    return not code
+
+
+def note_failure(sweep_folder: Path, number: int, line: str) -> None:
+    """Leave `line` on the failure of job `number` to the sweep."""
+    (sweep_folder / NOTES / f"{number}.failed").write_text(line, "utf-8")
 
 
 def _wait(command: Sequence[str], stop: Path) -> int:

@@ -59,7 +59,7 @@ def prepare_signals() -> None:
 
 
 @hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
-def run(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> float | None:
     """Run the task of the composed configuration, or start the job of a sweep."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         expand_home(cfg)
@@ -82,6 +82,7 @@ def run(cfg: DictConfig) -> None:
         sys.exit(request.exit_code)
     except Exception as error:
         exit_with_error(describe(error, folder), folder)  # here: Hydra would add lines of its own
+    return None
 
 
 def describe(error: Exception, folder: Path) -> Exception:

@@ -159,6 +159,7 @@ SETTINGS: dict[str, Kind] = {
     ),
     "schedule.class_weights": optional(WEIGHTS),
     "schedule.contrastive": optional(number("a number above 0", lambda value: value > 0)),
+    "schedule.teacher": optional(PATH),
     "schedule.balanced": optional(FLAG),
     "schedule.frozen": optional(PATTERNS),
     "schedule.parameter_groups": optional(PARAMETER_GROUPS),

@@ -17,7 +17,7 @@ from genspot.common.run_files import METRICS
 from genspot.runtime.forced_end import end_at_second_signal, end_within_limit
 from genspot.runtime.run_folder import load_if_complete
 from genspot.runtime.shutdown import SHUTDOWN_SIGNALS
-from genspot.runtime.sweeps import Sweep, run_job
+from genspot.runtime.sweeps import JobError, Sweep, note_failure, run_job
 from genspot.tasks.commands import how_to_continue, quoted
 from genspot.tasks.overrides import parse_overrides
 
@@ -33,6 +33,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         global current_sweep
+        _check_sweeper(config)
         folder = Path(config.hydra.sweep.dir).absolute()
         launcher = config.hydra.launcher._target_
         sweep = Sweep(folder, jobs_outlive_sweep=launcher.endswith(".SlurmLauncher"))
@@ -49,20 +50,61 @@ class SweepCallback(Callback):
         current_sweep = sweep
 
 
-def run_job_in_subprocess(cfg: DictConfig) -> None:
+def _check_sweeper(config: DictConfig) -> None:
+    """Exit with one line where a sweeper would look for the worst value, or for none."""
+    if not _optimises(config.hydra.sweeper._target_):
+        return
+    from genspot.tasks import objective  # slow: --help does without it
+
+    direction = config.hydra.sweeper.get("direction", "minimize")
+    try:
+        objective.check_direction(config.objective, direction)
+        objective.check_objective(config)
+    except GenspotError as error:  # of which Hydra would make a warning
+        sys.exit(f"genspot: {error}")
+
+
+def _optimises(sweeper: str) -> bool:
+    """Return whether a sweeper chooses the next jobs by the objectives of those before."""
+    return not sweeper.endswith(".BasicSweeper")
+
+
+def run_job_in_subprocess(cfg: DictConfig) -> float | None:
     """Run this job of a sweep as a plain run in a process and a folder of its own.
+
+    Returns:
+        Its objective, where the sweeper needs one.
+
+    Raises:
+        JobError: it has none, and the sweeper needs one.
+        SystemExit: a signal has stopped a sweeper that would start further jobs.
+
 
     In the sweep's process, a strategy that starts the command again for each device would start
     the whole sweep again, and what one job changes in the process would reach the next.
     """
+    from genspot.tasks import objective  # slow: --help does without it
+
     job = HydraConfig.get()
-    folder = Path(job.runtime.output_dir)
+    folder, sweep_folder = Path(job.runtime.output_dir), Path(job.sweep.dir).absolute()
+    optimises = _optimises(job.sweeper._target_)
     if cfg.task.name == "train" and _is_complete(cfg, folder):
         print(f"job {job.job.num} is complete: {folder}")  # a test depends on its checkpoint too
-        return
+        return objective.read_objective(cfg.objective, folder) if optimises else None
     command = [*COMMAND, *_hydra_arguments(job), *job.overrides.task]
     command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(folder)}"]
-    run_job(command, job.job.num, folder, Path(job.sweep.dir).absolute())
+    ended_well = run_job(command, job.job.num, folder, sweep_folder)
+    if not optimises:
+        return None
+    if current_sweep:  # in the sweeper's own process, which would go on to the next jobs
+        _exit_if_stopped(current_sweep)
+    if not ended_well:
+        raise JobError(f"job {job.job.num} has no objective")
+    try:
+        return objective.read_objective(cfg.objective, folder)
+    except GenspotError as error:
+        note_failure(sweep_folder, job.job.num, f"job {job.job.num}: {error}")
+        raise JobError(str(error)) from error
 
 
 def _is_complete(cfg: DictConfig, folder: Path) -> bool:
@@ -97,7 +139,7 @@ def finish_sweep(launcher_error: Exception | None = None) -> None:
         _exit_if_stopped(sweep)
         if report.returncode:
             failures.append(f"the report on {sweep.folder} failed; its own line says why")
-    if launcher_error:
+    if launcher_error and not isinstance(launcher_error, JobError):
         failures.append(f"the launcher lost jobs: {' '.join(str(launcher_error).split())}")
     if failures:
         raise GenspotError("; ".join(failures)) from launcher_error

@@ -31,6 +31,7 @@ from genspot.detector.resume import (
     find_checkpoint,
     training_position,
 )
+from genspot.detector.validation_figures import ValidationFigures
 from genspot.evaluation.scores import unreadable_table
 from genspot.runtime.metrics_csv import read_metrics_csv, restore_metrics_csv
 from genspot.runtime.run_folder import check_config, load_if_complete, save_config
@@ -168,6 +169,7 @@ def fit(
             unreadable,
             SaveMetadata(metadata.as_dict()),
             RestoreProgress(),
+            ValidationFigures(),
             FitInput(datamodule.statistics_dataloader),
             SeedSteps(run.seed),
             StopOnNonFinite(run.folder, partial(_write_samples, datamodule.tables["train"])),
