@@ -127,6 +127,6 @@ def clip_gradients(
         scaler.unscale_(optimizer)
     values = [value for group in optimizer.param_groups for value in group["params"]]
     clip: Callable[..., object] = nn.utils.clip_grad_norm_
-    if algorithm is not None and str(algorithm) == "value":
+    if algorithm == "value":  # Lightning's enumeration equals its texts
         clip = nn.utils.clip_grad_value_
     clip(values, limit)

@@ -23,6 +23,8 @@ from genspot.common.geometry import Geometry
         ({"resize": [1, 2, 3]}, "model.train.resize=[1, 2, 3]: "),
         ({"resize": (256, "x")}, "model.train.resize=x: "),
         ({"crop": 0, "setting": "model.test"}, "model.test.crop=0: "),
+        ({"position": "left"}, "model.train.position=left: choose random or centre"),
+        ({"position": ["random"]}, "model.train.position=['random']: choose"),
     ],
 )
 def test_geometry_out_of_range_names_the_setting(arguments: dict[str, Any], expected: str) -> None:
@@ -42,6 +44,14 @@ def test_geometry_has_a_fixed_size_with_a_crop_or_a_pair(
     assert geometry.fixed_size is fixed
     assert geometry.as_dict() == {"resize": resize, "crop": crop}
     assert Geometry(**geometry.as_dict()) == geometry
+
+
+def test_geometry_states_its_position_where_it_is_not_random() -> None:
+    geometry = Geometry(256, 224, "centre")
+    assert geometry.as_dict() == {"resize": 256, "crop": 224, "position": "centre"}
+    assert Geometry(**geometry.as_dict()) == geometry
+    assert geometry.with_crop(64).position == "centre"
+    assert Geometry(256, 224, "random").as_dict() == {"resize": 256, "crop": 224}
 
 
 def test_geometry_with_another_crop_keeps_the_resize() -> None:

@@ -132,6 +132,27 @@ def test_training_flips_about_half_of_the_images(tmp_path: Path, geometry: Geome
     assert all(pixels(evaluation, epoch, 0)[0, 0, 0] for epoch in range(50))
 
 
+@pytest.mark.parametrize(("flip", "share"), [(0.0, 0.0), (0.9, 0.9), (1.0, 1.0)])
+def test_training_flips_with_the_probability_that_is_set(flip: float, share: float) -> None:
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:, 0] = 255
+    edge = sample_table([("edge.png", "gan", "", 0)])
+    train = ImageDataset(edge, geometry=Geometry(4), train=True, read=lambda _: image, flip=flip)
+    flipped = [bool(pixels(train, epoch, 0)[0, -1, 0]) for epoch in range(300)]
+    assert np.mean(flipped) == pytest.approx(share, abs=0.06 if 0 < flip < 1 else 0)
+
+
+def test_training_crops_the_centre_where_the_geometry_says_so() -> None:
+    image = np.arange(20 * 20 * 3).reshape(20, 20, 3).astype(np.uint8)
+    table = sample_table([("a.png", "gan", "", 0)])
+    train = ImageDataset(
+        table, geometry=Geometry(crop=8, position="centre"), train=True, read=lambda _: image
+    )
+    found = {pixels(train, epoch, 0).tobytes() for epoch in range(20)}
+    centre = image[6:14, 6:14]
+    assert found == {centre.tobytes(), centre[:, ::-1].tobytes()}
+
+
 def test_evaluation_of_an_unreadable_file_gives_no_image_and_a_reason(table: pa.Table) -> None:
     damage(table, 2)
     Path(table["path"][3].as_py()).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,3 +85,44 @@ def test_sequential_rows_are_each_on_one_rank_in_order(rows: int, world_size: in
 def test_sequential_rows_to_be_read_last_do_not_shift_the_others() -> None:
     sampler = SequentialDistributedSampler(10, scored={0, 1, 4, 5}, last={7, 2})
     assert [row for _, row in sampler] == [3, 6, 8, 9, 2, 7]
+
+
+LABELS = np.array([0] * 13 + [1] * 5)
+
+
+def balanced_rows(epoch: int, rank: int = 0, world_size: int = 1, start: int = 0) -> list[int]:
+    sampler = ResumableShuffleSampler(len(LABELS), 3, rank, world_size, LABELS)
+    sampler.set_position(epoch, start)
+    return [row for _, row in sampler]
+
+
+def test_balanced_epoch_has_all_rows_of_the_rarer_label_and_as_many_others() -> None:
+    epochs = [balanced_rows(epoch) for epoch in range(30)]
+    for rows in epochs:
+        assert len(rows) == len(set(rows)) == 10
+        assert sorted(row for row in rows if LABELS[row]) == list(range(13, 18))
+    seen = np.bincount(np.concatenate(epochs), minlength=18)
+    assert (seen[:13] > 0).all()  # the others are drawn anew in each epoch
+    firsts = np.array([LABELS[rows[:5]].mean() for rows in epochs])
+    assert 0.4 < firsts.mean() < 0.6 and firsts.std() > 0  # and labels are mixed
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_balanced_rows_continue_and_are_shared_by_ranks(world_size: int) -> None:
+    whole = balanced_rows(2)
+    ranks = [balanced_rows(2, rank, world_size) for rank in range(world_size)]
+    assert [ranks[row % world_size][row // world_size] for row in range(10)] == whole
+    for rank, rows in enumerate(ranks):
+        assert balanced_rows(2, rank, world_size, start=3) == rows[3:]
+
+
+@pytest.mark.parametrize(("step", "rows"), [(1, 18), (4, 16), (7, 14), (19, 0)])
+def test_epoch_has_whole_steps_alone(step: int, rows: int) -> None:
+    sampler = ResumableShuffleSampler(18, 0, step=step)
+    assert len(sampler) == len(list(sampler)) == rows
+    assert [row for _, row in sampler] == shuffled_rows(18, 0)[:rows]
+
+
+def test_shuffle_order_is_that_of_numpy() -> None:
+    expected = np.random.default_rng((5, 2)).permutation(40).tolist()
+    assert shuffled_rows(40, 5, epoch=2) == expected

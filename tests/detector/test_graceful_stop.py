@@ -45,17 +45,20 @@ def handler() -> Iterator[ShutdownHandler]:
         signal.signal(number, old)
 
 
-def run(method: str, handler: ShutdownHandler, folder: Path, **hooks: Any) -> None:
+def run(
+    method: str, handler: ShutdownHandler, folder: Path, gathered: int = 1, **hooks: Any
+) -> None:
     """Fit or test until an exception ends it."""
     stop = GracefulStop(handler, folder, before_save=(folder / "before").touch)
     trainer = make_trainer(
         max_epochs=2,
+        accumulate_grad_batches=gathered,
         logger=CSVLogger(folder, "", ""),
         log_every_n_steps=1,
         callbacks=[LambdaCallback(**hooks), stop],
         num_sanity_val_steps=0,
     )
-    loader: Any = DataLoader([make_batch([0, 1])] * STEPS, batch_size=None)
+    loader: Any = DataLoader([make_batch([0, 1])] * STEPS * gathered, batch_size=None)
     if method == "fit":
         trainer.fit(make_detector(), loader, loader)
     else:
@@ -84,6 +87,19 @@ def test_signal_in_a_training_ends_it_after_its_step(
     assert (tmp_path / "before").exists() == (tmp_path / "last.ckpt").exists() == saves
     if saves:
         assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == steps
+
+
+@pytest.mark.parametrize(("call", "steps"), [(1, 1), (2, 1), (3, 2), (7, 4), (8, 4)])
+def test_signal_while_gradients_are_gathered_waits_for_their_step(
+    call: int, steps: int, handler: ShutdownHandler, tmp_path: Path
+) -> None:
+    """Two batches a step, three steps an epoch: a checkpoint has no gradients."""
+    signals = {"on_train_batch_start": signal_at(call, itertools.count(1))}
+    with pytest.raises(ShutdownRequested, match="SIGTERM"):
+        run("fit", handler, tmp_path, gathered=2, **signals)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    batches = saved["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
+    assert (saved["global_step"], batches) == (steps, 2 * steps)
 
 
 def test_signal_in_a_test_raises_at_once(handler: ShutdownHandler, tmp_path: Path) -> None:

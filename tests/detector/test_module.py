@@ -65,3 +65,57 @@ def test_training_of_the_head_moves_the_head_alone_and_schedules_all_steps() -> 
     trained = [value for group in optimizer.param_groups for value in group["params"]]
     assert [value.shape for value in trained] == [(1, 512), (1,)]
     assert trainer.lr_scheduler_configs[0].scheduler.total_steps == 4
+
+
+def fit(detector: Detector, batches: list[dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+    """Train on `batches` for an epoch; return the weights."""
+    loaders = [DataLoader(batches, batch_size=None) for _ in range(2)]  # type: ignore[arg-type]
+    make_trainer(max_epochs=1, **arguments).fit(detector, *loaders)
+    return detector.network.state_dict()
+
+
+def test_gathered_batches_give_the_step_of_a_large_batch() -> None:
+    """For a network without batch norms, but for rounding: the sums have another order."""
+    small = [make_batch([4 * n + row for row in range(4)], seed=n) for n in range(4)]
+    large = [
+        {
+            key: torch.cat([small[first][key], small[first + 1][key]])
+            for key in ("image", "label", "row", "padded")
+        }
+        | {"unreadable": []}
+        for first in (0, 2)
+    ]
+    gathered = fit(make_detector(), small, accumulate_grad_batches=2)
+    whole = fit(make_detector(), large)
+    apart = fit(make_detector(), small)
+    for key, value in whole.items():
+        torch.testing.assert_close(gathered[key], value, rtol=1e-5, atol=1e-7)
+    assert not torch.allclose(apart["backbone.2.weight"], whole["backbone.2.weight"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("algorithm", [None, "value"])
+def test_gradients_of_the_fused_rule_are_clipped_in_every_precision(
+    algorithm: str | None, precision: str
+) -> None:
+    """Against a limit that no gradient reaches, and against one that is next to nothing."""
+    batches = [make_batch([0, 1, 2, 3])]
+    moved = {}
+    for limit in (None, 1e6, 1e-3):
+        detector = make_detector()
+        detector.make_optimizer = functools.partial(torch.optim.SGD, lr=1.0, fused=True)
+        before = copy.deepcopy(detector.network.state_dict())
+        clipping = {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm}
+        after = fit(detector, batches, precision=precision, **clipping)
+        moved[limit] = torch.cat([(after[key] - before[key]).flatten() for key in after])
+    assert torch.equal(moved[1e6], moved[None])
+    largest = moved[1e-3].abs().max() if algorithm else moved[1e-3].norm()
+    assert largest.item() == pytest.approx(1e-3, rel=1e-3)
+    assert moved[None].norm() > 0.01
+
+
+def test_adam_of_the_schedules_is_clipped_under_bfloat16() -> None:
+    detector = make_detector()
+    detector.make_optimizer = functools.partial(torch.optim.Adam, lr=1e-2, fused=True)
+    after = fit(detector, [make_batch([0, 1])], precision="bf16-mixed", gradient_clip_val=1.0)
+    assert all(value.isfinite().all() for value in after.values())
