@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
+from argparse import Namespace  # of a command line, which many trainings save: plain attributes
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
     if fault := find_corruption(path):
         raise GenspotError(f"{setting}={path} {fault}; copy or download it again")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals([Namespace]):
             warnings.simplefilter("ignore")  # the errors below say the same in one line
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises nearly anything for a file that is something else

@@ -15,6 +15,7 @@ from genspot.common.errors import GenspotError
 from genspot.detector.backbones import BACKBONES
 from genspot.detector.backbones.antialiased import BlurPool, antialiased_resnet50
 from genspot.detector.backbones.resnet import resnet
+from helpers.detectors import make_metadata, save_checkpoint
 
 
 @pytest.mark.parametrize(("name", "arch"), [("resnet", "resnet18"), ("timm", "test_vit")])
@@ -38,6 +39,16 @@ def test_initial_weights_are_read_from_a_checkpoint_of_a_compiled_model(tmp_path
     loaded = resnet("resnet18", str(tmp_path / "weights.pth")).state_dict()
     body = [key for key in state if not key.startswith("fc.")]
     assert all(torch.equal(loaded[key], state[key]) for key in body)
+
+
+def test_initial_weights_are_read_from_a_checkpoint_of_genspot(tmp_path: Path) -> None:
+    """Without the statistics of its input."""
+    state = resnet("resnet18").state_dict()
+    network = {f"backbone.{key}": value for key, value in state.items()}
+    network["input.mean"] = torch.ones(3)
+    path = save_checkpoint(tmp_path / "a.ckpt", make_metadata(), network)
+    loaded = resnet("resnet18", str(path)).state_dict()
+    assert all(torch.equal(loaded[key], state[key]) for key in state if key[:3] != "fc.")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -105,6 +106,17 @@ def test_safe_load_of_another_file_gives_one_line(
         safe_load(tmp_path / "file", "weights")
     assert str(error.value).isprintable() and len(str(error.value)) < 400
     assert not recwarn
+
+
+@pytest.mark.parametrize("archive", [True, False])
+def test_safe_load_reads_weights_beside_the_arguments_of_a_command_line(
+    archive: bool, tmp_path: Path
+) -> None:
+    content = {"model": {"x": torch.arange(3)}, "args": Namespace(lr=0.1, device="cuda")}
+    torch.save(content, tmp_path / "file", _use_new_zipfile_serialization=archive)
+    loaded = safe_load(tmp_path / "file")
+    assert torch.equal(loaded["model"]["x"], torch.arange(3))
+    assert loaded["args"] == content["args"]
 
 
 def test_safe_load_reads_safetensors(tmp_path: Path) -> None:
