@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.fft
+import torch
+from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from genspot.common.errors import GenspotError
@@ -59,6 +64,27 @@ def test_train_on_packed_images_gives_the_same_bits(
     run_task("task=pack", *tiny(sets), folder=tmp_path / "pack")
     settings = [*tiny(sets), "data.format=packed"]
     assert_same_training(run_task(*settings, folder=tmp_path / "run"), trained)
+
+
+def test_train_fits_the_statistics_of_an_input_to_the_readable_training_images(
+    sets: Path, tmp_path: Path
+) -> None:
+    """They are the centres of the images: not augmented, not flipped."""
+    choice = ["model=fredect", "model.backbone.arch=resnet18", "model.name=small_fredect"]
+    choice = [*RESNET, *choice, "schedule.max_epochs=1"]
+    folder = run_task(*tiny(sets), *choice, folder=tmp_path / "run")
+    state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
+    values = []
+    for path in (sets / "train").rglob("*.png"):
+        with suppress(OSError):  # one is torn
+            pixels = np.asarray(Image.open(path).convert("RGB"))[4:36, 4:36].astype(np.float64)
+            amplitudes = np.abs(scipy.fft.dctn(pixels, axes=(0, 1), norm="ortho"))
+            values.append(np.log(amplitudes + 1e-12).transpose(2, 0, 1))
+    assert state["network.input.fitted"]
+    found = state["network.input.mean"], state["network.input.std"]
+    for tensor, expected in zip(found, (np.mean(values, 0), np.std(values, 0)), strict=True):
+        # Not all: the rounding of float32 moves the logarithm of an amplitude near 0.
+        assert np.quantile(np.abs(tensor.numpy() - expected), 0.9) < 1e-4
 
 
 def test_train_in_a_complete_folder_trains_nothing(sets: Path, trained: Path) -> None:
