@@ -214,12 +214,14 @@ class StopOnNonFinite(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.rows = batch["row"].tolist()
+        if batch_idx % trainer.accumulate_grad_batches == 0:  # a step begins
+            self.rows, self.loss = [], torch.zeros_like(self.loss)
+        self.rows += batch["row"].tolist()
 
     def on_before_backward(
         self, trainer: pl.Trainer, module: pl.LightningModule, loss: torch.Tensor
     ) -> None:
-        self.loss = loss.detach()
+        self.loss = self.loss.to(loss.device) + loss.detach()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer

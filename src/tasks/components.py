@@ -274,6 +274,7 @@ def silence_warnings() -> None:
         ".*predict returned None.*",
         ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
         ".*smaller than the logging interval.*",
+        r".*module\(s\) in eval mode at the start.*",  # what is frozen stays so
         ".*module.* in eval mode at the start of training.*",  # frozen parts
         "Total length of .* across ranks is zero.*",  # all is scored already
     ):

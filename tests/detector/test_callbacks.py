@@ -20,6 +20,7 @@ from genspot.detector import callbacks
 from genspot.detector.callbacks import (
     SaveMetadata,
     ScoreCollector,
+    SeedSteps,
     StopOnNonFinite,
     UnreadableImages,
 )
@@ -162,15 +163,19 @@ def test_checkpoint_hooks_wait_for_no_other_rank(monkeypatch: pytest.MonkeyPatch
         callback.on_load_checkpoint(trainer, make_detector(), {})
 
 
-def test_non_finite_step_of_a_run_lists_its_files(sets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("gathered", "step", "last"), [(1, 6, 24), (2, 3, 32)])
+def test_non_finite_step_of_a_run_lists_its_files(
+    gathered: int, step: int, last: int, sets: Path, tmp_path: Path
+) -> None:
     target = "_target_: helpers.fault_injection.InfiniteWeight, epoch: 1, batch: 2"
-    with pytest.raises(GenspotError, match=r"not finite at step 6 \(epoch 1\)"):
-        run_task(*tiny(sets), f"+callbacks.fault={{{target}}}", folder=tmp_path)
+    settings = [f"+callbacks.fault={{{target}}}", f"trainer.accumulate_grad_batches={gathered}"]
+    with pytest.raises(GenspotError, match=rf"not finite at step {step} \(epoch 1\)"):
+        run_task(*tiny(sets), *settings, folder=tmp_path)
     table = load_samples(sets / "train", "folder", "any").table
     paths, labels = table["path"].to_pylist(), table["label"].to_pylist()
     sampler = ResumableShuffleSampler(len(paths), seed=0)
     sampler.set_epoch(1)
-    rows = [row for _, row in sampler][16:24]
+    rows = [row for _, row in sampler][16:last]
     # The next image of its label replaces the torn one; that is the first one's.
     first = [paths[labels.index(labels[row])] for row in rows]
     torn = [paths[row].endswith("torn.png") for row in rows]
@@ -178,6 +183,44 @@ def test_non_finite_step_of_a_run_lists_its_files(sets: Path, tmp_path: Path) ->
     assert [row["path"] for row in read_csv(tmp_path / "not_finite.csv")] == expected
     weights = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_batches_of_a_step_have_random_numbers_of_their_own() -> None:
+    """The first of each step those that it has alone; others of other steps differ too."""
+
+    def draws(gathered: int) -> list[float]:
+        found = []
+        for batch in range(4):
+            trainer: Any = SimpleNamespace(accumulate_grad_batches=gathered, global_rank=0)
+            trainer.global_step = batch // gathered
+            SeedSteps(3).on_train_batch_start(trainer, make_detector(), {}, batch)
+            found.append(torch.rand(()).item())
+        return found
+
+    alone, gathered = draws(1), draws(2)
+    assert len({*alone, *gathered}) == 6
+    assert gathered[::2] == alone[:2]
+
+
+def test_not_finite_loss_of_an_earlier_batch_of_a_step_stops_float16(tmp_path: Path) -> None:
+    strategy = SimpleNamespace(reduce_boolean_decision=lambda own, all: own)
+    trainer: Any = SimpleNamespace(precision="16-mixed", strategy=strategy, is_global_zero=False)
+    trainer.accumulate_grad_batches, trainer.global_step, trainer.current_epoch = 2, 7, 1
+    module: Any = torch.nn.Linear(1, 1)
+    stop = StopOnNonFinite(tmp_path, lambda rows, place: None)
+    optimizer = torch.optim.SGD(module.parameters())
+
+    def step(*losses: float) -> None:
+        for number, loss in enumerate(losses):
+            stop.on_train_batch_start(trainer, module, make_batch([number]), number)
+            stop.on_before_backward(trainer, module, torch.tensor(loss))
+        stop.on_before_optimizer_step(trainer, module, optimizer)
+
+    step(0.5, 0.7)
+    assert stop.rows == [0, 1]
+    with pytest.raises(GenspotError, match="not finite at step 7"):
+        step(torch.inf, 0.7)
+    step(0.5, 0.7)
 
 
 @pytest.mark.parametrize(
