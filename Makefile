@@ -2,8 +2,8 @@
 # make test   set up, check style and types, and run the tests
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
-# make slurm  install an extra: dashboards, hub, slurm, super-resolution or timm; make ray: what sweeps on Ray need
-# make bench  measure the input pipeline and the CPU steps (bench-intervals, bench-scale, bench-gpu: the others)
+# make slurm  install an extra: dashboards, hub, optuna, slurm, super-resolution or timm; make ray: what sweeps on Ray need
+# make bench  measure the input pipeline and the CPU steps (bench-inputs, bench-intervals, bench-scale, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,17 +12,17 @@ READY_DEV := $(VENV)/.ready-dev
 # The lock file as constraints: it says which version of a package is installed, and asks for none. So one
 # file holds for users and developers, and a CPU build of torch brings no CUDA libraries.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
-EXTRAS := dashboards hub slurm super-resolution timm
+EXTRAS := dashboards hub optuna slurm super-resolution timm
 GROUP = $(BIN)/python -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
 	print(*groups["dependency-groups"][sys.argv[1]], sep="\n")'
 
-.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-gpu bench bench-intervals bench-scale bench-gpu soak ray lock clean
+.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-gpu bench bench-inputs bench-intervals bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
 
 # All studies in miniature, the trainings first: the others test a checkpoint of theirs.
-MINIATURES := augmentation num_classes leave_one_out chronological robustness uncropped unseen spectra ranking published
+MINIATURES := augmentation num_classes leave_one_out chronological robustness matched_format uncropped unseen spectra ranking published
 studies: setup
 	for name in $(MINIATURES); do $(BIN)/python run.py experiments=$${name}_mini || exit 1; done
 
@@ -49,7 +49,7 @@ endif
 dev: $(READY_DEV)
 
 $(READY_DEV): $(READY)
-	$(GROUP) dev | $(PIP) --no-build-isolation --editable '.[dashboards,hub,slurm,timm]' -r /dev/stdin
+	$(GROUP) dev | $(PIP) --no-build-isolation --editable '.[dashboards,hub,optuna,slurm,timm]' -r /dev/stdin
 	@touch $@
 
 $(EXTRAS): setup
@@ -88,6 +88,9 @@ test-gpu: dev
 bench: setup
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.step
+
+bench-inputs: setup
+	$(BIN)/python -m benchmarks.inputs
 
 bench-intervals: setup
 	$(BIN)/python -m benchmarks.intervals

@@ -61,6 +61,7 @@ SCHEMAS = (
     "PublishedReference",
     "CalibrationFit",
     "TrainedOn",
+    "ValidationFigures",
 )
 
 

@@ -26,13 +26,18 @@ from genspot.tasks.paths import CONF, EXPERIMENTS
 USER_ERRORS = (GenspotError, HydraException, OmegaConfBaseException, YAMLError)
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR)
-# Of launchers that are extras. Hydra does not know a launcher whose plugin is missing.
-LAUNCHERS = {
-    name: str(missing_extra(f"hydra/launcher={name}", "hydra-submitit-launcher", "slurm"))
+# Of Hydra's plugins that are extras. It does not know a plugin that is missing.
+PLUGINS = {
+    f"hydra/launcher/{name}": str(
+        missing_extra(f"hydra/launcher={name}", "hydra-submitit-launcher", "slurm")
+    )
     for name in ("submitit_slurm", "submitit_local")
 } | {
-    "ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: pip install "
-    "ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2"
+    "hydra/sweeper/optuna": str(
+        missing_extra("hydra/sweeper=optuna", "hydra-optuna-sweeper", "optuna")
+    ),
+    "hydra/launcher/ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: pip install "
+    "ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2",
 }
 OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
@@ -49,8 +54,8 @@ def format_error(error: BaseException) -> str:
         return str(cause)
     if isinstance(error, MissingConfigException):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        if group == "hydra/launcher" and name in LAUNCHERS:
-            return LAUNCHERS[name]
+        if (plugin := f"{group}/{name}") in PLUGINS:
+            return PLUGINS[plugin]
         # Hydra gives no options where a list of choices is wrong.
         folder = EXPERIMENTS if group == "experiments" else CONF / group
         options = error.options or [file.stem for file in folder.glob("*.yaml")]

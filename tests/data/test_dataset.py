@@ -302,3 +302,34 @@ def test_collate_leaves_out_unreadable_samples(table: pa.Table) -> None:
     assert empty["image"] is None
     assert empty["label"].dtype == empty["row"].dtype == torch.int64
     assert empty["padded"].dtype == torch.bool and not len(empty["padded"])
+
+
+def _invert(image: np.ndarray) -> np.ndarray:
+    return 255 - image
+
+
+def _refuse(image: np.ndarray) -> np.ndarray:
+    raise ValueError("too dark")
+
+
+def test_protocols_are_chosen_by_the_label_and_unknown_labels_are_no_fakes(
+    table: pa.Table,
+) -> None:
+    plain = [pixels(ImageDataset(table), 0, row) for row in range(ROWS)]
+    inverted = ImageDataset(table, protocols=(None, _invert))
+    for row, label in enumerate(table["label"].to_pylist()):
+        expected = 255 - plain[row] if label else plain[row]
+        np.testing.assert_array_equal(pixels(inverted, 0, row), expected)
+    place = table.column_names.index("label")
+    unknown = table.set_column(place, "label", pa.array([-1] * ROWS, pa.int8()))
+    photos = ImageDataset(unknown, protocols=(None, _invert))
+    np.testing.assert_array_equal(pixels(photos, 0, 1), plain[1])
+
+
+def test_protocol_that_fails_on_one_label_leaves_the_other_readable(table: pa.Table) -> None:
+    dataset = ImageDataset(table, protocols=(_refuse, None))
+    assert dataset[0, 0]["unreadable"] == [(0, "protocol: too dark")]
+    assert dataset[0, 1]["image"] is not None
+    assert dataset.protocol_fault([0, 2]) == "protocol: too dark"
+    assert dataset.protocol_fault([0, 1]) is None
+    assert ImageDataset(table).protocol_fault([0]) is None

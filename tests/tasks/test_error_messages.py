@@ -129,24 +129,25 @@ def test_mistake_gets_one_line(
 
 
 @pytest.mark.parametrize(
-    ("launcher", "installed_by"),
+    ("plugin", "installed_by"),
     [
         (["hydra/launcher=submitit_slurm", "hydra.launcher.partition=x"], SLURM),
         (["hydra/launcher=submitit_local", "-m"], SLURM),
         (["hydra/launcher=ray", "-m"], "make ray"),
+        (["hydra/sweeper=optuna", "-m"], "'genspot[optuna]' (in a checkout: make optuna)"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_launcher_that_is_not_installed_gets_one_line_that_says_how(
-    launcher: list[str], installed_by: str, run: CliRunner, tmp_path: Path
+def test_plugin_that_is_not_installed_gets_one_line_that_says_how(
+    plugin: list[str], installed_by: str, run: CliRunner, tmp_path: Path
 ) -> None:
     plugins = tmp_path / "before" / "hydra_plugins"  # hides those that are installed
     plugins.mkdir(parents=True)
     (plugins / "__init__.py").touch()
-    result = run("seed=1", *launcher, cwd=tmp_path, PYTHONPATH=str(plugins.parent))
+    result = run("seed=1", *plugin, cwd=tmp_path, PYTHONPATH=str(plugins.parent))
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.startswith(f"genspot: {launcher[0]} needs ")
+    assert line.startswith(f"genspot: {plugin[0]} needs ")
     assert installed_by in line
 
 

@@ -18,6 +18,9 @@ def test_find_runs_puts_the_plain_run_first_and_sorts_numbers_by_value(tmp_path:
     for name, content in (
         ("sweep/blur_1", {"degradations": ["blur_1"], "trained_on": plain}),
         ("sweep/zero", {"degradations": [], "trained_on": plain}),
+        ("sweep/fakes_jpeg_9", {"protocol": "fakes_jpeg_9", "trained_on": plain}),
+        ("sweep/matched_jpeg_90", {"protocol": "matched_jpeg_90", "trained_on": plain}),
+        ("sweep/matched_jpeg_9", {"protocol": "matched_jpeg_9", "trained_on": plain}),
         ("sweep/progan_16cls", {"trained_on": blurred}),
         ("sweep/progan_2cls", {"trained_on": blurred}),
         ("sweep/deep/er", {}),
@@ -27,7 +30,9 @@ def test_find_runs_puts_the_plain_run_first_and_sorts_numbers_by_value(tmp_path:
         (tmp_path / name / "metrics.json").write_text(json.dumps(content))
     folders = find_runs([str(tmp_path / "sweep"), str(tmp_path / "single")])
     names = [folder.name for folder in folders]
-    assert names == ["zero", "progan_2cls", "progan_16cls", "blur_1", "single"]
+    conditions = ["matched_jpeg_9", "matched_jpeg_90", "fakes_jpeg_9"]
+    trained = ["progan_2cls", "progan_16cls"]
+    assert names == ["zero", *conditions, *trained, "blur_1", "single"]
 
 
 @pytest.mark.parametrize("folders", [[], ["empty"], ["nowhere"]])

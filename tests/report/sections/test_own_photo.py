@@ -33,6 +33,17 @@ def logits(run: Run, name: str, label: int) -> np.ndarray:
         ({"crop": 32}, "", "checkpoint=runs/a/best.ckpt crop=32 inputs=photo.jpg"),
         ({"crop": None}, "", "checkpoint=runs/a/best.ckpt crop=none inputs=photo.jpg"),
         (
+            {"crop": 64, "protocol": "matched_jpeg_96"},
+            "",
+            "checkpoint=runs/a/best.ckpt protocol=matched_jpeg_96 inputs=photo.jpg",
+        ),
+        # Nobody knows whether the photo is a fake.
+        (
+            {"crop": 64, "protocol": "fakes_jpeg_96"},
+            "",
+            "checkpoint=runs/a/best.ckpt inputs=photo.jpg",
+        ),
+        (
             {"crop": 64, "checkpoint": "it's here.pth"},
             "allow_mismatch: true",
             "checkpoint=PATH model=resnet18 allow_mismatch=true inputs=photo.jpg",
