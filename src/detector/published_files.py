@@ -48,8 +48,8 @@ class PublishedFile:
         reduced = dict(state)
         for key in (f"{self.two_logits}.weight", f"{self.two_logits}.bias"):
             if key in state:
-                real, fake = state[key].double().split(1)
-                reduced[key] = fake - real
+                value = state[key].double()
+                reduced[key] = value[1:] - value[:1]
         return reduced
 
 

@@ -120,6 +120,8 @@ def config_text(cfg: DictConfig) -> str:
     if plain(kept, "model.weights") is None:  # as in runs of versions without this setting
         with open_dict(kept):
             kept.model.pop("weights", None)
+    elif plain(kept, "model.backbone.weights") is not None:  # they are not read beside the others
+        OmegaConf.update(kept, "model.backbone.weights", None)
     return OmegaConf.to_yaml(kept, resolve=True)
 
 

@@ -9,8 +9,9 @@ import torch
 from omegaconf import OmegaConf
 
 from genspot.common.errors import GenspotError
+from genspot.tasks.config import config_text
 from helpers.settings import tiny
-from helpers.tasks import run_task
+from helpers.tasks import composed, run_task
 
 # So small that no weight moves.
 STILL = ("schedule.optimizer.lr=1e-12", "schedule.max_epochs=1")
@@ -56,9 +57,15 @@ def test_training_from_a_file_without_a_head_says_that_it_is_new(
     assert not torch.equal(loaded["network.backbone.8.weight"], state["backbone.8.weight"])
 
 
-def test_run_without_weights_keeps_the_form_of_its_configuration(trained: Path) -> None:
-    """So that an interrupted training of a version without the setting continues."""
-    assert "weights" not in OmegaConf.load(trained / "config.yaml").model
+@pytest.mark.parametrize("path", [None, "a.pth"])
+def test_config_of_a_run_names_the_weights_that_are_read(path: str | None, tmp_path: Path) -> None:
+    """Without them it has the form of versions without the setting, whose trainings continue."""
+    settings = ["model=resnet50", f"model.weights={path or 'null'}"]
+    with composed(*settings, folder=tmp_path) as cfg:
+        model = OmegaConf.create(config_text(cfg)).model
+    weights = {} if path is None else {"weights": str(Path(path).absolute())}
+    assert {key: model[key] for key in model if key == "weights"} == weights
+    assert model.backbone.weights == (None if path else "imagenet")
 
 
 @pytest.mark.parametrize(
