@@ -36,8 +36,8 @@ PLUGINS = {
     "hydra/sweeper/optuna": str(
         missing_extra("hydra/sweeper=optuna", "hydra-optuna-sweeper", "optuna")
     ),
-    "hydra/launcher/ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: pip install "
-    "ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2",
+    "hydra/launcher/ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: "
+    "pip install ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2",
 }
 OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
