@@ -18,18 +18,20 @@ BLOCKS, WIDTH, EMBEDDING = 3, 16, 12
 @register_model
 def tiny_clip_for_tests(pretrained: bool = False, **options: Any) -> nn.Module:
     """Return a transformer with CLIP's norm before the first block, activation and embedding."""
+    if pretrained:  # as timm says it
+        raise RuntimeError(f"No pretrained weights exist for {ARCH}.")
     sizes = {"img_size": SIDE, "patch_size": 8, "embed_dim": WIDTH, "depth": BLOCKS}
     form = {"num_heads": 2, "pre_norm": True, "act_layer": "quick_gelu", "num_classes": EMBEDDING}
     return timm.create_model("test_vit", **sizes, **form, **options)  # type: ignore[no-any-return]
 
 
 def make_encoder(seed: int = 0) -> nn.Module:
-    """Return the transformer with weights that are all drawn from `seed`, none zero."""
-    network = timm.create_model(ARCH)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
+    """Return the transformer with weights that are drawn from `seed`, none zero or one."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        network = timm.create_model(ARCH)
         for value in network.parameters():
-            value += 0.2 * torch.randn(value.shape, generator=generator)
+            value += 0.2 * torch.randn(value.shape)
         network.head.bias.zero_()  # CLIP's projection has none
     return network.eval()  # type: ignore[no-any-return]
 
