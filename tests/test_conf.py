@@ -235,7 +235,7 @@ def test_original_figures_come_before_those_of_others() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in names("data") if name not in ("folder", "sets")]
+    "name", [name for name in names("data") if name not in ("folder", "sets", "autogan")]
 )
 def test_data_names_generators_and_classes(name: str) -> None:
     cfg = composed(f"data={name}")
@@ -244,6 +244,31 @@ def test_data_names_generators_and_classes(name: str) -> None:
     if name.startswith("progan_"):
         assert len(cfg.data.classes) == int(name.removeprefix("progan_").removesuffix("cls"))
         assert set(cfg.data.classes) <= set(composed("data=progan_20cls").data.classes)
+
+
+def test_autogan_has_a_folder_for_its_name_numbers_and_sizes_and_takes_photos() -> None:
+    cfg = composed("data=autogan", "data.photos=photos", "autogan.steps=7")
+    options = {"photos": "photos", "width": 64, "blocks": 9, "side": 256, "steps": 7}
+    assert cfg.data.simulator == {"name": "autogan"} | options
+    assert config.training_set(cfg).simulator == cfg.data.simulator
+    changes = [[], ["simulation.train=5"], ["simulation.size=64"], ["data.simulator.name=mine"]]
+    folders = {composed("data=autogan", *change).data.train for change in changes}
+    assert len(folders) == 4
+    assert composed("data=autogan", "autogan.photos=here").data.simulator.photos == "here"
+    assert composed("data=autogan").data.simulator.photos is None
+
+
+def test_study_of_zhang_has_the_rows_of_the_published_paper() -> None:
+    params = OmegaConf.load(ROOT / "experiments" / "zhang.yaml").hydra.sweeper.params
+    rows = {
+        (data, recipe) for data in params.data.split(",") for recipe in params.recipe.split(",")
+    }
+    published = {
+        (one.data, one.model)
+        for one in BASELINES.values()
+        if one.name == "wang2020" and one.model.startswith("zhang_")
+    }
+    assert rows == published and len(rows) == 4
 
 
 def test_generator_on_the_command_line_replaces_those_of_the_data_set() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 
 from genspot.common.errors import GenspotError
-from helpers.images import save_set
+from helpers.images import save_image, save_set
 from helpers.runs import assert_same_training, read_csv, read_logits, read_metrics
 from helpers.settings import RESNET, TINY, tiny
 from helpers.tasks import composed, run_task
@@ -195,3 +195,19 @@ def test_train_builds_the_embedded_data_and_its_checkpoint_knows_its_generators(
 def test_train_says_that_it_reached_no_validation(limit: str, sets: Path, tmp_path: Path) -> None:
     with pytest.raises(GenspotError, match="the training ended before a validation"):
         run_task(*tiny(sets), f"+trainer.{limit}", folder=tmp_path / "run")
+
+
+def test_train_on_autogan_builds_the_fakes_of_the_users_photos(sets: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for number in range(12):
+        save_image(photos / f"{number:02d}.png", number, fake=False)
+    settings = [*TINY[1:], "data=autogan", "generator=[folder]", *tiny(sets)[-2:]]
+    settings += ["autogan={width: 4, blocks: 1, side: 32, steps: 2}", "schedule.max_epochs=1"]
+    settings += [f"paths.datasets={tmp_path}/sets", "simulation={size: 40, train: 11, val: 2}"]
+    with pytest.raises(GenspotError, match=r"^data\.photos=.*missing: nothing is there$"):
+        run_task(*settings, f"data.photos={tmp_path}/missing", folder=tmp_path / "run")
+    metrics = read_metrics(run_task(*settings, f"data.photos={photos}", folder=tmp_path / "run"))
+    assert metrics["trained_on"]["data"] == "autogan"
+    built = tmp_path / "sets" / "simulated_40px_seed0" / "autogan"
+    assert len(list((built / "train_11" / "1_fake").glob("*.png"))) == 11
+    assert (built / "generator.safetensors").is_file()
