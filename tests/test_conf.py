@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+import timm
 import torch
 from hydra import compose
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.data.simulated.super_resolution import NETWORKS
+from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.published_files import PUBLISHED_FILES, PublishedFile
 from genspot.tasks import config
 from genspot.tasks.baselines import read_baselines
@@ -24,6 +26,7 @@ from genspot.tasks.components import make_network
 from genspot.tasks.composition import composed as hydra_composed
 from genspot.tasks.generators import generator_specs
 from genspot.tasks.schema import GENERATOR
+from helpers.clip import SIDE, clip_overrides, save_encoder
 from helpers.settings import ROOT
 
 pytestmark = pytest.mark.usefixtures("hydra_ready")
@@ -33,6 +36,7 @@ def names(group: str) -> list[str]:
     return sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
 
 
+FROZEN = ["rine", "univfd"]  # models with the weights of an encoder, which tests do not have
 SIMULATED = [name for name in names("generator") if name.startswith("sim_")]
 SUPER_RESOLUTION = [name for name in names("generator") if name.startswith("sr_")]
 RELEASES = {
@@ -305,7 +309,21 @@ def test_aug_keeps_shape_and_type(name: str, split: str) -> None:
     assert (result.shape, result.dtype) == (image.shape, image.dtype)
 
 
-@pytest.mark.parametrize("name", names("model"))
+@pytest.mark.parametrize("name", FROZEN)
+def test_model_of_a_frozen_encoder_gives_one_logit_per_image(name: str, tmp_path: Path) -> None:
+    cfg = composed(*clip_overrides(name, save_encoder(tmp_path / "clip.pth")))
+    network = make_network(cfg, config.model_settings(cfg)).eval()
+    assert network(torch.zeros(2, SIDE, SIDE, 3, dtype=torch.uint8)).shape == (2,)
+    published = composed(f"model={name}")
+    pretrained = timm.models.get_pretrained_cfg(published.model.backbone.arch)
+    assert config.model_settings(published).name == name
+    for key in ("mean", "std"):
+        assert tuple(published.model.input[key]) == getattr(pretrained, key)
+    assert pretrained.input_size[1:] == (published.model.test.crop,) * 2
+    assert pretrained.hf_hub_id == "timm/vit_large_patch14_clip_224.openai"
+
+
+@pytest.mark.parametrize("name", [name for name in names("model") if name not in FROZEN])
 def test_model_gives_one_logit_per_image(name: str) -> None:
     arch = ["model.arch=resnet10t"] if name == "timm" else []
     cfg = composed(f"model={name}", *arch)
@@ -358,11 +376,60 @@ def test_callbacks_are_lightnings(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names("schedule"))
-def test_schedule_builds_its_optimizer(name: str) -> None:
-    cfg = composed(f"schedule={name}")
-    optimizer = instantiate(cfg.schedule.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+@pytest.mark.parametrize("optimizer", names("schedule/optimizer"))
+def test_schedule_builds_its_scheduler_on_each_optimizer(name: str, optimizer: str) -> None:
+    cfg = composed(f"schedule={name}", f"schedule/optimizer={optimizer}")
+    assert cfg.schedule.name == name
+    built = instantiate(cfg.schedule.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+    assert built.param_groups[0]["fused"]
     if cfg.schedule.lr_scheduler:
-        instantiate(cfg.schedule.lr_scheduler)(optimizer, total_steps=5).step()
+        build_scheduler(instantiate(cfg.schedule.lr_scheduler), built, 50, 5).step()
+
+
+# The table of docs/recipes.md: model, aug, flip, optimiser, rate, weight decay, batch, epochs.
+RECIPES = {
+    "ferretnet_b": ("ferretnet_b", "none", 0.5, "Adam", 2e-4, 5e-4, 32, 100),
+    "ferretnet_s": ("ferretnet_s", "none", 0.5, "Adam", 2e-4, 5e-4, 32, 100),
+    "fredect": ("fredect", "blur_jpg_0.1", 0, "Adam", 1e-4, 0, 64, 10_000),
+    "npr": ("npr", "none", 0.5, "Adam", 2e-4, 0, 32, 50),
+    "resnet50_median3": ("resnet50_median3", "none", 0.5, "Adam", 2e-4, 5e-4, 32, 100),
+    "resnet50_npr": ("resnet50_npr", "none", 0.5, "Adam", 2e-4, 0, 32, 50),
+    "safe": ("safe", "safe", 0.5, "AdamW", 5e-3, 0.01, 128, 20),
+    "wang2020": ("resnet50", "blur_jpg_0.5", 0.5, "Adam", 1e-4, 0, 64, 10_000),
+    "zhang_image": ("zhang_image", "none", 0, "SGD", 0.01, 1e-4, 16, 20),
+    "zhang_spectrum": ("zhang_spectrum", "none", 0, "SGD", 0.01, 1e-4, 16, 20),
+}
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipe_is_the_training_of_its_publication(name: str) -> None:
+    cfg = composed(f"recipe={name}")
+    schedule, optimizer = cfg.schedule, cfg.schedule.optimizer
+    assert RECIPES[name] == (
+        *(cfg.model.name, cfg.aug.name, cfg.aug.flip),
+        *(optimizer._target_.rpartition(".")[2], optimizer.lr, optimizer.weight_decay),
+        *(schedule.batch_size, schedule.max_epochs),
+    )
+    assert ("plateau" in cfg.callbacks) == (schedule.name == "paper")
+
+
+def test_recipes_have_the_details_that_their_publications_state() -> None:
+    npr, safe, ferretnet = (composed(f"recipe={name}") for name in ("npr", "safe", "ferretnet_b"))
+    assert (npr.schedule.lr_scheduler.factor, npr.schedule.lr_scheduler.every) == (0.9, 10)
+    assert npr.callbacks.best.monitor is None  # the last epoch is kept
+    scheduler = safe.schedule.lr_scheduler
+    assert (scheduler.warmup_epochs, scheduler.min_lr) == (1, 1e-6)
+    assert safe.schedule.label_smoothing == 0.1
+    assert list(ferretnet.schedule.optimizer.betas) == [0.937, 0.999]
+    assert composed("recipe=zhang_image").schedule.optimizer.momentum == 0.9
+    assert composed("recipe=fredect").model.train.position == "centre"
+
+
+@pytest.mark.parametrize("name", names("recipe"))
+def test_recipe_states_its_source_and_composes(name: str) -> None:
+    text = (ROOT / "conf" / "recipe" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# @package _global_\n# ")
+    assert composed(f"recipe={name}").model.name
 
 
 def test_paper_schedule_is_the_published_one() -> None:

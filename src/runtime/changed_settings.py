@@ -54,7 +54,7 @@ WITHOUT_EFFECT = {
 }
 # Compared by what lies there.
 CONTENT_PATHS = (
-    *("data.train", "data.val", "checkpoint", "model.weights"),
+    *("data.train", "data.val", "checkpoint", "model.weights", "schedule.teacher"),
     *("generator.*.path", "generator.*.train", "generator.*.val"),
 )
 
@@ -71,7 +71,7 @@ ADDED = {
     "schedule.contrastive": None,
     "schedule.balanced": False,
     "schedule.frozen": [],
-    "schedule.parameter_groups": {},
+    "schedule.parameter_groups": None,
     "trainer.accumulate_grad_batches": 1,
     "trainer.gradient_clip_val": None,
 }

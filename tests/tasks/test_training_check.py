@@ -21,6 +21,18 @@ from helpers.tasks import composed
         ("+schedule.optimizer.foo=3", "unexpected keyword argument 'foo'"),
         ("+schedule.lr_scheduler.foo=1", "schedule.lr_scheduler: "),
         ("schedule.lr_scheduler.max_lr=fast", "schedule.lr_scheduler: "),
+        (
+            "schedule.parameter_groups={head: {parameters: '*', lr: 1e-3}}",
+            "OneCycleLR sets one learning rate for all parameters: leave lr out of",
+        ),
+        (
+            "schedule.parameter_groups={head: {parameters: '*', rate: 1e-3}}",
+            "schedule.parameter_groups.head: Adam.__init__() got an unexpected keyword argument",
+        ),
+        (
+            "schedule.parameter_groups={head: {parameters: '*', weight_decay: -1}}",
+            "schedule.parameter_groups.head: Invalid weight_decay value: -1",
+        ),
         ("callbacks=[]", "callbacks=[checkpoint,…]"),
         ("callbacks.best=foo", "callbacks.best=foo: give its settings"),
         ("callbacks.best.mode=foo", "callbacks.best: `mode` can be"),
@@ -33,6 +45,7 @@ from helpers.tasks import composed
         ("trainer.devices=foo", "trainer=cpu does not work here"),
         ("trainer.accelerator=foo", "trainer=cpu does not work here"),
         ("trainer.strategy=foo", "trainer=cpu does not work here"),
+        ("+trainer.gradient_clip_algorithm=foo", "`gradient_clip_algorithm` foo is invalid"),
         ("+trainer.foo=3", "unexpected keyword argument 'foo'"),
         ("+trainer.limit_train_batches=-3", "invalid value -3 for limit_train_batches"),
     ],
@@ -44,8 +57,45 @@ def test_check_training_refuses_in_one_line(override: str, expected: str, tmp_pa
 
 @pytest.mark.parametrize(
     "override",
-    ["schedule=paper", "callbacks=[checkpoint,early_stopping]", "logger=wandb", "seed=1"],
+    [
+        "schedule=paper",
+        "schedule.parameter_groups={norms: {parameters: '*', weight_decay: 0}}",
+        "trainer.accumulate_grad_batches=4",
+        "trainer.gradient_clip_val=1.0",
+    ]
+    + ["callbacks=[checkpoint,early_stopping]", "logger=wandb", "seed=1"],
 )
 def test_check_training_takes_what_is_right(override: str, tmp_path: Path) -> None:
     with composed(*tiny(tmp_path), override, folder=tmp_path) as cfg:
+        check_training(cfg)
+
+
+@pytest.mark.parametrize("schedule", ["step", "warmup_cosine", "constant"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_check_training_takes_each_schedule_with_each_optimizer(
+    schedule: str, optimizer: str, tmp_path: Path
+) -> None:
+    own_rate = "schedule.parameter_groups={head: {parameters: '*', lr: 1e-3}}"
+    chosen = [f"schedule={schedule}", f"schedule/optimizer={optimizer}", own_rate]
+    with composed(*tiny(tmp_path)[:3], *chosen, folder=tmp_path) as cfg:
+        cfg.data.train = cfg.data.val = "somewhere"
+        check_training(cfg)
+
+
+def test_check_training_refuses_a_scheduler_that_needs_a_figure(tmp_path: Path) -> None:
+    target = "_target_: torch.optim.lr_scheduler.ReduceLROnPlateau, _partial_: true"
+    chosen = [*tiny(tmp_path), "schedule=constant", f"schedule.lr_scheduler={{{target}}}"]
+    with composed(*chosen, folder=tmp_path) as cfg:
+        message = error_of(check_training, cfg)
+    assert "ReduceLROnPlateau needs a figure after each epoch" in message
+
+
+def test_check_training_refuses_a_validation_within_a_step(tmp_path: Path) -> None:
+    chosen = ["trainer.accumulate_grad_batches=2", "+trainer.val_check_interval=0.5"]
+    with composed(*tiny(tmp_path), *chosen, folder=tmp_path) as cfg:
+        message = error_of(check_training, cfg)
+    assert message.startswith(
+        "trainer.val_check_interval=0.5 with trainer.accumulate_grad_batches"
+    )
+    with composed(*tiny(tmp_path), chosen[1], folder=tmp_path) as cfg:
         check_training(cfg)
