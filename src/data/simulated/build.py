@@ -195,8 +195,8 @@ def _pair_maker(
     if "steps" in simulator:
         seed = recipe["seed"]
         trained_on = {"seed": seed, "photographs": _describe(photos, "train", seed)}
-        model = load_or_train(folder / WEIGHTS, simulator | trained_on, partial(source, "train"))
-        return partial(_reproduce, model), recipe["size"]
+        trained = load_or_train(folder / WEIGHTS, simulator | trained_on, partial(source, "train"))
+        return partial(_reproduce, trained), recipe["size"]
     model = load_simulator(name, **simulator)
     return lambda windows, rng: (windows, simulate(model, windows)), side
 
