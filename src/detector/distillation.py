@@ -30,20 +30,25 @@ class Distillation:
         self.teacher = teacher.eval().requires_grad_(False)
         _patches_of(teacher, "schedule.teacher")
 
+    def check_student(self, network: DetectorNetwork) -> None:
+        """Check that `network` can learn from the teacher.
+
+        Raises:
+            GenspotError: it does not score patches, or its patches do not make up the teacher's.
+        """
+        _window(*self._pair(network))
+
     def __call__(
         self, network: DetectorNetwork, images: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
         """Return the loss; see `TrainingLoss`.
 
         Raises:
-            GenspotError: `network` does not score patches, or its patches do not make up the
-                teacher's.
+            GenspotError: see `check_student`; or the maps of the two have other sizes.
         """
         with torch.no_grad():
             expected = self.teacher.to(images.device).patch_logits(images)
-        student = _patches_of(network, "model")
-        teacher = _patches_of(self.teacher, "schedule.teacher")
-        found = average_patches(network.patch_logits(images), student, teacher)
+        found = average_patches(network.patch_logits(images), *self._pair(network))
         if found.shape != expected.shape:
             raise GenspotError(
                 f"schedule.teacher scores {tuple(expected.shape[1:])} patches of an image of "
@@ -51,6 +56,10 @@ class Distillation:
                 ": give both the same input representation"
             )
         return functional.mse_loss(found, expected)
+
+    def _pair(self, network: DetectorNetwork) -> tuple[PatchBackbone, PatchBackbone]:
+        """Return the backbones of student and teacher."""
+        return _patches_of(network, "model"), _patches_of(self.teacher, "schedule.teacher")
 
 
 def average_patches(
@@ -67,6 +76,17 @@ def average_patches(
         GenspotError: the student's patches do not make up the teacher's, or the images are smaller
             than one of the teacher's.
     """
+    side, stride = _window(student, teacher)
+    if min(logits.shape[1:]) < side:
+        raise GenspotError(
+            "model.train.crop is smaller than a patch of schedule.teacher: give at least "
+            f"{teacher.patch_size} pixels"
+        )
+    return functional.avg_pool2d(logits, side, stride)
+
+
+def _window(student: PatchBackbone, teacher: PatchBackbone) -> tuple[int, int]:
+    """Return how many of the student's patches a side of the teacher's has, and their distance."""
     surplus, stride = teacher.patch_size - student.patch_size, student.patch_stride
     if surplus < 0 or surplus % stride or teacher.patch_stride % stride:
         raise GenspotError(
@@ -74,13 +94,7 @@ def average_patches(
             f"{teacher.patch_stride}, which the model's, of {student.patch_size} every {stride}, "
             "do not make up: choose a teacher with larger ones, such as a LaDeDa for tiny_ladeda"
         )
-    kernel = surplus // stride + 1
-    if min(logits.shape[1:]) < kernel:
-        raise GenspotError(
-            f"model.train.crop is smaller than a patch of schedule.teacher: give at least "
-            f"{teacher.patch_size} pixels"
-        )
-    return functional.avg_pool2d(logits, kernel, stride=teacher.patch_stride // stride)
+    return surplus // stride + 1, teacher.patch_stride // stride
 
 
 def _patches_of(network: DetectorNetwork, setting: str) -> PatchBackbone:

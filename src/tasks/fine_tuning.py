@@ -36,9 +36,10 @@ def check_initial_weights(cfg: DictConfig) -> None:
 
 
 def describe_initial_weights(cfg: DictConfig) -> dict[str, Content]:
-    """Return the content of the file of `model.weights` by the setting's name; {} without one."""
-    path = Path(cfg.model.weights or "")
-    return {"model.weights": describe_file(path)} if path.is_file() else {}
+    """Return the content of the files of `model.weights` and `schedule.teacher`, by setting."""
+    files = {"model.weights": cfg.model.weights, "schedule.teacher": cfg.schedule.get("teacher")}
+    paths = {setting: Path(path) for setting, path in files.items() if path}
+    return {setting: describe_file(path) for setting, path in paths.items() if path.is_file()}
 
 
 def make_initial_network(cfg: DictConfig, model: ModelSettings) -> tuple[DetectorNetwork, str]:
