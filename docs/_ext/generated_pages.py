@@ -39,6 +39,7 @@ GROUPS = {
     "trainer": "The hardware that computes",
     "logger": "Where curves and figures go besides the folder of a run",
     "recipe": "A publication's whole training: model, augmentation and schedule",
+    "baseline": "Published figures, one publication a file; tests read all of them",
     "experiments": "Studies: settings that answer one question",
 }
 ROOMS = {
@@ -59,6 +60,7 @@ SCHEMAS = (
     "GeneratorMetrics",
     "MeanMetrics",
     "PublishedReference",
+    "BaselineFigures",
     "CalibrationFit",
     "TrainedOn",
     "ValidationFigures",
@@ -147,10 +149,13 @@ def group_page(group: str, folder: Path) -> Iterator[str]:
     """Yield the page of a config group."""
     place = folder.relative_to(ROOT)
     yield from (f"# {group}", "", f"{GROUPS[group]}.", "")
-    yield from (f"The files of `{place}/`; each is one choice of `{group}=`.", "")
-    for file in sorted(folder.glob("*.yaml")):
+    meaning = "each is one publication" if group == "baseline" else f"each is one choice of `{group}=`"
+    yield from (f"The files of `{place}/`; {meaning}.", "")
+    for file in sorted(folder.rglob("*.yaml"), key=lambda file: (file.parent, file.name)):
         comment, content = split_comment(file.read_text(encoding="utf-8"))
-        yield from (f"## {file.stem}", "", *describe(comment))
+        subgroup = file.parent.relative_to(folder.parent).as_posix()
+        choice = file.stem if file.parent == folder else f"{subgroup}={file.stem}"
+        yield from (f"## {choice}", "", *describe(comment))
         yield from ("```yaml", content, "```", "")
 
 
