@@ -39,14 +39,13 @@ WIDTH = 24  # columns of a report's grid
 
 
 def known_generators(simulated: bool) -> list[str]:
-    """Return the simulated generators of conf/generator/, or those with published figures."""
+    """Return the simulated generators of conf/generator/, or the thirteen of Wang et al."""
+    if not simulated:
+        return sorted(OmegaConf.load(GENERATORS / "forensynths.yaml").defaults)
     specs = {}
-    for file in sorted(GENERATORS.glob("*.yaml")):
+    for file in sorted(GENERATORS.glob("sim_*.yaml")):
         specs |= OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    specs.pop("defaults", None)  # of groups, which name other files
-    if simulated:  # and no super-resolution network, which the miniatures do not test on
-        return [name for name, spec in specs.items() if "upsampling" in spec.get("simulator", ())]
-    return [name for name, spec in specs.items() if spec.get("published")]
+    return list(specs)
 
 
 def ap_charts(generators: Sequence[str], choice: str) -> list[wr.BarPlot]:

@@ -149,7 +149,9 @@ def group_page(group: str, folder: Path) -> Iterator[str]:
     """Yield the page of a config group."""
     place = folder.relative_to(ROOT)
     yield from (f"# {group}", "", f"{GROUPS[group]}.", "")
-    meaning = "each is one publication" if group == "baseline" else f"each is one choice of `{group}=`"
+    meaning = (
+        "each is one publication" if group == "baseline" else f"each is one choice of `{group}=`"
+    )
     yield from (f"The files of `{place}/`; {meaning}.", "")
     for file in sorted(folder.rglob("*.yaml"), key=lambda file: (file.parent, file.name)):
         comment, content = split_comment(file.read_text(encoding="utf-8"))

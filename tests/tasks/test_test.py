@@ -180,7 +180,33 @@ def test_test_shows_published_figures_where_the_augmentation_is_given(
     folder = run_task(*settings, folder=tmp_path / "run")
     sitd = read_metrics(folder)["generators"]["sitd"]
     assert sitd["published"] == {"ap": 0.972, "acc": 0.903, "unconfirmed": False}
-    assert "sitd is incomplete: 8 of 360" in capsys.readouterr().out
+    assert [one["row"] for one in sitd["baselines"]] == ["Blur+JPEG (0.1)"]
+    printed = capsys.readouterr().out
+    assert "sitd is incomplete: 8 of 360" in printed
+    assert "Published beside: Wang et al., CVPR 2020: Blur+JPEG (0.1) (README of" in printed
+
+
+def test_test_shows_all_baselines_that_match_those_of_the_users_folder_too(
+    published_checkpoint: Path, images: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "seeingdark").symlink_to(images)
+    (tmp_path / "baseline").mkdir()
+    row = "{row: a, source: b, model: resnet50, data: progan_20cls, aug: null, crop: none, "
+    file = tmp_path / "baseline" / "xy2026.yaml"
+    file.write_text(f"title: XY\nlink: here\nrows: [{row}ap: {{sitd: 12.5, san: 7}}}}]")
+    settings = ["task=test", f"checkpoint={published_checkpoint}", "aug=blur_jpg_0.1", "crop=none"]
+    settings += [f"hydra.searchpath=['file://{tmp_path}']", "workers=0"]
+    settings += ["generator=[sitd]", f"paths.test={tmp_path}/test"]
+    metrics = read_metrics(run_task(*settings, folder=tmp_path / "run"))
+    sitd = metrics["generators"]["sitd"]
+    assert [(one["name"], one["rerun"], one["ap"]) for one in sitd["baselines"]] == [
+        ("graydove2025", True, pytest.approx(0.9981)),
+        ("wang2020", False, pytest.approx(0.998)),
+        ("xy2026", False, 0.125),
+    ]
+    assert sitd["published"] == {"ap": 0.998, "acc": 0.981, "unconfirmed": False}
+    assert metrics["mean"]["published"] == sitd["published"]
 
 
 @pytest.mark.parametrize(
