@@ -325,8 +325,8 @@ def test_model_of_a_frozen_encoder_gives_one_logit_per_image(name: str, tmp_path
 
 @pytest.mark.parametrize("name", [name for name in names("model") if name not in FROZEN])
 def test_model_gives_one_logit_per_image(name: str) -> None:
-    arch = ["model.arch=resnet10t"] if name == "timm" else []
-    cfg = composed(f"model={name}", *arch)
+    changes = {"timm": "model.arch=resnet10t", "fredect": "model.train.crop=64"}.get(name)
+    cfg = composed(f"model={name}", *([changes] if changes else []))
     if "weights" in cfg.model.backbone:
         cfg.model.backbone.weights = None
     settings = config.model_settings(cfg)

@@ -42,7 +42,8 @@ class FitInput(pl.Callback):
         part = module.network.input
         if not isinstance(part, FittedInput) or part.fitted:
             return
-        log.info("fitting the statistics of the input representation to the training images")
+        if trainer.is_global_zero:
+            log.info("fitting the statistics of the input representation to the training images")
         fitted = unreadable = 0
         for batch in self.batches():
             unreadable += len(batch["unreadable"])
@@ -60,4 +61,5 @@ class FitInput(pl.Callback):
         for _, _, sums in gathered:
             part.add(**sums)
         part.finish()
-        log.info("fitted them to %d images; %d could not be read", fitted, unreadable)
+        if trainer.is_global_zero:
+            log.info("fitted them to %d images; %d could not be read", fitted, unreadable)

@@ -27,7 +27,7 @@ class MedianResidual(Pixels):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 N×3×H×W of `uint8` pixels N×3×H×W."""
-        images = super().forward(pixels)
+        images = super().forward(pixels.contiguous())  # see `npr`
         return images - median_of_neighbours(images)
 
 
