@@ -94,7 +94,7 @@ class FeatureStore:
             shape = (self._count, *self.shape)
             self._records = np.memmap(self.folder / RECORDS, np.float32, "r", shape=shape)
         features = np.array(self._records[place])
-        if zlib.crc32(features) != crc:
+        if zlib.crc32(features.tobytes()) != crc:
             raise GenspotError(
                 f"{self.folder} is damaged: a record differs from its checksum; remove the folder "
                 "and start again: the features are computed anew"

@@ -34,9 +34,9 @@ class FrozenEncoder(nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.register_buffer("digest", digest_of(network))
-        self.register_state_dict_post_hook(_drop_weights)
-        self.register_load_state_dict_pre_hook(_check_digest)
-        self.register_load_state_dict_post_hook(_allow_missing_weights)
+        self.register_state_dict_post_hook(_drop_weights)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_check_digest)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_allow_missing_weights)  # type: ignore[no-untyped-call]
 
     def train(self, mode: bool = True) -> FrozenEncoder:
         """Set the mode of this module; the network stays in evaluation mode."""

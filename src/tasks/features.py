@@ -107,7 +107,11 @@ def keep_features(
         kept = KeptFeatures(store, _keys(dataset.table))
         with store.lock():
             store.refresh()
-            _compute(cfg, network, datamodule, dataset, kept, use)
+            try:
+                _compute(cfg, network, datamodule, dataset, kept, use)
+            except BaseException:
+                log.info("what was computed is kept in %s", store.folder)
+                raise
         datamodule.features[use] = kept
     if "train" in uses:
         log.info(

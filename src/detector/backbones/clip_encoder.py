@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones.timm_model import create_model
@@ -87,7 +86,7 @@ def _load(arch: str, weights: str, model: str, stamp: object) -> FrozenEncoder:
     return FrozenEncoder(network)
 
 
-def _load_file(network: nn.Module, file: str, arch: str) -> None:
+def _load_file(network: Any, file: str, arch: str) -> None:
     from timm.models.vision_transformer import checkpoint_filter_fn
 
     state = read_weights_file(file, SETTING).backbone_state()

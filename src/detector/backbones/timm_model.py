@@ -58,7 +58,7 @@ def create_model(arch: str, model: str, setting: str, hint: str, **options: Any)
         similar = f"; similar: {', '.join(near)}" if near else ""
         raise GenspotError(f"{setting}={arch}: timm {timm.__version__} has no such model{similar}")
     try:
-        return cast(nn.Module, timm.create_model(str(arch), **options))
+        return timm.create_model(str(arch), **options)
     except Exception as error:  # the network, the disk, or no such weights
         reason = " ".join(str(error).split())
         raise GenspotError(f"timm cannot build {arch} ({reason}); {hint}") from error
