@@ -1,7 +1,9 @@
 """What each image, or cluster of images, contributes to an accuracy at probability 0.5.
 
 It is what `jackknife` and `clusters` give for the average precision: the accuracy is computed
-again without each of them in turn, at the ratio of the classes in the whole set.
+again without each of them in turn, at the ratio of the classes in the whole set. One more image of
+a class is judged right in half of the changes and wrong in the others: a class that is judged all
+alike does not prove that every image is.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ def accuracy_contributions(labels: np.ndarray, logits: np.ndarray) -> ImageContr
         others = max(1, len(own) - 1)
         without = value + share[label] * ((own.sum() - own) / others - own.mean())
         contributed[label], _ = leave_out(value, without)  # a mean has no bias
-        # An image of this class that scores like one of the other is right where that is wrong.
-        grown = (own.sum() + 1 - right[1 - label]) / (len(own) + 1)
+        judged = _half_right(len(right[1 - label]))
+        grown = (own.sum() + judged) / (len(own) + 1)
         more[label] = share[label] * (grown - own.mean())
     return ImageContributions(
         estimate=value,
@@ -69,10 +71,9 @@ def accuracy_cluster_contributions(
     contributed, bias = leave_out(value, without)
     added = ADDED * images / (sizes > 0).sum(axis=1, keepdims=True)
     more = {}
-    for label in (0, 1):  # images of this class that score like those of the other in a cluster
-        held = sizes[1 - label] > 0
-        wrong = 1 - sums[1 - label][held] / sizes[1 - label][held]
-        grown = (total[label] + added[label] * wrong) / (images[label] + added[label])
+    for label in (0, 1):
+        judged = _half_right(int((sizes[1 - label] > 0).sum()))
+        grown = (total[label] + added[label] * judged) / (images[label] + added[label])
         more[label] = share[label] * (grown - total[label] / images[label])
     return ClusterContributions(
         estimate=value,
@@ -81,3 +82,8 @@ def accuracy_cluster_contributions(
         more_fakes=more[1],
         clusters=contributed,
     )
+
+
+def _half_right(count: int) -> np.ndarray:
+    """Return `count` ones and zeros by turns: judged right, and wrong."""
+    return np.arange(count) % 2

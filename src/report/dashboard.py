@@ -14,8 +14,10 @@ from genspot.report.tables import RATES, difference_to_published
 CURVE_POINTS = 100  # at most, of the precision-recall curve of a generator
 AP_COLUMNS = ("generator", "ap", "ap_low", "ap_high", "published", "difference", "acc", "images")
 PR_COLUMNS = ("generator", "recall", "precision")
-PUBLISHED_COLUMNS = ("generator", "publication", "row", "rerun", "unconfirmed")
-PUBLISHED_COLUMNS += ("ap", "published_ap", "acc", "published_acc")
+PUBLISHED_COLUMNS = (
+    *("generator", "publication", "row", "rerun", "unconfirmed"),
+    *("ap", "published_ap", "acc", "published_acc"),
+)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,9 @@ def _by_generator(found: Sequence[Detector], key: str, names: Sequence[str]) -> 
             cells = [beside(one.results.get(name, {}), baseline, key) for name in names]
             if any(cell != ABSENT for cell in cells):
                 rows.append([label, *cells])
-    return Table(f"{MEASURES[key]} by generator, {BESIDE}", ["detector", *names], rows)
+    measure = MEASURES[key]
+    caption = f"{measure[0].upper()}{measure[1:]} by generator, {BESIDE}"
+    return Table(caption, ["detector", *names], rows)
 
 
 def export_rows(found: Sequence[Detector]) -> Iterator[dict[str, Any]]:

@@ -93,7 +93,7 @@ def _render_page(
         precision_recall=curves.precision_recall_panels(runs),
         max_curves=curves.MAX_RUNS,
         reliability=curves.reliability_panels(runs),
-        spectra=next((found for run in runs if (found := spectra(run))), []),
+        spectra=next((shown for run in runs if (shown := spectra(run))), []),
         explained=None if several else explain(runs[0]),
         gallery_rows=gallery.gallery_rows(runs[0]),
     )

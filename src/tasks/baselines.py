@@ -146,7 +146,7 @@ def _check(
 
 
 def _baseline(
-    about: Mapping[str, str], row: Mapping[str, Any], where: str, generators: set[str]
+    about: Mapping[str, Any], row: Mapping[str, Any], where: str, generators: set[str]
 ) -> Baseline:
     """Return a checked row; the generators that it names must be among `generators`."""
     with_figures = {*row["ap"], *row["acc"]}
