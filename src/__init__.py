@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from genspot.common.errors import GenspotError
     from genspot.evaluation.metrics import evaluate
     from genspot.runtime.shutdown import ShutdownRequested
-    from genspot.tasks.api import LoadedDetector, Predictions, load_detector
+    from genspot.tasks.api import LoadedDetector, PatchLogits, Predictions, load_detector
     from genspot.tasks.in_process import run
 
 __all__ = [
     "GenspotError",
     "LoadedDetector",
+    "PatchLogits",
     "Predictions",
     "ShutdownRequested",
     "evaluate",
@@ -32,6 +33,7 @@ _MODULES = {
     "GenspotError": "genspot.common.errors",
     "evaluate": "genspot.evaluation.metrics",
     "LoadedDetector": "genspot.tasks.api",
+    "PatchLogits": "genspot.tasks.api",
     "Predictions": "genspot.tasks.api",
     "ShutdownRequested": "genspot.runtime.shutdown",
     "load_detector": "genspot.tasks.api",

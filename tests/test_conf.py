@@ -331,8 +331,9 @@ def test_model_gives_one_logit_per_image(name: str) -> None:
         cfg.model.backbone.weights = None
     settings = config.model_settings(cfg)
     network = make_network(cfg, settings).eval()
+    side = (settings.input or {}).get("size", 64)
     with torch.inference_mode():
-        assert network(torch.zeros(2, 64, 64, 3, dtype=torch.uint8)).shape == (2,)
+        assert network(torch.zeros(2, side, side, 3, dtype=torch.uint8)).shape == (2,)
     assert settings.name == {"timm": "timm_resnet10t"}.get(name, name)
 
 
