@@ -164,6 +164,9 @@ def test_weights_are_reused_by_the_validation_set_and_later_runs(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, "train", photos)
+    (tmp_path / "file").touch()
+    modes = [(tmp_path / name).stat().st_mode for name in ("file", "generator.safetensors")]
+    assert modes[0] == modes[1]  # others may read it as any other file
     monkeypatch.setattr(autogan_train, "_train", None)  # would raise TypeError
     make(tmp_path, "train", photos)
     assert len(make(tmp_path, "val", photos)) == SIMULATION.val

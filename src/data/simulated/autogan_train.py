@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -58,7 +58,8 @@ def load_or_train(
         if not file.exists():
             weights = _train(file.with_name("training.ckpt"), recipe, photographs())
             with atomic_write(file) as partial:
-                save_file(weights, partial, {"recipe": json.dumps(recipe)})
+                # save_file would make a file that its owner alone may read.
+                partial.write_bytes(save(weights, {"recipe": json.dumps(recipe)}))
             file.with_name("training.ckpt").unlink(missing_ok=True)
     with safe_open(file, framework="pt") as opened:
         _check(json.loads(opened.metadata()["recipe"]), recipe, file)
@@ -130,7 +131,9 @@ def _train(checkpoint: Path, recipe: dict[str, Any], photographs: Photographs) -
         real = _draw(photographs, recipe, step).to(_device())
         difference = training.step(real, RATE * min(1.0, 2 * (1 - step / steps)))
         if step % LOG_STEPS == 0 or step == steps - 1:
-            log.info("step %d: mean absolute difference %.4f", step, difference.item())
+            log.info(
+                "step %d: mean absolute difference of its image %.4f", step, difference.item()
+            )
             if not math.isfinite(difference.item()):
                 raise GenspotError(f"AutoGAN diverged by step {step}: give another seed, or width")
         if time.monotonic() - saved > SAVE_SECONDS:
