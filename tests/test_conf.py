@@ -233,6 +233,35 @@ def test_baseline_names_choices_that_exist_and_is_tested_as_its_model_is(
     assert row.crop == model.test.crop or row.row.endswith((", whole images", "CNNSpot"))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "data", "expected"),
+    [
+        ("wang2020", "progan_20cls", ["wang2020 Blur+JPEG (0.5)"]),
+        ("wang2020", "progan_4cls", ["npr2024 CNNDetection", "wang2020 4-class"]),
+        ("npr", "progan_4cls", ["graydove2025 NPR", "npr2024 NPR"]),
+        ("safe", "progan_4cls", ["graydove2025 SAFE"]),
+        ("ferretnet_b", "progan_4cls", ["ferretnet FerretNet-B"]),
+        ("ferretnet_s", "progan_4cls", []),
+        ("fredect", "progan_4cls", ["npr2024 Frank"]),
+        ("fredect", "progan_20cls", ["graydove2025 FreDetect"]),
+        ("univfd", "progan_4cls", ["npr2024 Ojha (UnivFD)"]),
+        ("univfd", "progan_20cls", ["graydove2025 UnivFD"]),
+        ("rine", "progan_4cls", ["rine2024 RINE, 4-class"]),
+        ("zhang_image", "cyclegan", ["wang2020 Zhang et al., Cyc-Im"]),
+        ("zhang_spectrum", "autogan", ["wang2020 Zhang et al., Auto-Spec"]),
+        ("npr", "progan_20cls", []),
+    ],
+)
+def test_recipe_is_compared_with_what_was_published_for_it(
+    recipe: str, data: str, expected: list[str]
+) -> None:
+    cfg = composed(f"recipe={recipe}", f"data={data}")
+    model = config.model_settings(cfg)
+    trained_on = {"data": cfg.data.name, "aug": cfg.aug.name, "model": model.as_dict()}
+    found = [row for row in read_baselines() if row.matches(trained_on, model.test.crop)]
+    assert [f"{row.name} {row.row}" for row in found] == expected
+
+
 def test_original_figures_come_before_those_of_others() -> None:
     assert {one.name for one in BASELINES.values()} == {*ORIGINAL, RERUN}
     assert all(one.rerun for one in BASELINES.values() if one.name == RERUN)

@@ -86,7 +86,7 @@ def score_columns() -> Iterator[str]:
 def schema(name: str) -> Iterator[str]:
     """Yield the table of the keys of one dictionary, without those of `Measures`."""
     keys = results.describe_keys(getattr(results, name))
-    if name != "Measures":
+    if name != "Measures" and keys.keys() >= set(results.MEASURES):
         keys = {key: value for key, value in keys.items() if key not in results.MEASURES}
     rows = [(f"`{key}`", f"`{kind}`", meaning) for key, (kind, meaning) in keys.items()]
     yield from table(("key", "type", "meaning"), rows)
