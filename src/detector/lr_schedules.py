@@ -100,7 +100,7 @@ def build_scheduler(
     """
     known = {"total_steps": total_steps, "steps_per_epoch": steps_per_epoch}
     try:
-        accepted = inspect.signature(make).parameters
+        accepted = set(inspect.signature(make).parameters)
     except ValueError:  # it was given an argument that it has not: the call says which
-        accepted = known
+        accepted = set(known)
     return make(optimizer, **{key: value for key, value in known.items() if key in accepted})

@@ -77,6 +77,7 @@ ADDED = {
 }
 
 EPOCHS = "trainer.max_epochs"
+ENDLESS_SCHEDULE = "genspot.detector.lr_schedules.step_decay"  # of any number of epochs
 MOVABLE = ("output", "datasets", "root")  # below `paths`
 SHOWN = 3  # changes that a message names
 MAX_CHARS = 100  # of a value in a message
@@ -153,7 +154,8 @@ def _fault_of_epochs(change: Change, new: Mapping[str, Any], epochs: int) -> str
     schedule = new.get("schedule") or {}
     name = "schedule.max_epochs" if schedule.get("max_epochs") == change.new else EPOCHS
     values = str(change._replace(setting=name))
-    if schedule.get("lr_scheduler"):
+    scheduler = schedule.get("lr_scheduler")
+    if scheduler and scheduler.get("_target_") != ENDLESS_SCHEDULE:
         return (
             f"{values}: the learning rate of schedule={schedule.get('name')} is laid out over the "
             f"number of epochs; keep {name}={_shown(change.old)}, or start over in another folder"

@@ -56,6 +56,18 @@ def test_finished_training_is_prolonged_to_the_bits_of_a_longer_one(
     assert_same_training(folder, long)
 
 
+def test_training_under_schedule_step_is_prolonged_to_the_bits_of_a_longer_one(
+    sets: Path, tmp_path: Path
+) -> None:
+    """Its rates do not depend on the number of epochs."""
+    chosen = [one for one in tiny(sets) if one != "schedule=quick"]
+    settings = [*chosen, "schedule=step", "schedule.lr_scheduler.every=1"]
+    run_task(*settings, folder=tmp_path / "run")
+    run_task(*settings, "schedule.max_epochs=3", folder=tmp_path / "run")
+    run_task(*settings, "schedule.max_epochs=3", folder=tmp_path / "undisturbed")
+    assert_same_training(tmp_path / "run", tmp_path / "undisturbed")
+
+
 def test_training_with_dropout_is_prolonged_to_the_bits_of_a_longer_one(
     sets: Path, tmp_path: Path
 ) -> None:

@@ -122,10 +122,32 @@ def test_check_values_refuses_a_key_that_is_no_setting(section: str, tmp_path: P
         ["task=report", "runs=a"],
         ["schedule=quick", "logger=wandb", "trainer=ddp", "trainer.precision=16"],
         ["data=folder", "test_set.path=d", "~data.format", "~data.shortcut_baseline"],
+        ["schedule=step", "schedule.label_smoothing=0.1", "schedule.class_weights=[1,2.5]"],
+        ["schedule.frozen=[backbone.fc.*]", "schedule.balanced=true", "aug.flip=0"],
+        ["schedule.parameter_groups={a: {parameters: x}, b: {parameters: [y,z], lr: 1}}"],
+        ["~schedule.frozen", "~schedule.balanced", "~schedule.label_smoothing", "~aug.flip"],
     ],
 )
 def test_check_values_takes_what_is_right(overrides: list[str], tmp_path: Path) -> None:
     check(*overrides, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("aug.flip=1.1", "aug.flip=true", "schedule.label_smoothing=1", "schedule.balanced=1"),
+        *("schedule.class_weights=2", "schedule.class_weights=[1]", "schedule.frozen=fc"),
+        *("schedule.class_weights=[0,1]", "schedule.frozen=[1]", "schedule.parameter_groups=3"),
+        "schedule.parameter_groups={a: {lr: 1}}",
+        "schedule.parameter_groups={a: {parameters: []}}",
+        *("trainer.gradient_clip_val=-1", "trainer.accumulate_grad_batches=0"),
+    ],
+)
+def test_check_values_refuses_another_kind_of_a_training_setting(
+    override: str, tmp_path: Path
+) -> None:
+    message = error_of(lambda: check(override, folder=tmp_path))
+    assert message.startswith(f"{override.partition('=')[0]}=") and "give " in message
 
 
 def test_check_settings_refuses_a_generator_whatever_the_task(tmp_path: Path) -> None:
