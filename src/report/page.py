@@ -48,7 +48,8 @@ def render_report(runs: Sequence[Run], title: str) -> dict[str, str]:
     }
     if listed := found or detectors.of_runs(runs):
         files["detectors.csv"] = exports.render_detectors_csv(listed)
-    return {**files, "report.html": _render_page(runs, groups, title, held_out, *more)}
+    page = _render_page(runs, groups, title, held_out, *more, with_detectors=bool(listed))
+    return {**files, "report.html": page}
 
 
 def _render_page(
@@ -58,6 +59,7 @@ def _render_page(
     held_out: Sequence[Table],
     under_conditions: Sequence[conditions.ConditionGroup],
     found: Sequence[detectors.Detector],
+    with_detectors: bool,
 ) -> str:
     """Return the page, which refers to nothing outside itself."""
     generators, several = generator_names(runs, one_class=False), len(runs) > 1
@@ -78,6 +80,7 @@ def _render_page(
         best=comparison.best_aps(runs, [*mean_names(runs), *generators]),
         held_out=held_out,
         detectors=detectors.detector_tables(found),
+        with_detectors=with_detectors,
         published_table=published_table,
         heat_shade=comparison.heat_shade,
         ranked=any(run.complete_generators for run in runs),

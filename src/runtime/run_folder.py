@@ -29,7 +29,7 @@ from genspot.runtime.shutdown import ShutdownRequested
 LOCK = ".lock"
 LOG = "genspot.log"
 CONTENT = "content.json"  # what the run reads, see `genspot.runtime.content`
-EXPORTS = ("results.csv", "results.md", "results.tex")
+EXPORTS = ("results.csv", "results.md", "results.tex", "detectors.csv")
 CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
 # A training cannot continue on other images; the results of a checkpoint are not those of another.
 # Beginnings of settings: data.train.NAME is of one of several sets.

@@ -100,6 +100,7 @@ def test_report_has_the_detectors_on_the_page_and_in_all_files(runs: list[Run]) 
     assert list(files)[-2:] == ["detectors.csv", "report.html"]
     page = parse_page(files["report.html"])
     assert any(one.text == "Detectors" for one in page.iter("h3"))
+    assert "results.tex and detectors.csv" in files["report.html"]
     assert "1,437,761" in files["report.html"] and "1,437,761" in files["results.md"]
     assert "## Detectors" in files["results.md"] and "1,437,761" in files["results.tex"]
     rows = list(csv.DictReader(io.StringIO(files["detectors.csv"])))
@@ -124,7 +125,8 @@ def test_runs_of_one_model_are_no_comparison_of_detectors(tmp_path: Path) -> Non
     runs[1].metrics["trained_on"]["aug"] = "blur"
     labelled = label_runs(runs)
     assert detectors(labelled, over_seeds(labelled)) == [] and detector_tables([]) == []
-    assert "detectors.csv" not in render_report(runs, "A")
+    files = render_report(runs, "A")
+    assert "detectors.csv" not in files and "detectors.csv" not in files["report.html"]
 
 
 def test_detectors_with_one_model_twice_have_their_choices_as_labels(tmp_path: Path) -> None:
