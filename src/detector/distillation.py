@@ -46,9 +46,10 @@ class Distillation:
         Raises:
             GenspotError: see `check_student`; or the maps of the two have other sizes.
         """
+        pair = self._pair(network)
         with torch.no_grad():
             expected = self.teacher.to(images.device).patch_logits(images)
-        found = average_patches(network.patch_logits(images), *self._pair(network))
+        found = average_patches(network.patch_logits(images), *pair)
         if found.shape != expected.shape:
             raise GenspotError(
                 f"schedule.teacher scores {tuple(expected.shape[1:])} patches of an image of "

@@ -58,9 +58,14 @@ class TwoDilations(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        grouped = {"stride": stride, "groups": inputs, "bias": False}
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, **grouped)
-        self.conv2 = nn.Conv2d(inputs, outputs, 3, padding=2, dilation=2, **grouped)
+        self.conv1, self.conv2 = (
+            nn.Conv2d(
+                *(inputs, outputs, 3, stride, dilation, dilation),  # padded by the dilation
+                groups=inputs,
+                bias=False,
+            )
+            for dilation in (1, 2)
+        )
         self.conv3 = nn.Conv2d(outputs, outputs, 1, bias=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

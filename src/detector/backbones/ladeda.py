@@ -74,8 +74,8 @@ class PatchBottleneck(nn.Module):
         result = self.relu(self.bn2(self.conv2(result)))
         result = self.bn3(self.conv3(result))
         shortcut = features if self.downsample is None else self.downsample(features)
-        sum_: torch.Tensor = result + shortcut[..., : result.shape[-2], : result.shape[-1]]
-        return self.relu(sum_)  # type: ignore[no-any-return]
+        result += shortcut[..., : result.shape[-2], : result.shape[-1]]
+        return self.relu(result)
 
 
 def _stage(inputs: int, blocks: int, width: int, stride: int, kernel: int) -> nn.Sequential:
