@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.detector.state_dicts import digest_of
 
 ENCODER_WEIGHTS = "encoder_weights"  # the setting of a backbone that names its encoder's weights
 PRETRAINED = "pretrained"  # its value for those that the encoder's library downloads
@@ -33,7 +33,8 @@ class FrozenEncoder(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.register_buffer("digest", digest_of(network))
+        digest = bytearray(digest_of(network.state_dict()))
+        self.register_buffer("digest", torch.frombuffer(digest, dtype=torch.uint8))
         self.register_state_dict_post_hook(_drop_weights)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_check_digest)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_post_hook(_allow_missing_weights)  # type: ignore[no-untyped-call]
@@ -51,13 +52,19 @@ class FrozenEncoder(nn.Module):
 class FrozenBackbone(nn.Module):
     """A backbone whose logit is that of a small head on the features of a frozen encoder.
 
-    A subclass defines `describe`.
+    A subclass defines `encode`.
 
     Args:
         encoder: the frozen encoder.
         head: floats of the features' shape, with N before it, to logits N×1.
         feature_shape: shape of the features of one image.
+
+    Attributes:
+        head_settings: names of the settings of the backbone that change its head alone. Features
+            that are kept on the disk are shared by backbones that differ in them.
     """
+
+    head_settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, encoder: FrozenEncoder, head: nn.Module, feature_shape: tuple[int, ...]
@@ -65,28 +72,19 @@ class FrozenBackbone(nn.Module):
         super().__init__()
         self.encoder, self.head, self.feature_shape = encoder, head, feature_shape
 
-    def describe(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the features of normalised `pixels` N×3×H×W, of shape N × `feature_shape`."""
         raise NotImplementedError
 
     @torch.no_grad()
     def features(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return the same in float32 and without a gradient."""
-        return self.describe(pixels).float()
+        """Return what `encode` gives, in float32 and without a gradient."""
+        return self.encode(pixels).float()
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return logits N×1 of normalised `pixels` N×3×H×W."""
         logits: torch.Tensor = self.head(self.features(pixels))
         return logits
-
-
-def digest_of(network: nn.Module) -> torch.Tensor:
-    """Return the SHA-256 of the weights of `network` and their names, `uint8` of shape 32."""
-    digest = hashlib.sha256()
-    for key, value in network.state_dict().items():
-        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().cpu().view(-1).view(torch.uint8).numpy())
-    return torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
 
 
 def _drop_weights(
@@ -108,7 +106,7 @@ def _check_digest(module: nn.Module, state: dict[str, Any], prefix: str, *others
 
 def _allow_missing_weights(module: nn.Module, incompatible: Any) -> None:
     missing = incompatible.missing_keys
-    missing[:] = [key for key in missing if "encoder.network." not in f".{key}"]
+    missing[:] = [key for key in missing if "encoder.network." not in key]
 
 
 def _short(digest: torch.Tensor) -> str:

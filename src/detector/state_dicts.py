@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -103,6 +104,15 @@ def find_fault(state: dict[Any, Any], size: int) -> str | None:
                 "diverged leaves; take an earlier one"
             )
     return None
+
+
+def digest_of(state: Mapping[str, torch.Tensor]) -> bytes:
+    """Return the SHA-256 of the names, types, shapes and values of a state dict, in its order."""
+    digest = hashlib.sha256()
+    for key, value in state.items():
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+    return digest.digest()
 
 
 def _unwrap(content: Any, depth: int) -> dict[Any, Any]:

@@ -26,7 +26,7 @@ from genspot.data.dataset import ImageDataset
 from genspot.data.loaders import read_in_order
 from genspot.data.settings import Use
 from genspot.detector.feature_store import FeatureStore
-from genspot.detector.frozen import FrozenBackbone
+from genspot.detector.frozen import ENCODER_WEIGHTS, FrozenBackbone
 from genspot.detector.inputs.fitted import FittedInput
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.precision import exact_float32
@@ -95,6 +95,9 @@ def keep_features(
     backbone = network.backbone
     if not (cfg.keep_features and isinstance(backbone, FrozenBackbone)):
         return
+    if model.input is None or model.backbone is None:
+        log.info("features are not kept: a part of the model is built by a _target_ of its own")
+        return
     if isinstance(network.input, FittedInput):
         raise GenspotError(
             "features cannot be kept before the statistics of model.input are fitted: give "
@@ -129,14 +132,16 @@ def _about(
     use: Use,
 ) -> dict[str, Any]:
     """Return what the features depend on besides the images' files."""
-    assert model.backbone is not None, "a frozen backbone is a registered one"
+    # The encoder's digest stands for its weights, wherever their file lies.
+    without_effect = (ENCODER_WEIGHTS, *backbone.head_settings)
+    own = {key: value for key, value in model.backbone.items() if key not in without_effect}
     augmentation = None
     if dataset.augment is not None:
         augmentation = plain(cfg, "degradations" if use == "test" else f"aug.{use}")
     protocol = without_condition(str(cfg.protocol), own_protocol)
     return {
         "version": VERSION,
-        "features": model.backbone["name"],
+        "backbone": own,
         "encoder": bytes(backbone.encoder.digest.tolist()).hex(),
         "input": model.input,
         "geometry": dataset.geometry.as_dict(),
@@ -220,7 +225,7 @@ def _compute(
         _Rendered(dataset, kept, missing.values()),
         loading.workers,
         f"features of {NAMES[use]}",
-        loading.eval_batch_size,
+        loading.eval_batch_size if dataset.geometry.fixed_size else 1,
     )
     reasons: dict[bytes, str] = {}
     for batch in batches:

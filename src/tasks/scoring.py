@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
@@ -29,6 +28,7 @@ from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
 from genspot.detector.score_log import ScoreLog
 from genspot.detector.settings import ModelSettings
+from genspot.detector.state_dicts import digest_of
 from genspot.evaluation.scores import score_table, unreadable_table
 from genspot.tasks.components import make_trainer
 from genspot.tasks.config import RunSettings
@@ -66,7 +66,7 @@ class Scorer:
     ) -> None:
         exact_float32()
         self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
-        self.about = {"weights": fingerprint(checkpoint.state), "model": model.as_dict()}
+        self.about = {"weights": digest_of(checkpoint.state).hex(), "model": model.as_dict()}
         self.about["geometry"] = datamodule.test_geometry.as_dict()
         self.protocol, self.own_protocol = str(cfg.protocol), checkpoint.metadata.protocol
         limits = ("max_megapixels", "max_whole_megapixels")
@@ -160,15 +160,6 @@ def _log_continuation(found: ScoreLog, total: int) -> None:
             found.folder,
             found.damaged,
         )
-
-
-def fingerprint(state: dict[str, torch.Tensor]) -> str:
-    """Return a digest of weights."""
-    digest = hashlib.sha256()
-    for key, value in state.items():
-        digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def table_fingerprint(samples: pa.Table) -> str:

@@ -9,16 +9,17 @@ import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
-from genspot.detector.frozen import FrozenBackbone, FrozenEncoder, digest_of
+from genspot.detector.frozen import FrozenBackbone, FrozenEncoder
 from genspot.detector.inputs.pixels import Pixels
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
+from genspot.detector.state_dicts import digest_of
 
 
 class MeanColour(FrozenBackbone):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__(FrozenEncoder(encoder), nn.Linear(4, 1), (4,))
 
-    def describe(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.encoder(pixels.mean((2, 3)))
 
 
@@ -68,12 +69,12 @@ def test_missing_head_is_still_an_error() -> None:
 
 def test_digest_depends_on_each_weight_and_name() -> None:
     encoder = make_encoder()
-    digests = {bytes(digest_of(encoder).tolist())}
+    digests = {digest_of(encoder.state_dict())}
     for key in encoder.state_dict():
         changed = copy.deepcopy(encoder)
         changed.state_dict()[key].view(-1)[-1] += 1e-3
-        digests.add(bytes(digest_of(changed).tolist()))
-    digests.add(bytes(digest_of(nn.Sequential(nn.Identity(), encoder[0])).tolist()))
+        digests.add(digest_of(changed.state_dict()))
+    digests.add(digest_of(nn.Sequential(nn.Identity(), encoder[0]).state_dict()))
     assert len(digests) == 4
 
 

@@ -22,7 +22,20 @@ def tiny_clip_for_tests(pretrained: bool = False, **options: Any) -> nn.Module:
         raise RuntimeError(f"No pretrained weights exist for {ARCH}.")
     sizes = {"img_size": SIDE, "patch_size": 8, "embed_dim": WIDTH, "depth": BLOCKS}
     form = {"num_heads": 2, "pre_norm": True, "act_layer": "quick_gelu", "num_classes": EMBEDDING}
-    return timm.create_model("test_vit", **sizes, **form, **options)  # type: ignore[no-any-return]
+    network: nn.Module = timm.create_model("test_vit", **{**sizes, **form, **options})
+    return network
+
+
+@register_model
+def tiny_clip_with_gelu(**options: Any) -> nn.Module:
+    """Return the same with another activation, as open_clip's transformers have it."""
+    return tiny_clip_for_tests(**options, act_layer="gelu")
+
+
+@register_model
+def tiny_clip_of_any_size(**options: Any) -> nn.Module:
+    """Return the same for images of any size."""
+    return tiny_clip_for_tests(**options, dynamic_img_size=True, dynamic_img_pad=True)
 
 
 def make_encoder(seed: int = 0) -> nn.Module:

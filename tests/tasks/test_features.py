@@ -93,6 +93,35 @@ def test_scores_are_those_of_the_images(model: str, world: World) -> None:
     assert_close(world.test("test", trained / "best.ckpt", "keep_features=false"), trained)
 
 
+def test_encoder_of_the_same_weights_and_another_form_has_features_of_its_own(
+    world: World, counts: Any
+) -> None:
+    """timm's ViT-L/14 with GELU takes OpenAI's weights, which are of one with QuickGELU."""
+    trained = world.train("run")
+    other = ["model.backbone.arch=tiny_clip_with_gelu", "allow_mismatch=true"]
+    counts()
+    kept = world.test("kept", trained / "best.ckpt", *other)
+    assert counts() == {"test images": (TEST, 0, TEST)}
+    assert_close(
+        kept, world.test("computed", trained / "best.ckpt", *other, "keep_features=false")
+    )
+
+
+def test_features_of_a_part_that_settings_do_not_describe_are_not_kept(
+    world: World, counts: Any
+) -> None:
+    own = "+model.input._target_=genspot.detector.inputs.pixels.Pixels"
+    world.train("run", "~model.input.name", own, "model.name=mine")
+    assert not counts()
+    assert not (world.folder / "features").exists()
+
+
+def test_whole_images_have_features_each_of_its_own_size(world: World) -> None:
+    own = ["model.backbone.arch=tiny_clip_of_any_size", "model.test.crop=null"]
+    trained = world.train("run", *own)
+    assert_close(world.test("computed", trained / "best.ckpt", "keep_features=false"), trained)
+
+
 def test_training_without_augmentation_learns_the_same_from_kept_features(world: World) -> None:
     """Without anything random, kept features are those that each epoch computes."""
     plain = ["aug=none", "aug.flip=0", "+model.train.position=centre"]

@@ -71,6 +71,8 @@ class Rine(FrozenBackbone):
         GenspotError: see `clip_encoder`; or a number out of range.
     """
 
+    head_settings = ("projection", "layers")
+
     def __init__(self, arch: str, encoder_weights: str, projection: int, layers: int) -> None:
         check_integer("model.backbone.projection", projection, minimum=1, maximum=8192)
         check_integer("model.backbone.layers", layers, minimum=1, maximum=16)
@@ -79,7 +81,7 @@ class Rine(FrozenBackbone):
         shape = len(network.blocks), int(network.embed_dim)
         super().__init__(encoder, RineHead(*shape, projection, layers), shape)
 
-    def describe(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the class tokens N×blocks×width of normalised `pixels` N×3×H×W."""
         network: Any = self.encoder.network
         found = network.forward_intermediates(

@@ -33,7 +33,7 @@ class UnivFD(FrozenBackbone):
         size = int(network.num_classes)  # timm's word for the size of the output
         super().__init__(encoder, nn.Linear(size, 1), (size,))
 
-    def describe(self, pixels: torch.Tensor) -> torch.Tensor:
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return the image embeddings N×D of normalised `pixels` N×3×H×W."""
         embeddings: torch.Tensor = self.encoder(pixels)
         return embeddings
