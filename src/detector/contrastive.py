@@ -16,7 +16,9 @@ TEMPERATURE = 0.07  # Khosla et al., section 4; that RINE takes the same is unco
 class Contrastive:
     """Cross-entropy plus `weight` times the contrastive loss of what a `RineHead` embeds.
 
-    Koutlis & Papadopoulos, ECCV 2024 (arXiv 2402.19091), section 3; see `TrainingLoss`.
+    Koutlis & Papadopoulos, ECCV 2024 (arXiv 2402.19091), section 3; see `TrainingLoss`. It
+    compares the images of one batch of one process, not those of other processes or of the other
+    batches of a step.
 
     Args:
         weight: of the contrastive loss, above 0.

@@ -12,7 +12,7 @@ from torch.nn import functional
 class PatchBackbone(nn.Module):
     """A backbone whose logit is the mean of the logits of patches.
 
-    A subclass defines `describe_patches` and gives `fc`, a linear layer with one output. The patch
+    A subclass defines `patch_features` and gives `fc`, a linear layer with one output. The patch
     of row i and column j of the map has its top left corner at row `patch_stride` × i and column
     `patch_stride` × j of the features; features below one patch are padded with zeros.
 
@@ -27,7 +27,7 @@ class PatchBackbone(nn.Module):
         super().__init__()
         self.patch_size, self.patch_stride = patch_size, patch_stride
 
-    def describe_patches(self, features: torch.Tensor) -> torch.Tensor:
+    def patch_features(self, features: torch.Tensor) -> torch.Tensor:
         """Return what `fc` sees of the patches, N×C'×h×w, of `features` N×C×H×W."""
         raise NotImplementedError
 
@@ -35,8 +35,7 @@ class PatchBackbone(nn.Module):
         """Return the logits N×h×w of the patches of `features` N×C×H×W."""
         missing = [max(0, self.patch_size - side) for side in features.shape[-2:]]
         padded = functional.pad(features, (0, missing[1], 0, missing[0]))
-        described = self.describe_patches(padded)
-        logits: torch.Tensor = self.fc(described.permute(0, 2, 3, 1))
+        logits: torch.Tensor = self.fc(self.patch_features(padded).permute(0, 2, 3, 1))
         return logits.squeeze(3)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -45,7 +44,7 @@ class PatchBackbone(nn.Module):
 
 
 class TransformedPatches(PatchBackbone):
-    """A patch backbone whose `describe_patches` went through a transformation of torch.fx.
+    """A patch backbone whose `patch_features` went through a transformation of torch.fx.
 
     Args:
         backbone: which is left as it is.
@@ -56,20 +55,20 @@ class TransformedPatches(PatchBackbone):
         self, backbone: PatchBackbone, transform: Callable[[nn.Module], nn.Module]
     ) -> None:
         super().__init__(backbone.patch_size, backbone.patch_stride)
-        self.describe, self.fc = transform(_Describe(backbone)), backbone.fc
+        self.transformed, self.fc = transform(_PatchFeatures(backbone)), backbone.fc
 
-    def describe_patches(self, features: torch.Tensor) -> torch.Tensor:
-        """See `PatchBackbone`."""
-        described: torch.Tensor = self.describe(features)
-        return described
+    def patch_features(self, features: torch.Tensor) -> torch.Tensor:
+        """Return N×C'×h×w of floats N×C×H×W; see `PatchBackbone`."""
+        result: torch.Tensor = self.transformed(features)
+        return result
 
 
-class _Describe(nn.Module):
-    """`describe_patches` as a module of its own, which torch.fx can trace."""
+class _PatchFeatures(nn.Module):
+    """The `patch_features` of a backbone as a module, which torch.fx can trace."""
 
     def __init__(self, backbone: PatchBackbone) -> None:
         super().__init__()
         self.backbone = backbone
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.backbone.describe_patches(features)
+        return self.backbone.patch_features(features)

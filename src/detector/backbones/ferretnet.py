@@ -87,7 +87,7 @@ class DepthwiseSeparable(nn.Module):
 
 
 class Block(nn.Module):
-    """Both of the above, each with a batch norm, plus a shortcut.
+    """A `TwoDilations` and a `DepthwiseSeparable`, each with a batch norm, plus a shortcut.
 
     Args:
         inputs: number of channels of the features.

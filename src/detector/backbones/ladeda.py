@@ -37,7 +37,7 @@ class LaDeDa(PatchBackbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def describe_patches(self, features: torch.Tensor) -> torch.Tensor:
+    def patch_features(self, features: torch.Tensor) -> torch.Tensor:
         """Return N×2048×h×w of floats N×3×H×W."""
         features = self.relu(self.bn1(self.conv2(self.conv1(features))))
         for number in range(1, len(STAGES) + 1):

@@ -15,8 +15,8 @@ class TinyLaDeDa(PatchBackbone):
 
     Cavia et al., 2024 (arXiv 2406.09398), section 3: 1×1, 3×3, 1×1, 3×3 with stride 2, linear.
     The source does not say where batch norms and ReLUs are: the number of parameters fits one
-    after the second, third and fourth convolution. As no convolution is
-    padded, each place sees 5×5 pixels, every 2 pixels.
+    after the second, third and fourth convolution. As no convolution is padded, each place sees
+    5×5 pixels, every 2 pixels.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class TinyLaDeDa(PatchBackbone):
         )
         self.fc = nn.Linear(8, 1)
 
-    def describe_patches(self, features: torch.Tensor) -> torch.Tensor:
+    def patch_features(self, features: torch.Tensor) -> torch.Tensor:
         """Return N×8×h×w of floats N×3×H×W."""
-        described: torch.Tensor = self.features(features)
-        return described
+        result: torch.Tensor = self.features(features)
+        return result
