@@ -29,6 +29,17 @@ def test_measure_cost_counts_convolutions_and_products_of_one_image() -> None:
     assert found["images_per_second"] > 0
 
 
+def test_measure_cost_counts_the_products_of_an_attention() -> None:
+    class Attention(nn.Module):
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            tokens = features.flatten(2).transpose(1, 2)[:, None]  # N×1×H·W×3
+            result = nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+            return result.mean((1, 2))[:, :1]
+
+    found = cost.measure_cost(network_of(Attention()), 4, 6, CPU)
+    assert found["gflop"] == pytest.approx(2 * 24 * 24 * 3 / 1e9, rel=1e-12)
+
+
 def test_two_stage_resnet_has_the_published_gflop() -> None:
     """2.29 GFLOP at 256 × 256 pixels count each value of a batch norm four times."""
     backbone, normalised = BACKBONES.build({"name": "two_stage_resnet50"}), []
