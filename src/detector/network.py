@@ -54,11 +54,13 @@ class DetectorNetwork(nn.Module):
         self.input = input
         self.backbone = backbone.to(memory_format=self.memory_format)
         self.trainable = trainable
-        self.fixed: tuple[nn.Module, ...] = ()  # parts that stay in evaluation mode
+        # Names of parts that stay in evaluation mode. Not the parts themselves, which Lightning
+        # replaces where batch norms are synchronised.
+        self.fixed: tuple[str, ...] = ()
         if trainable == "head":
             self.requires_grad_(False)
             head(self.backbone).requires_grad_(True)
-            self.fixed = (self.input, self.backbone)
+            self.fixed = ("input", "backbone")
         self.train()  # Lightning does not call it before the first epoch
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -99,8 +101,8 @@ class DetectorNetwork(nn.Module):
     def train(self, mode: bool = True) -> DetectorNetwork:
         """Set the mode; frozen layers stay in evaluation mode, with their batch statistics."""
         super().train(mode)
-        for part in self.fixed:
-            part.eval()
+        for name in self.fixed:
+            self.get_submodule(name).eval()
         return self
 
     def as_pixels(self, images: torch.Tensor) -> torch.Tensor:

@@ -40,7 +40,7 @@ def freeze(network: DetectorNetwork, patterns: Sequence[str]) -> None:
             f"{FROZEN}={list(patterns)} with model.trainable={network.trainable} leaves no "
             "parameter to train"
         )
-    network.fixed += tuple(part for part in network.modules() if _is_frozen(part))
+    network.fixed += tuple(name for name, part in network.named_modules() if _is_frozen(part))
     network.train(network.training)
 
 

@@ -44,6 +44,16 @@ def step(network: DetectorNetwork, groups: dict[str, Any] | None = None) -> set[
     }
 
 
+def test_frozen_batch_norm_stays_so_where_it_is_synchronised() -> None:
+    """Lightning replaces the layers then; those that are not frozen move their statistics."""
+    network = make_network()
+    freeze(network, ["backbone.stage0.1.*"])
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(network).train()
+    frozen, other = (network.get_submodule(f"backbone.stage{number}.1") for number in (0, 1))
+    assert isinstance(frozen, nn.SyncBatchNorm) and isinstance(other, nn.SyncBatchNorm)
+    assert not frozen.training and other.training
+
+
 def test_frozen_part_keeps_weights_and_statistics_in_training() -> None:
     network = make_network()
     freeze(network, ["backbone.stage0.*"])
