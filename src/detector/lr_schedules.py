@@ -77,7 +77,8 @@ def warmup_cosine(
         done = min(1.0, (step + 1 - warmup) / (total_steps - warmup))
         return lowest + (1 - lowest) * (1 + math.cos(math.pi * done)) / 2
 
-    return LambdaLR(optimizer, [partial(scale, min_lr / rate) for rate in rates])
+    lowest = [min_lr / rate if rate else 0.0 for rate in rates]
+    return LambdaLR(optimizer, [partial(scale, one) for one in lowest])
 
 
 def build_scheduler(

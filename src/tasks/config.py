@@ -111,7 +111,7 @@ def config_text(cfg: DictConfig) -> str:
         GenspotError: see `divide_sets`.
     """
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
-    for key in ("data.train", "data.val", "model.weights"):
+    for key in ("data.train", "data.val", "model.weights", "schedule.teacher"):
         if place := plain(kept, key):
             OmegaConf.update(kept, key, absolute(place))
     if cfg.task.name == "train" and trains_on_sets(cfg):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
+from genspot.detector.frozen import ENCODER_WEIGHTS
 from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.parameters import group_arguments
 from genspot.detector.precision import resolve_precision
@@ -51,6 +51,7 @@ def check_training(cfg: DictConfig) -> None:
         raise GenspotError(f"data={cfg.data.name} needs data.train=PATH and data.val=PATH")
     _check_schedule(cfg)
     _check_gathering(cfg)
+    _check_compiling(cfg)
     _check_callbacks(cfg)
     _check_loggers(cfg)
     make_trainer(cfg, resolve_precision(cfg.trainer.precision, cfg.trainer.accelerator))
@@ -86,6 +87,9 @@ def _check_schedule(cfg: DictConfig) -> None:
     if make_scheduler is None:
         return
     rates = [group["lr"] for group in optimizer.param_groups]
+    for key in ("total_steps", "steps_per_epoch"):
+        if key in cfg.schedule.lr_scheduler:
+            raise GenspotError(f"{setting}.{key} follows from the training: leave it out")
     length = 10 * cfg.trainer.max_epochs, 10  # steps of a training and of an epoch
     scheduler = _build(setting, build_scheduler, make_scheduler, optimizer, *length)
     if isinstance(scheduler, ReduceLROnPlateau):
@@ -93,10 +97,8 @@ def _check_schedule(cfg: DictConfig) -> None:
             f"{setting}: ReduceLROnPlateau needs a figure after each epoch, and schedulers are "
             "stepped after each step; callbacks=[checkpoint,plateau] is such a rule"
         )
-    scales = [
-        group["lr"] / rate for group, rate in zip(optimizer.param_groups, rates, strict=True)
-    ]
-    if not all(math.isclose(scale, scales[0], rel_tol=1e-6) for scale in scales):
+    first = {group["lr"] for group in optimizer.param_groups}
+    if len(set(rates)) > 1 and len(first) == 1 and first != {0}:
         target = cfg.schedule.lr_scheduler._target_.rpartition(".")[2]
         raise GenspotError(
             f"{setting}: {target} sets one learning rate for all parameters: leave lr out of "
@@ -111,6 +113,18 @@ def _check_gathering(cfg: DictConfig) -> None:
         raise GenspotError(
             f"trainer.val_check_interval={every} with trainer.accumulate_grad_batches: a "
             "checkpoint within a step would lose its gradients; leave one of them out"
+        )
+
+
+def _check_compiling(cfg: DictConfig) -> None:
+    """Raise GenspotError if a training does not call what is compiled: the backbone as a whole."""
+    causes = [key for key in ("schedule.teacher", "schedule.contrastive") if plain(cfg, key)]
+    if cfg.keep_features and plain(cfg, f"model.backbone.{ENCODER_WEIGHTS}"):
+        causes.append("keep_features=true")
+    if causes and cfg.trainer.compile:
+        raise GenspotError(
+            "trainer.compile=true compiles the backbone as a whole, of which a training with "
+            f"{causes[0]} calls parts alone: leave one of them out"
         )
 
 

@@ -95,6 +95,12 @@ def test_values_out_of_range_are_refused(make: Callable[..., Any], message: str)
         build_scheduler(make, make_optimizer(0.1), TOTAL, EPOCH)
 
 
+def test_group_with_a_rate_of_zero_keeps_it() -> None:
+    optimizer = make_optimizer(0.1, 0.0)
+    warmup_cosine(optimizer, TOTAL, EPOCH, warmup_epochs=1, min_lr=0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.02, 0])
+
+
 def test_scheduler_gets_the_lengths_that_it_has_arguments_for() -> None:
     cycle = build_scheduler(partial(OneCycleLR, max_lr=0.1), make_optimizer(0.1), TOTAL, EPOCH)
     assert isinstance(cycle, OneCycleLR) and cycle.total_steps == TOTAL

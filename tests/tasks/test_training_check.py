@@ -21,6 +21,7 @@ from helpers.tasks import composed
         ("+schedule.optimizer.foo=3", "unexpected keyword argument 'foo'"),
         ("+schedule.lr_scheduler.foo=1", "schedule.lr_scheduler: "),
         ("schedule.lr_scheduler.max_lr=fast", "schedule.lr_scheduler: "),
+        ("+schedule.lr_scheduler.total_steps=9", "schedule.lr_scheduler.total_steps follows from"),
         (
             "schedule.parameter_groups={head: {parameters: '*', lr: 1e-3}}",
             "OneCycleLR sets one learning rate for all parameters: leave lr out of",
@@ -67,6 +68,36 @@ def test_check_training_refuses_in_one_line(override: str, expected: str, tmp_pa
 )
 def test_check_training_takes_what_is_right(override: str, tmp_path: Path) -> None:
     with composed(*tiny(tmp_path), override, folder=tmp_path) as cfg:
+        check_training(cfg)
+
+
+@pytest.mark.parametrize("lowest", [0, 1e-6, 1e-4])
+@pytest.mark.parametrize("epochs", [1, 6])
+def test_check_training_takes_groups_of_any_rate_without_a_warm_up(
+    epochs: int, lowest: float, tmp_path: Path
+) -> None:
+    """The first rates of a cosine are not in proportion to those of the groups."""
+    groups = "schedule.parameter_groups={head: {parameters: '*', lr: 1e-2}}"
+    chosen = ["schedule=warmup_cosine", "schedule.lr_scheduler.warmup_epochs=0", groups]
+    values = [f"schedule.lr_scheduler.min_lr={lowest}", f"schedule.max_epochs={epochs}"]
+    with composed(*tiny(tmp_path)[:3], *chosen, *values, folder=tmp_path) as cfg:
+        cfg.data.train = cfg.data.val = "somewhere"
+        check_training(cfg)
+
+
+@pytest.mark.parametrize(
+    "setting", ["+schedule.teacher=a.ckpt", "schedule.contrastive=0.2", "model=univfd"]
+)
+def test_check_training_refuses_to_compile_what_is_not_called(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genspot.tasks.training_check.make_loss", lambda _: None)
+    chosen = [*tiny(tmp_path), setting, "trainer.compile=true"]
+    with composed(*chosen, folder=tmp_path) as cfg:
+        assert error_of(check_training, cfg).startswith(
+            "trainer.compile=true compiles the backbone"
+        )
+    with composed(*chosen[:-1], folder=tmp_path) as cfg:
         check_training(cfg)
 
 
