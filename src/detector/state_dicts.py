@@ -111,7 +111,7 @@ def digest_of(state: Mapping[str, torch.Tensor]) -> bytes:
     digest = hashlib.sha256()
     for key, value in state.items():
         digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        digest.update(value.contiguous().cpu().view(-1).view(torch.uint8).numpy().data)
     return digest.digest()
 
 

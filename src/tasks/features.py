@@ -132,6 +132,7 @@ def _about(
     use: Use,
 ) -> dict[str, Any]:
     """Return what the features depend on besides the images' files."""
+    assert model.backbone is not None, "features of other backbones are not kept"
     # The encoder's digest stands for its weights, wherever their file lies.
     without_effect = (ENCODER_WEIGHTS, *backbone.head_settings)
     own = {key: value for key, value in model.backbone.items() if key not in without_effect}
