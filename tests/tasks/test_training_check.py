@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from genspot.tasks.components import make_trainer
 from genspot.tasks.training_check import check_training
 from helpers.errors import error_of
 from helpers.settings import tiny
@@ -46,7 +47,7 @@ from helpers.tasks import composed
         ("trainer.devices=foo", "trainer=cpu does not work here"),
         ("trainer.accelerator=foo", "trainer=cpu does not work here"),
         ("trainer.strategy=foo", "trainer=cpu does not work here"),
-        ("+trainer.gradient_clip_algorithm=foo", "`gradient_clip_algorithm` foo is invalid"),
+        ("+trainer.gradient_clip_algorithm=value", "needs trainer.gradient_clip_val"),
         ("+trainer.foo=3", "unexpected keyword argument 'foo'"),
         ("+trainer.limit_train_batches=-3", "invalid value -3 for limit_train_batches"),
     ],
@@ -86,7 +87,7 @@ def test_check_training_takes_groups_of_any_rate_without_a_warm_up(
 
 
 @pytest.mark.parametrize(
-    "setting", ["+schedule.teacher=a.ckpt", "schedule.contrastive=0.2", "model=univfd"]
+    "setting", ["++schedule.teacher=a.ckpt", "schedule.contrastive=0.2", "model=univfd"]
 )
 def test_check_training_refuses_to_compile_what_is_not_called(
     setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -121,12 +122,36 @@ def test_check_training_refuses_a_scheduler_that_needs_a_figure(tmp_path: Path) 
     assert "ReduceLROnPlateau needs a figure after each epoch" in message
 
 
-def test_check_training_refuses_a_validation_within_a_step(tmp_path: Path) -> None:
-    chosen = ["trainer.accumulate_grad_batches=2", "+trainer.val_check_interval=0.5"]
-    with composed(*tiny(tmp_path), *chosen, folder=tmp_path) as cfg:
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("trainer.val_check_interval=0.5", "trainer.val_check_interval=1"),
+        *("trainer.limit_train_batches=3", "trainer.limit_train_batches=1"),
+    ],
+)
+def test_check_training_refuses_what_ends_within_a_step(override: str, tmp_path: Path) -> None:
+    """1 is one batch, and 1.0 are all."""
+    gathering = "trainer.accumulate_grad_batches=2"
+    with composed(*tiny(tmp_path), gathering, f"+{override}", folder=tmp_path) as cfg:
         message = error_of(check_training, cfg)
-    assert message.startswith(
-        "trainer.val_check_interval=0.5 with trainer.accumulate_grad_batches"
-    )
-    with composed(*tiny(tmp_path), chosen[1], folder=tmp_path) as cfg:
+    assert message.startswith(f"{override} with trainer.accumulate_grad_batches: ")
+    whole = f"+{override.partition('=')[0]}=1.0"
+    for chosen in ([f"+{override}"], [gathering, whole]):
+        with composed(*tiny(tmp_path), *chosen, folder=tmp_path) as cfg:
+            check_training(cfg)
+
+
+def test_check_training_takes_null_for_one_batch_a_step(tmp_path: Path) -> None:
+    chosen = [*tiny(tmp_path), "trainer.accumulate_grad_batches=null"]
+    with composed(*chosen, folder=tmp_path) as cfg:
+        assert make_trainer(cfg, "32-true").accumulate_grad_batches == 1
+
+
+def test_check_training_names_a_setting_once_and_lengths_in_epochs(tmp_path: Path) -> None:
+    chosen = [*tiny(tmp_path), "schedule=warmup_cosine", "schedule.max_epochs=2"]
+    warmup = "schedule.lr_scheduler.warmup_epochs"
+    with composed(*chosen, f"{warmup}=5", folder=tmp_path) as cfg:
+        message = error_of(check_training, cfg)
+    assert message.startswith(f"{warmup}=5 is no shorter than the training of 2 epochs")
+    with composed(*chosen, f"{warmup}=1.99", folder=tmp_path) as cfg:
         check_training(cfg)
