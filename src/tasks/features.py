@@ -170,11 +170,21 @@ def _keys(table: pa.Table) -> list[bytes]:
     return keys
 
 
+def _random_stream(path: str) -> int:
+    """Return the number, below 2^64, of the random stream of an image.
+
+    It follows from the file's name and the two folders above it: it is the same in each table, and
+    where the images have moved.
+    """
+    name = "/".join(Path(path).parts[-3:]).encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
+
+
 class _Rendered(Dataset[Any]):
     """(row, pixels, padded, reason) of some rows; pixels are None where an image is unreadable."""
 
-    def __init__(self, dataset: ImageDataset, kept: KeptFeatures, rows: Collection[int]) -> None:
-        self.dataset, self.keys, self.rows = dataset, kept.keys, list(rows)
+    def __init__(self, dataset: ImageDataset, rows: Collection[int]) -> None:
+        self.dataset, self.rows = dataset, list(rows)
         self.dataset.seed = SEED
 
     def __len__(self) -> int:
@@ -182,8 +192,7 @@ class _Rendered(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[int, np.ndarray | None, bool, str]:
         row = self.rows[index]
-        # The random stream is the image's own, so that it is the same one in each table.
-        stream = int.from_bytes(self.keys[row][:8], "big")
+        stream = _random_stream(self.dataset.paths[row].as_py())
         try:
             pixels, padded = self.dataset.render(row, EPOCH, stream)
         except GenspotError:
@@ -223,7 +232,7 @@ def _compute(
     network.eval().to(device)
     loading = datamodule.loading
     batches = read_in_order(
-        _Rendered(dataset, kept, missing.values()),
+        _Rendered(dataset, missing.values()),
         loading.workers,
         f"features of {NAMES[use]}",
         loading.eval_batch_size if dataset.geometry.fixed_size else 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +115,14 @@ def test_features_of_a_part_that_settings_do_not_describe_are_not_kept(
     world.train("run", "~model.input.name", own, "model.name=mine")
     assert not counts()
     assert not (world.folder / "features").exists()
+
+
+def test_images_at_another_place_have_the_same_features(world: World) -> None:
+    first = world.train("first")
+    world.sets = shutil.copytree(world.sets, world.folder / "elsewhere")
+    second = world.train("second", f"paths.features={world.folder}/others")
+    states = [torch.load(run / "last.ckpt", weights_only=True) for run in (first, second)]
+    torch.testing.assert_close(states[0]["state_dict"], states[1]["state_dict"])
 
 
 def test_whole_images_have_features_each_of_its_own_size(world: World) -> None:
