@@ -159,7 +159,9 @@ SETTINGS: dict[str, Kind] = {
     ),
     "schedule.class_weights": optional(WEIGHTS),
     "schedule.contrastive": optional(number("a number above 0", lambda value: value > 0)),
-    "schedule.teacher": optional(PATH),
+    "schedule.teacher": optional(
+        Kind(PATH.words, lambda value: value == "" or PATH.accepts(value))  # "": still to be given
+    ),
     "schedule.balanced": optional(FLAG),
     "schedule.frozen": optional(PATTERNS),
     "schedule.parameter_groups": optional(PARAMETER_GROUPS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.detector.checkpoint import load_checkpoint
@@ -47,7 +47,7 @@ def make_loss(cfg: DictConfig) -> TrainingLoss:
         GenspotError: a value out of range, or a teacher that cannot be had.
     """
     schedule = cfg.schedule
-    if OmegaConf.is_missing(schedule, "teacher"):
+    if schedule.get("teacher") == "":  # of recipe=tiny_ladeda
         raise GenspotError(
             "schedule.teacher=PATH is needed: the checkpoint of a detector that scores patches, "
             "such as one of recipe=ladeda"
