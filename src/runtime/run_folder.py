@@ -264,7 +264,9 @@ def _faults_of_content(
                 faults.append(f"{change} ({different})")
             elif setting.startswith(FIXED_CONTENT):
                 faults.append(f"{setting} holds {different}")
-    return faults
+    # Where the run had none, as of a setting that it did without.
+    added = [setting for setting in content if setting in changes and setting not in stored]
+    return faults + [str(changes[setting]) for setting in added]
 
 
 def _stored_content(folder: Path) -> dict[str, Content] | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
+from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.detector.fine_tuning import load_initial_weights
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
 from genspot.runtime.content import Content, describe_file
+from genspot.runtime.run_folder import CHECKPOINTS
 from genspot.tasks.components import make_network
 from genspot.tasks.overrides import command_line_overrides, overridden_keys
 from genspot.tasks.schema import plain
@@ -20,7 +22,8 @@ def check_initial_weights(cfg: DictConfig) -> None:
     """Check that the settings of a training name at most one file of weights, as `model.weights`.
 
     Raises:
-        GenspotError: they name a checkpoint to test, or weights of the backbone besides.
+        GenspotError: they name a checkpoint to test, weights of the backbone besides, or a file
+            that the training writes itself.
     """
     if cfg.checkpoint is not None:
         raise GenspotError(
@@ -33,6 +36,14 @@ def check_initial_weights(cfg: DictConfig) -> None:
         raise GenspotError(
             f"model.weights={cfg.model.weights} and model.backbone.weights={of_backbone}: give one"
         )
+    own = [Path(cfg.paths.output, name).resolve() for name in (BEST_CHECKPOINT, *CHECKPOINTS)]
+    for setting in ("model.weights", "model.backbone.weights", "schedule.teacher"):
+        path = OmegaConf.select(cfg, setting)
+        if isinstance(path, str) and Path(path).resolve() in own:
+            raise GenspotError(
+                f"{setting}={path} is a file that this run writes: name another folder for the "
+                "run, hydra.run.dir=PATH, or copy the file"
+            )
 
 
 def describe_initial_weights(cfg: DictConfig) -> dict[str, Content]:

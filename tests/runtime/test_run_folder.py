@@ -95,6 +95,21 @@ def test_interrupted_training_continues_on_moved_images_only_if_they_are_the_sam
         save_config(tmp_path, SETS, "auto")
 
 
+def test_training_does_not_go_on_from_weights_that_it_did_not_start_from(tmp_path: Path) -> None:
+    save_config(tmp_path, SETS, "auto", content=CONTENT)
+    (tmp_path / "last.ckpt").touch()
+    given = SETS + "model: {weights: /a.pth}\n"
+    weights = {"model.weights": {"sha256": "c"}}
+    with pytest.raises(GenspotError, match=r"model\.weights=not set, now /a\.pth"):
+        save_config(tmp_path, given, "auto", content=CONTENT | weights)
+    (tmp_path / "last.ckpt").unlink()
+    save_config(tmp_path, given, "auto", content=CONTENT | weights)
+    (tmp_path / "last.ckpt").touch()
+    save_config(tmp_path, given, "auto", content=CONTENT | weights)
+    with pytest.raises(GenspotError, match=r"model\.weights=/a\.pth, now not set"):
+        save_config(tmp_path, SETS, "auto", content=CONTENT)
+
+
 def test_without_a_record_of_the_images_their_paths_must_agree(tmp_path: Path) -> None:
     save_config(tmp_path, SETS, "auto")
     (tmp_path / "last.ckpt").touch()

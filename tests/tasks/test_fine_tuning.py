@@ -78,6 +78,8 @@ def test_config_of_a_run_names_the_weights_that_are_read(path: str | None, tmp_p
             ["model=resnet18", "model.weights=a.pth", "model.backbone.weights=b.pth"],
             r"model\.weights=a\.pth and model\.backbone\.weights=b\.pth: give one",
         ),
+        (["model.weights=${paths.output}/best.ckpt"], "best.ckpt is a file that this run writes"),
+        (["schedule.teacher=${paths.output}/last.ckpt"], "last.ckpt is a file that this run writ"),
     ],
 )
 def test_training_with_other_weights_is_refused_before_data_are_read(
