@@ -62,6 +62,11 @@ def test_generator_learns_to_give_back_an_image() -> None:
     assert np.mean(differences[-5:]) < 0.6 * differences[0]
 
 
+def test_side_need_not_be_a_multiple_of_4() -> None:
+    training = Training(4, 1, seed=0)
+    assert 0 < training.step(as_tensor(smooth(33, 0)), 2e-3).item() < 1
+
+
 @pytest.mark.parametrize("part", [0, 1])
 def test_step_minimises_the_losses_of_cyclegan(part: int) -> None:
     """The gradients of both networks, by the formulas of arXiv 1703.10593, section 4."""
@@ -192,3 +197,12 @@ def test_windows_of_any_size_have_fakes_of_that_size(tmp_path: Path) -> None:
     build(tmp_path / "set", "autogan", options, "val", replace(SIMULATION, size=41))
     sizes = {Image.open(path).size for path in (tmp_path / "set").rglob("*.png")}
     assert sizes == {(41, 41)}
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "training.ckpt"])
+@pytest.mark.parametrize("content", [b"", b"no weights", bytes(range(256))])
+def test_damaged_weights_are_named(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(GenspotError, match=f"{name} is damaged or of another program: remove it"):
+        load_or_train(tmp_path / "generator.safetensors", RECIPE, source)
+    assert (tmp_path / name).read_bytes() == content

@@ -46,6 +46,15 @@ def test_photographs_may_be_a_pattern_or_a_zip_file(folder: Path, tmp_path: Path
     assert describe_own(split(folder, "train")) != digests[0]
 
 
+def test_other_photographs_of_the_same_names_are_told_apart(folder: Path) -> None:
+    paths = split(folder, "train")
+    before = describe_own(paths)
+    Image.fromarray(make_noise(41, 61, 7)).save(paths[0])
+    assert describe_own(paths) != before
+    Path(paths[0]).unlink()
+    assert describe_own(paths)["count"] == len(paths)  # a list may name what is gone
+
+
 @pytest.mark.parametrize("side", [16, 40])
 def test_window_is_the_whole_photograph_by_its_shorter_side(folder: Path, side: int) -> None:
     photos = own(str(folder), "val", seed=0, side=40)

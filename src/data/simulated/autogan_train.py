@@ -13,7 +13,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def load_or_train(
         photographs: returns what it is trained on.
 
     Raises:
-        GenspotError: the file, or the checkpoint, is of another recipe; or the training diverges.
+        GenspotError: the file, or the checkpoint, is damaged or of another recipe; or the
+            training diverges.
     """
     with FileLock(f"{file}.lock"):  # one run trains it, others wait for it
         if not file.exists():
@@ -61,12 +63,26 @@ def load_or_train(
                 # save_file would make a file that its owner alone may read.
                 partial.write_bytes(save(weights, {"recipe": json.dumps(recipe)}))
             file.with_name("training.ckpt").unlink(missing_ok=True)
-    with safe_open(file, framework="pt") as opened:
-        _check(json.loads(opened.metadata()["recipe"]), recipe, file)
-    with torch.device("meta"):  # draws no weights
-        generator = Generator(recipe["width"], recipe["blocks"])
-    generator.load_state_dict(load_file(file), assign=True)
+    with naming_damage(file):
+        with safe_open(file, framework="pt") as opened:
+            _check(json.loads(opened.metadata()["recipe"]), recipe, file)
+        with torch.device("meta"):  # draws no weights
+            generator = Generator(recipe["width"], recipe["blocks"])
+        generator.load_state_dict(load_file(file), assign=True)
     return generator.to(_device()).eval()
+
+
+@contextmanager
+def naming_damage(file: Path) -> Iterator[None]:
+    """Raise GenspotError that names `file` for whatever reading it in the block raises."""
+    try:
+        yield
+    except (GenspotError, MemoryError):
+        raise
+    except Exception as error:  # PyTorch and safetensors raise nearly anything
+        raise GenspotError(
+            f"{file} is damaged or of another program: remove it, and it is made again"
+        ) from error
 
 
 def _device() -> torch.device:
@@ -107,7 +123,8 @@ class Training:
         for optimizer in self.optimizers:
             optimizer.param_groups[0]["lr"] = rate
         first, second = self.optimizers
-        fake = self.generator(real)
+        height, width = real.shape[2:]
+        fake = self.generator(real)[..., :height, :width]  # of the next multiples of 4
         difference = functional.l1_loss(fake, real)
         adversarial = (self.discriminator(fake) - 1).square().mean()
         first.zero_grad()
@@ -148,11 +165,12 @@ def _restore(checkpoint: Path, recipe: dict[str, Any], training: Training) -> in
     """Load `checkpoint`, if it exists, into `training`; return the next step."""
     if not checkpoint.exists():
         return 0
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    _check(state["recipe"], recipe, checkpoint)
-    for part, one in zip(training.parts, state["states"], strict=True):
-        part.load_state_dict(one)
-    return int(state["step"])
+    with naming_damage(checkpoint):
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        _check(state["recipe"], recipe, checkpoint)
+        for part, one in zip(training.parts, state["states"], strict=True):
+            part.load_state_dict(one)
+        return int(state["step"])
 
 
 def _draw(photographs: Photographs, recipe: dict[str, Any], step: int) -> torch.Tensor:

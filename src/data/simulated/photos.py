@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from genspot.common.containers import matches
+from genspot.common.containers import encoded_size, matches
 from genspot.common.errors import GenspotError
 from genspot.common.files import utf8_path
+from genspot.common.images import UnreadableError
 from genspot.data.image_io import describe_error, read
 from genspot.data.places import list_images
 from genspot.data.settings import DEFAULT_LABELS, SPLIT_NAMES
@@ -68,10 +69,18 @@ def find_own(place: str, split: str, seed: int) -> tuple[list[str], list[str]]:
 
 
 def describe_own(paths: list[str]) -> dict[str, Any]:
-    """Return what tells photographs apart: how many they are, and a digest of their names."""
+    """Return what tells photographs apart: their number, and a digest of names and sizes."""
     top = os.path.commonpath([os.path.dirname(path) for path in paths])
-    names = "\n".join(os.path.relpath(path, top) for path in paths)
-    return {"count": len(paths), "names": hashlib.sha256(names.encode()).hexdigest()}
+    files = "\n".join(f"{os.path.relpath(path, top)} {_bytes(path)}" for path in paths)
+    return {"count": len(paths), "files": hashlib.sha256(files.encode()).hexdigest()}
+
+
+def _bytes(path: str) -> int | None:
+    """Return how many bytes the photograph at `path` has; None where it is missing."""
+    try:
+        return encoded_size(path)
+    except (OSError, UnreadableError):
+        return None
 
 
 def own(place: str, split: str, seed: int, side: int) -> Photographs:
@@ -99,7 +108,7 @@ def own(place: str, split: str, seed: int, side: int) -> Photographs:
     if not usable:
         raise GenspotError(
             f"{SETTING}={utf8_path(place)}: none of {len(paths)} photographs can be used; the "
-            f"first: {left_out[-1]}"
+            f"last: {left_out[-1]}"
         )
     if left_out:
         log.warning(
