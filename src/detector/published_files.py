@@ -43,14 +43,14 @@ class PublishedFile:
     def with_one_logit(self, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return `state` with one logit: that of fake minus that of real.
 
-        Softmax over two logits is the sigmoid of their difference.
+        Softmax over two logits is the sigmoid of their difference. A layer that has not two of
+        them throughout is left as it is: it fits no model.
         """
-        reduced = dict(state)
-        for key in (f"{self.two_logits}.weight", f"{self.two_logits}.bias"):
-            if key in state:
-                value = state[key].double()
-                reduced[key] = value[1:] - value[:1]
-        return reduced
+        last = {key: state[key] for key in state if key.rpartition(".")[0] == self.two_logits}
+        if not all(one.is_floating_point() and one.shape[:1] == (2,) for one in last.values()):
+            return dict(state)
+        logits = {key: value.double() for key, value in last.items()}
+        return {**state, **{key: value[1:] - value[:1] for key, value in logits.items()}}
 
 
 CLIP = {

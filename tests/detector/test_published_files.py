@@ -81,6 +81,15 @@ def test_two_logits_become_the_log_odds_of_their_softmax(
     torch.testing.assert_close(found.double().sigmoid(), probability, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("bias", [torch.tensor(1.0), torch.zeros(1), torch.zeros(2).int()])
+def test_head_that_has_not_two_logits_is_named(bias: torch.Tensor, tmp_path: Path) -> None:
+    torch.save(random_state("safe") | {"fc1.bias": bias}, tmp_path / "file.pth")
+    checkpoint = load_checkpoint(tmp_path / "file.pth")
+    network = build_network(checkpoint.metadata.model)
+    with pytest.raises(GenspotError, match=r"does not fit 'safe': fc1\.weight has shape \(2, 51"):
+        checkpoint.load_into(network, "'safe'")
+
+
 @pytest.mark.parametrize(
     ("name", "key", "shape"),
     [("ferretnet_s", "cbr2.0.weight", (48, 24, 3, 3)), ("npr", "fc1.weight", (3, 512))],
