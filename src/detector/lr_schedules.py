@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from genspot.common.checks import check_integer
+from genspot.common.checks import check_integer, is_number
 from genspot.common.errors import GenspotError
 
 SETTING = "schedule.lr_scheduler"
@@ -30,7 +30,7 @@ def step_decay(
         GenspotError: the factor is not above 0, or `every` is no whole number from 1 on.
     """
     check_integer(f"{SETTING}.every", every, minimum=1)
-    if factor <= 0:
+    if not (is_number(factor) and factor > 0):
         raise GenspotError(f"{SETTING}.factor={factor}: give a number above 0")
     return LambdaLR(optimizer, lambda step: factor ** (step // (every * steps_per_epoch)))
 
@@ -57,16 +57,16 @@ def warmup_cosine(
     Raises:
         GenspotError: a value is out of range, or the warm-up is no shorter than the training.
     """
-    if warmup_epochs < 0:
+    if not (is_number(warmup_epochs) and warmup_epochs >= 0):
         raise GenspotError(f"{SETTING}.warmup_epochs={warmup_epochs}: give a number from 0 on")
     warmup = round(warmup_epochs * steps_per_epoch)
     if warmup >= total_steps:
         raise GenspotError(
-            f"{SETTING}.warmup_epochs={warmup_epochs} takes {warmup} of the training's "
-            f"{total_steps} steps: lower it, or raise schedule.max_epochs"
+            f"{SETTING}.warmup_epochs={warmup_epochs} is no shorter than the training of "
+            f"{total_steps / steps_per_epoch:g} epochs: lower it, or raise schedule.max_epochs"
         )
     rates = [group["lr"] for group in optimizer.param_groups]
-    if not 0 <= min_lr <= min(rates):
+    if not (is_number(min_lr) and 0 <= min_lr <= min(rates)):
         raise GenspotError(
             f"{SETTING}.min_lr={min_lr}: give a number from 0 to the learning rate, {min(rates):g}"
         )

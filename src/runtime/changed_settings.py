@@ -69,6 +69,7 @@ ADDED = {
     "schedule.label_smoothing": 0,
     "schedule.class_weights": None,
     "schedule.contrastive": None,
+    "schedule.teacher": None,
     "schedule.balanced": False,
     "schedule.frozen": [],
     "schedule.parameter_groups": None,

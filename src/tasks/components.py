@@ -242,6 +242,8 @@ def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Traine
     for name in ("name", "channels_last", "compile"):  # concern the network
         del settings[name]
     settings |= {"enable_progress_bar": bar}
+    if settings.get("accumulate_grad_batches", 1) is None:
+        settings["accumulate_grad_batches"] = 1
     settings |= {"logger": False, "enable_checkpointing": False, "precision": precision}
     if SLURMEnvironment.detect():
         # Lightning's own requeueing saves in the middle of a step, and leaves a file that a later

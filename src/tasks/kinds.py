@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from genspot.common.checks import is_number
 from genspot.common.errors import GenspotError
 from genspot.common.names import NAME_RULE, is_safe_name, shown
 from genspot.detector.settings import is_name
@@ -52,7 +52,7 @@ def number(words: str, accepts: Callable[[float], bool]) -> Kind:
     """Return the finite numbers, and no booleans, that `accepts` takes."""
     return Kind(
         words,
-        lambda value: type(value) in (int, float) and math.isfinite(value) and accepts(value),
+        lambda value: is_number(value) and accepts(value),
     )
 
 
@@ -106,7 +106,9 @@ def _is_place(value: Any) -> bool:
 
 
 def _is_group(value: Any) -> bool:
-    patterns = value.get("parameters") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not SHARE.accepts(value.get("lr", 0)):
+        return False
+    patterns = value.get("parameters")
     return _is_text(patterns) or (bool(patterns) and PATTERNS.accepts(patterns))
 
 
@@ -177,7 +179,7 @@ PATTERNS = Kind(
     lambda value: _is_list_of(_is_text, value),
 )
 PARAMETER_GROUPS = Kind(
-    "{NAME: {parameters: PATTERN or [PATTERN,…], lr: …, …}, …}",
+    "{NAME: {parameters: PATTERN or [PATTERN,…], lr: a number from 0 to 1, …}, …}",
     lambda value: isinstance(value, dict) and all(map(_is_group, value.values())),
 )
 WEIGHTS = Kind(

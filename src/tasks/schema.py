@@ -126,13 +126,13 @@ SETTINGS: dict[str, Kind] = {
     "task.title": optional(TEXT),
     "task.output": optional(PATH),
     "data.name": COMPONENT,
+    "data.photos": optional(PATH),
     "data.simulator": optional(
         either(
             mapping({"name": COMPONENT, **SIMULATOR}),
             mapping({"name": COMPONENT, "photos": optional(PATH), **AUTOGAN}),
         )
     ),
-    "data.photos": optional(PATH),
     "data.generator": optional(NAME_OR_NAMES),
     "data.hold_out": optional(NAME_OR_NAMES),
     "data.until": optional(whole(0)),
@@ -177,6 +177,7 @@ SETTINGS: dict[str, Kind] = {
     "trainer.log_every_n_steps": whole(0),
     "trainer.accumulate_grad_batches": optional(whole(1)),
     "trainer.gradient_clip_val": optional(number("a number from 0 on", lambda value: value >= 0)),
+    "trainer.gradient_clip_algorithm": optional(one_of("norm", "value")),
     **{f"trainer.{key}": FLAG for key in ("channels_last", "compile", "sync_batchnorm")},
     **{f"trainer.{key}": FLAG for key in ("use_distributed_sampler", "enable_model_summary")},
 }

@@ -18,10 +18,10 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
-from genspot.detector.frozen import ENCODER_WEIGHTS
 from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.parameters import group_arguments
 from genspot.detector.precision import resolve_precision
+from genspot.detector.settings import ENCODER_WEIGHTS
 from genspot.tasks.components import make_trainer
 from genspot.tasks.config import training_set
 from genspot.tasks.error_messages import root_cause
@@ -31,6 +31,12 @@ from genspot.tasks.training_parts import make_loss
 from genspot.tasks.training_sets import trains_on_sets
 
 BUILD_ERRORS = (TypeError, ValueError, InstantiationException, MisconfigurationException)
+# Arguments of Lightning's that do not keep to the steps of gathered gradients.
+WITHIN_STEP = {
+    "val_check_interval": "a checkpoint within a step would lose its gradients",
+    "limit_train_batches": "the last step of an epoch would have fewer batches",
+}
+STEPS = 1000  # of an epoch: enough for any part of one
 FIGURES = ("val/acc", "val/ap", "val/loss", "train/loss")  # what a training logs
 
 
@@ -67,7 +73,8 @@ def _build(setting: str, build: Callable[..., Any], *arguments: Any, **options: 
         return build(*arguments, **options)
     except BUILD_ERRORS as error:
         reason = " ".join(str(root_cause(error)).split())
-        raise GenspotError(f"{setting}: {reason}") from error
+        named = reason.startswith(setting)
+        raise GenspotError(reason if named else f"{setting}: {reason}") from error
 
 
 def _check_schedule(cfg: DictConfig) -> None:
@@ -90,7 +97,8 @@ def _check_schedule(cfg: DictConfig) -> None:
     for key in ("total_steps", "steps_per_epoch"):
         if key in cfg.schedule.lr_scheduler:
             raise GenspotError(f"{setting}.{key} follows from the training: leave it out")
-    length = 10 * cfg.trainer.max_epochs, 10  # steps of a training and of an epoch
+    # Steps of a training and of an epoch, which are not known before the images.
+    length = STEPS * cfg.trainer.max_epochs, STEPS
     scheduler = _build(setting, build_scheduler, make_scheduler, optimizer, *length)
     if isinstance(scheduler, ReduceLROnPlateau):
         raise GenspotError(
@@ -107,12 +115,25 @@ def _check_schedule(cfg: DictConfig) -> None:
 
 
 def _check_gathering(cfg: DictConfig) -> None:
-    """Raise GenspotError if a checkpoint could be written within a step: it has no gradients."""
-    every = cfg.trainer.get("val_check_interval")
-    if (cfg.trainer.get("accumulate_grad_batches") or 1) > 1 and every not in (None, 1.0):
+    """Check that an epoch is made of whole steps, and that a gradient's clipping is one.
+
+    Raises:
+        GenspotError: a checkpoint could be written within a step, whose gradients it has not; an
+            epoch could end within a step; or the way of clipping is named without a limit.
+    """
+    trainer = cfg.trainer
+    if (trainer.get("accumulate_grad_batches") or 1) > 1:
+        for key, harm in WITHIN_STEP.items():
+            value = trainer.get(key)
+            if value is not None and not (type(value) is float and value == 1):  # 1: one batch
+                raise GenspotError(
+                    f"trainer.{key}={value} with trainer.accumulate_grad_batches: {harm}; leave "
+                    "one of them out"
+                )
+    if trainer.get("gradient_clip_algorithm") and not trainer.get("gradient_clip_val"):
         raise GenspotError(
-            f"trainer.val_check_interval={every} with trainer.accumulate_grad_batches: a "
-            "checkpoint within a step would lose its gradients; leave one of them out"
+            f"trainer.gradient_clip_algorithm={trainer.gradient_clip_algorithm} needs "
+            "trainer.gradient_clip_val, which is the limit"
         )
 
 

@@ -140,7 +140,10 @@ def test_check_values_takes_what_is_right(overrides: list[str], tmp_path: Path) 
         *("schedule.class_weights=[0,1]", "schedule.frozen=[1]", "schedule.parameter_groups=3"),
         "schedule.parameter_groups={a: {lr: 1}}",
         "schedule.parameter_groups={a: {parameters: []}}",
+        "schedule.parameter_groups={a: {parameters: x, lr: fast}}",
+        "schedule.parameter_groups={a: {parameters: x, lr: -1}}",
         *("trainer.gradient_clip_val=-1", "trainer.accumulate_grad_batches=0"),
+        f"trainer.gradient_clip_val={'9' * 400}",
     ],
 )
 def test_check_values_refuses_another_kind_of_a_training_setting(
