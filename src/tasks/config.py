@@ -12,13 +12,16 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
-from genspot.detector.frozen import ENCODER_WEIGHTS, PRETRAINED
-from genspot.detector.settings import ModelSettings
+from genspot.detector.settings import ENCODER_WEIGHTS, PRETRAINED, ModelSettings
 from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
-from genspot.tasks.overrides import command_line_overrides, parse_overrides
+from genspot.tasks.overrides import (
+    check_plain_run,
+    command_line_overrides,
+    parse_overrides,
+)
 from genspot.tasks.places import absolute
 from genspot.tasks.recipes import check_recipe
 from genspot.tasks.schema import check_values, plain
@@ -62,9 +65,10 @@ def check_settings(cfg: DictConfig) -> None:
     The test sets of `test_sets` become entries of `cfg.generator`; see `add_test_sets`.
 
     Raises:
-        GenspotError: a study overrides the recipe; or the first value of another kind than its
-            setting takes, or unknown key.
+        GenspotError: the command line names a sweeper without -m; a study overrides the recipe;
+            or the first value of another kind than its setting takes, or unknown key.
     """
+    check_plain_run()
     check_recipe()
     check_values(cfg)
     if "baseline" in cfg:

@@ -69,6 +69,8 @@ def format_error(error: BaseException) -> str:
             "several values: give a list, generator=[sitd,san], quote a text with commas, "
             f"{quoted}, or sweep over them with -m"
         )
+    if twice := re.match(r"Multiple values for (\S+)\. To override", str(error)):
+        return f"{twice[1]} is a setting already: leave out the + before it"
     cause = root_cause(error)
     if missing := re.search(r"interpolation: Missing mandatory value: (\S+)", str(cause)):
         return f"{missing[1]} is missing: give {missing[1]}=VALUE"
@@ -143,8 +145,8 @@ def describe_start_error(error: Exception) -> Exception:
         return GenspotError(f"{file} is not UTF-8: save it as UTF-8")
     if str(error).startswith("Config group override must be"):
         return GenspotError(
-            "a group (task, data, aug, model, schedule, trainer, logger, callbacks) is null, or a "
-            "number: name one of its choices, as in model=resnet18"
+            "a group (task, data, aug, model, schedule, trainer, logger, callbacks, recipe) is "
+            "null, or a number: name one of its choices, as in model=resnet18"
         )
     # logging raises a ValueError for a log file that cannot be opened.
     cause = error if isinstance(error, OSError) else error.__cause__

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 
 from genspot.common.errors import GenspotError
 
@@ -67,3 +68,15 @@ def search_path_overrides() -> list[str]:
     """Return the override that names the user's own config folders; --config-dir needs none."""
     overrides = parse_overrides(list(HydraConfig.get().overrides.hydra))
     return [str(item.input_line) for item in overrides if item.key_or_group == "hydra.searchpath"]
+
+
+def check_plain_run() -> None:
+    """Check that a run that is no sweep has no settings of one, which Hydra would ignore.
+
+    Raises:
+        GenspotError: the command line names a sweeper or a launcher.
+    """
+    job = HydraConfig.get()
+    for one in parse_overrides(list(job.overrides.hydra)) if job.mode == RunMode.RUN else ():
+        if one.key_or_group.replace("/", ".").startswith(("hydra.sweeper", "hydra.launcher")):
+            raise GenspotError(f"{one.input_line} is of a sweep: add -m")

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from genspot.common.errors import GenspotError
 from genspot.tasks.overrides import (
     command_line_overrides,
+    overridden_keys,
     parse_overrides,
     search_path_overrides,
 )
@@ -22,14 +23,17 @@ def check_recipe() -> None:
 
     Raises:
         GenspotError: the study chooses another model, augmentation, schedule or optimiser; or
-            several recipes are named.
+            several recipes are named, or one for a task that trains nothing.
     """
-    overrides = parse_overrides(command_line_overrides())
+    arguments = command_line_overrides()
+    overrides = parse_overrides(arguments)
     for one in overrides:
         if one.key_or_group == "recipe" and isinstance(one.value(), list):
             raise GenspotError(f"{one.input_line}: give one recipe, recipe=NAME")
     choices = HydraConfig.get().runtime.choices
-    recipe, study = choices.get("recipe"), choices.get("experiments")
+    recipe, study, task = (choices.get(group) for group in ("recipe", "experiments", "task"))
+    if recipe is not None and task != "train" and "recipe" in overridden_keys(arguments):
+        raise GenspotError(f"recipe={recipe} is a training's: leave it out of task={task}")
     if recipe is None or study is None:
         return
     rest = [str(one.input_line) for one in overrides if one.key_or_group != "experiments"]

@@ -140,7 +140,8 @@ def finish_sweep(launcher_error: Exception | None = None) -> None:
         if report.returncode:
             failures.append(f"the report on {sweep.folder} failed; its own line says why")
     if launcher_error and not isinstance(launcher_error, JobError):
-        failures.append(f"the launcher lost jobs: {' '.join(str(launcher_error).split())}")
+        reason = " ".join(str(launcher_error).split())
+        failures.append(f"the sweep's launcher or sweeper failed: {reason}")
     if failures:
         raise GenspotError("; ".join(failures)) from launcher_error
 

@@ -24,6 +24,7 @@ from helpers.tasks import composed
             "recipe=npr trains with aug=none, experiments=quickstart with aug=blur_jpg_0.1",
         ),
         (["recipe=[npr,safe]"], "recipe=[npr,safe]: give one recipe, recipe=NAME"),
+        (["task=test", "recipe=npr"], "recipe=npr is a training's: leave it out of task=test"),
     ],
 )
 def test_recipe_that_would_be_overridden_in_silence_is_refused(
