@@ -8,10 +8,9 @@ import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.detector.settings import ENCODER_WEIGHTS
 from genspot.detector.state_dicts import digest_of
 
-ENCODER_WEIGHTS = "encoder_weights"  # the setting of a backbone that names its encoder's weights
-PRETRAINED = "pretrained"  # its value for those that the encoder's library downloads
 SETTING = f"model.backbone.{ENCODER_WEIGHTS}"
 
 

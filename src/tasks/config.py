@@ -15,6 +15,7 @@ from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ENCODER_WEIGHTS, PRETRAINED, ModelSettings
 from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
+from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
 from genspot.tasks.overrides import (
@@ -72,9 +73,7 @@ def check_settings(cfg: DictConfig) -> None:
     check_recipe()
     check_values(cfg)
     if "baseline" in cfg:
-        raise GenspotError(
-            "baseline: files of conf/baseline/ are not chosen; tests read all of them"
-        )
+        raise GenspotError(BASELINE_IS_NO_CHOICE)
     add_test_sets(cfg, labels(cfg))
     generator_specs(cfg)
     check_objective(cfg)

@@ -26,11 +26,11 @@ from genspot.data.dataset import ImageDataset
 from genspot.data.loaders import read_in_order
 from genspot.data.settings import Use
 from genspot.detector.feature_store import FeatureStore
-from genspot.detector.frozen import ENCODER_WEIGHTS, FrozenBackbone
+from genspot.detector.frozen import FrozenBackbone
 from genspot.detector.inputs.fitted import FittedInput
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.precision import exact_float32
-from genspot.detector.settings import ModelSettings
+from genspot.detector.settings import ENCODER_WEIGHTS, ModelSettings
 from genspot.tasks.components import make_trainer
 from genspot.tasks.schema import plain
 

@@ -13,9 +13,9 @@ from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import OWN_PROTOCOL
 from genspot.common.text import safe_repr
 from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.frozen import ENCODER_WEIGHTS, SETTING
+from genspot.detector.frozen import SETTING
 from genspot.detector.metadata import Metadata
-from genspot.detector.settings import ModelSettings
+from genspot.detector.settings import ENCODER_WEIGHTS, ModelSettings
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config import check_settings, model_settings
 from genspot.tasks.model_name import check_model_name

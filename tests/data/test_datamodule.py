@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from genspot.common.geometry import Geometry
-from genspot.data import datamodule
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.layout import sample_table
 from genspot.data.loaders import ResumableDataLoader
 from genspot.data.packed.writer import pack
 from genspot.data.settings import MIN_SIMULATION, Loading, Simulation, TestSet, TrainingSet
+from genspot.data.simulated import build as simulated_build
 from helpers.errors import error_of
 from helpers.images import save_image, save_set
 
@@ -245,7 +245,7 @@ def test_prepare_data_builds_the_simulated_sets(
     train: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(datamodule, "build", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(simulated_build, "build", lambda *arguments: built.append(arguments))
     options = {"upsampling": "nearest", "stages": 2}
     source = TrainingSet("simulated", train, "val", "any", simulator={"name": "sim", **options})
     simulated = TestSet("sim_a", "test", None, simulator=options)

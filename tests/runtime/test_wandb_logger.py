@@ -50,6 +50,8 @@ class Results:
     ap_table: list[list[Any]] = field(default_factory=lambda: [["san", 0.5], ["mean", None]])
     pr_columns: tuple[str, ...] = ("generator", "recall", "precision")
     pr_points: list[list[Any]] = field(default_factory=lambda: [["san", 0.0, 1.0]])
+    published_columns: tuple[str, ...] = ("generator", "published_ap")
+    published: list[list[Any]] = field(default_factory=lambda: [["san", 0.7]])
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -79,6 +81,7 @@ def test_offline_run_holds_the_configuration_and_all_results(tmp_path: Path) -> 
     table = table_file(run, "ap_table")
     assert (table["columns"], table["data"]) == (["generator", "ap"], Results().ap_table)
     assert table_file(run, "pr_table")["data"] == [["san", 0, 1]]
+    assert table_file(run, "published_table")["data"] == [["san", 0.7]]
     panel = values(run, "config")["_wandb/visualize/pr"]
     assert panel["panel_config"]["panelDefId"] == "wandb/line/v0"
     assert sum(record.WhichOneof("record_type") == "exit" for record in records(run)) == 1

@@ -60,13 +60,17 @@ def test_search_is_over_the_logged_figure_of_the_best_checkpoint_and_goes_on(
 
 
 def test_failed_job_has_no_objective_and_the_others_count(run: CliRunner, tmp_path: Path) -> None:
-    search = ["hydra/sweeper/sampler=grid", "seed=1,2,3,4", MAXIMIZE]
-    search += ["hydra.sweeper.n_trials=4", "hydra.sweeper.max_failure_rate=1"]
+    search = ["hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=2", "seed=1,2,3,4"]
+    search += [MAXIMIZE, "hydra.sweeper.n_trials=8", "hydra.sweeper.max_failure_rate=1"]
     search += [f"hydra.sweep.dir={tmp_path}/sweep"]
     result = run(*OPTUNA, *SCORE, *search, cwd=tmp_path, **ENV)
     assert result.returncode == 1
     found = optimum(tmp_path / "sweep")
-    assert (found["best_params"], found["best_value"]) == ({"seed": 2}, 0.2)
+    figures = [read_metrics(path.parent) for path in tmp_path.glob("sweep/*/metrics.json")]
+    values = [one["mean"]["ap"] for one in figures]
+    assert None in values and len(values) < 8  # seeds 4 and 3 were drawn
+    best = max(value for value in values if value is not None)
+    assert (found["best_params"], found["best_value"]) == ({"seed": round(10 * best)}, best)
     last = result.stderr.splitlines()[-1]
     assert "failed with exit code 5: " in last and "objective=ap/mean is not defined there" in last
     assert "Traceback" not in result.stderr

@@ -11,7 +11,8 @@ import torch
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones.timm_model import create_model
-from genspot.detector.frozen import PRETRAINED, SETTING, FrozenEncoder
+from genspot.detector.frozen import SETTING, FrozenEncoder
+from genspot.detector.settings import PRETRAINED
 from genspot.detector.state_dicts import find_difference
 from genspot.detector.weights_file import read_weights_file
 
