@@ -38,7 +38,11 @@ ROWS = Kind(
     "a list of rows, each {row: …, model: …, …}",
     lambda value: isinstance(value, list) and bool(value) and all(map(_is_mapping, value)),
 )
-FILE: dict[str, Kind] = {"title": TEXT, "link": TEXT, "rows": ROWS}
+LINK = Kind(
+    "an address that begins with https:// or http://",  # reports link to it
+    lambda value: TEXT.accepts(value) and value.startswith(("https://", "http://")),
+)
+FILE: dict[str, Kind] = {"title": TEXT, "link": LINK, "rows": ROWS}
 ROW: dict[str, Kind] = {
     "row": TEXT,
     "source": TEXT,
@@ -61,7 +65,11 @@ ROW: dict[str, Kind] = {
     "ap": PERCENTAGES,
     "acc": PERCENTAGES,
     "unconfirmed": either(
-        FLAG, Kind("a list of generators", lambda value: isinstance(value, list))
+        FLAG,
+        Kind(
+            "a list of generators",
+            lambda value: isinstance(value, list) and all(map(TEXT.accepts, value)),
+        ),
     ),
 }
 DEFAULTS: dict[str, Any] = {"resize": None, "rerun": False, "ap": {}, "acc": {}}

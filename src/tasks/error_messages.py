@@ -39,6 +39,7 @@ PLUGINS = {
     "hydra/launcher/ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: "
     "pip install ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2",
 }
+BASELINE_IS_NO_CHOICE = "baseline: files of conf/baseline/ are not chosen; tests read all of them"
 OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
     "paths.datasets=PATH for data"
@@ -69,6 +70,8 @@ def format_error(error: BaseException) -> str:
             "several values: give a list, generator=[sitd,san], quote a text with commas, "
             f"{quoted}, or sweep over them with -m"
         )
+    if str(error).startswith("Could not override 'baseline'"):
+        return BASELINE_IS_NO_CHOICE
     if twice := re.match(r"Multiple values for (\S+)\. To override", str(error)):
         return f"{twice[1]} is a setting already: leave out the + before it"
     cause = root_cause(error)

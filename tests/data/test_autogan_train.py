@@ -114,9 +114,10 @@ def test_training_leaves_other_draws_and_gives_the_same_weights_twice(tmp_path: 
 
 
 def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     load_or_train(tmp_path / "whole", RECIPE, source)
+    caplog.set_level("INFO")
     monkeypatch.setattr(autogan_train, "SAVE_SECONDS", -1)
     draw, drawn = autogan_train._draw, []
 
@@ -130,6 +131,7 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     with pytest.raises(KeyboardInterrupt):
         load_or_train(tmp_path / "generator", RECIPE, source)
     assert not (tmp_path / "generator").exists()
+    assert f"kept in {tmp_path}/training.ckpt; it goes on from there" in caplog.text
     with pytest.raises(GenspotError, match=r"training.ckpt was trained with other.*\(steps\)"):
         load_or_train(tmp_path / "generator", RECIPE | {"steps": 7}, source)
     load_or_train(tmp_path / "generator", RECIPE, source)

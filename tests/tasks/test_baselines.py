@@ -87,6 +87,10 @@ def test_unconfirmed_row_is_so_for_all_its_generators(tmp_path: Path) -> None:
         ({"acc": {3: 90}}, "rows[0].acc: there is no generator/3.yaml"),
         ({"unconfirmed": ["sitd"]}, "rows[0].unconfirmed: sitd has no figures in this row"),
         ({"unconfirmed": "all"}, "rows[0].unconfirmed=all: give true or false or a list"),
+        (
+            {"unconfirmed": [["san"]]},
+            "rows[0].unconfirmed=[['san']]: give true or false or a list",
+        ),
         ({"rerun": "yes"}, "rows[0].rerun=yes: give true or false"),
         ({"AP": {"san": 90}}, "rows[0].AP is no key; there are: row, source, model"),
     ],
@@ -111,6 +115,7 @@ def test_row_needs_its_conditions(key: str, tmp_path: Path) -> None:
         ("", "title is missing; give title, link, rows"),
         ("- 1", "give title, link, rows"),
         ({"title": "a", "rows": [ROW]}, "link is missing; give title, link, rows"),
+        (FILE | {"link": "javascript:a"}, "link=javascript:a: give an address that begins with"),
         (FILE | {"rows": []}, "rows=[]: give a list of rows, each {row: …"),
         (FILE | {"rows": ["a"]}, "rows=['a']: give a list of rows"),
         (FILE | {"rows": [ROW, ROW]}, "rows[1].row=main: another row has this name"),

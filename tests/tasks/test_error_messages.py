@@ -36,6 +36,7 @@ MISTAKES = {
         ["trainer.default_root_dir is a setting already", "leave out the +"],
     ),
     "plus before a plain setting": (["+seed=3"], ["seed is a setting already"]),
+    "published figures chosen": (["baseline=wang2020"], ["baseline/ are not chosen; tests read"]),
     "plus before a recipe": (["+recipe=npr"], ["recipe is a setting already: leave out the +"]),
     "number of a recipe": (["recipe=1"], ["recipe) is null, or a number"]),
     "launcher of no sweep": (["hydra/launcher=basic"], ["launcher=basic is of a sweep: add -m"]),

@@ -58,11 +58,19 @@ def load_or_train(
     """
     with FileLock(f"{file}.lock"):  # one run trains it, others wait for it
         if not file.exists():
-            weights = _train(file.with_name("training.ckpt"), recipe, photographs())
+            checkpoint = file.with_name("training.ckpt")
+            try:
+                weights = _train(checkpoint, recipe, photographs())
+            except BaseException:  # also a signal
+                if checkpoint.exists():
+                    log.info(
+                        "the training so far is kept in %s; it goes on from there", checkpoint
+                    )
+                raise
             with atomic_write(file) as partial:
                 # save_file would make a file that its owner alone may read.
                 partial.write_bytes(save(weights, {"recipe": json.dumps(recipe)}))
-            file.with_name("training.ckpt").unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
     with naming_damage(file):
         with safe_open(file, framework="pt") as opened:
             _check(json.loads(opened.metadata()["recipe"]), recipe, file)
