@@ -201,7 +201,7 @@ def load_detector(
 def _as_array(image: ImageInput, max_megapixels: int) -> np.ndarray:
     """Return `uint8` pixels H×W×3."""
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        if image.dtype != np.uint8 or image.shape[2:] != (3,) or not image.size:
             raise GenspotError(
                 f"an array of {image.dtype} and shape {image.shape}: give uint8 of H×W×3 (RGB)"
             )

@@ -77,6 +77,6 @@ def check_plain_run() -> None:
         GenspotError: the command line names a sweeper or a launcher.
     """
     job = HydraConfig.get()
-    for one in parse_overrides(list(job.overrides.hydra)) if job.mode == RunMode.RUN else ():
+    for one in parse_overrides(list(job.overrides.hydra)) if job.mode != RunMode.MULTIRUN else ():
         if one.key_or_group.replace("/", ".").startswith(("hydra.sweeper", "hydra.launcher")):
             raise GenspotError(f"{one.input_line} is of a sweep: add -m")

@@ -81,6 +81,7 @@ def test_predict_takes_paths_pil_images_and_arrays(published_checkpoint: Path, s
     for other, message in (
         (np.zeros((8, 8), np.uint8), "give uint8 of H×W×3"),
         (np.zeros((8, 8, 3), np.float32), "give uint8 of H×W×3"),
+        (np.zeros((0, 8, 3), np.uint8), "give uint8 of H×W×3"),
         ("missing.png", "missing.png"),
     ):
         with pytest.raises(genspot.GenspotError, match=message):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra.errors import OverrideParseException
 
-from genspot.tasks.overrides import parse_overrides, refuse_open_brackets
+from genspot.tasks.overrides import check_plain_run, parse_overrides, refuse_open_brackets
 from helpers.errors import error_of
+from helpers.tasks import composed
 
 
 @pytest.mark.parametrize(
@@ -53,3 +56,11 @@ def test_open_brackets_are_none_of_hydras_values(override: str) -> None:
     with pytest.raises(OverrideParseException):
         parse_overrides([override])
     assert "is not closed" in error_of(refuse_open_brackets, [override])
+
+
+@pytest.mark.parametrize("override", ["hydra/launcher=basic", "hydra.sweeper.max_batch_size=2"])
+def test_settings_of_a_sweep_are_refused_in_a_plain_run(override: str, tmp_path: Path) -> None:
+    with composed(override, folder=tmp_path):
+        assert error_of(check_plain_run) == f"{override} is of a sweep: add -m"
+    with composed("seed=1", "hydra.job.name=a", folder=tmp_path):
+        check_plain_run()
