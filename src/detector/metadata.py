@@ -39,6 +39,8 @@ class Metadata:
         model: the model's settings.
         protocol: what was done to each image after it was decoded, in the words of the setting
             `protocol`; files of versions that had none lack it.
+        changed: the settings that made the training another than its data, augmentation and model
+            are by their names, such as "data.classes", or "model.weights" of a fine-tuning.
     """
 
     data: str
@@ -48,6 +50,7 @@ class Metadata:
     seed: int | None
     model: ModelSettings
     protocol: str = NO_PROTOCOL
+    changed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("data", self.data), ("aug", self.aug), ("study", self.study)):
@@ -55,6 +58,8 @@ class Metadata:
                 raise GenspotError(f"{name}={safe_repr(value)} is not a valid name")
         if not is_name(self.protocol):  # it is parsed where it is applied
             raise GenspotError(f"protocol={safe_repr(self.protocol)} is no protocol")
+        if not all(map(is_name, self.changed)):
+            raise GenspotError(f"changed={safe_repr(self.changed)} are no settings")
         for name, number in (("num_classes", self.num_classes), ("seed", self.seed)):
             if number is not None and type(number) is not int:
                 raise GenspotError(f"{name}={safe_repr(number)} is not a whole number")
@@ -64,7 +69,8 @@ class Metadata:
         values = {"version": VERSION, **asdict(self), "model": self.model.as_dict()}
         if self.protocol == NO_PROTOCOL:
             del values["protocol"]
-        return values
+        del values["changed"]
+        return values | ({"changed": [*self.changed]} if self.changed else {})
 
     @classmethod
     def from_dict(cls, values: Any, path: Path, setting: str = "checkpoint") -> Metadata:
@@ -88,10 +94,15 @@ class Metadata:
             if fault := find_non_plain_value(values):
                 raise GenspotError(fault)
             names = [field.name for field in fields(cls)]
-            required = [name for name in names if name != "protocol"]
-            check_keys("metadata", values, ["version", *required], ["protocol"])
+            optional = ["protocol", "changed"]
+            required = [name for name in names if name not in optional]
+            check_keys("metadata", values, ["version", *required], optional)
             given = {name: values[name] for name in names if name in values}
-            return cls(**given | {"model": ModelSettings.from_dict(values["model"])})
+            given["model"] = ModelSettings.from_dict(values["model"])
+            changed = values.get("changed", [])
+            if not isinstance(changed, list):
+                raise GenspotError(f"changed={safe_repr(changed)} are no settings")
+            return cls(**given | {"changed": tuple(changed)})
         except GenspotError as error:
             raise GenspotError(
                 f"{setting}={path} has invalid metadata: {safe_repr(error)}; take the best.ckpt "

@@ -65,11 +65,10 @@ def _metadata(
 ) -> Metadata:
     """Return that of conf/model/NAME.yaml, trained on four classes of ProGAN's images.
 
-    No crop or flip is an augmentation here (`aug=none`); SAFE has more.
+    Other trainings leave files of the same form: how this one was augmented, the user has to say.
     """
-    aug = "safe" if name == "safe" else "none"
     model = ModelSettings(name, input, backbone, train, test)
-    return Metadata("progan_4cls", None, aug, study=None, seed=None, model=model)
+    return Metadata("progan_4cls", None, aug=None, study=None, seed=None, model=model)
 
 
 def _ferretnet(variant: str, width: int) -> PublishedFile:

@@ -33,7 +33,7 @@ class Baseline:
             training of their own.
         model: name of the model.
         data: name of the training set, all of whose classes were taken.
-        aug: name of the augmentation; None: the source does not say, and any is compared.
+        aug: name of the augmentation; None: the source does not say, and any is compared, marked.
         resize: of the test images, as `Geometry.resize`.
         crop: side of their central crop in pixels; None: whole images.
         ap, acc: generator (a file of conf/generator/) → percentage.
@@ -58,8 +58,9 @@ class Baseline:
     def matches(self, trained_on: Mapping[str, Any], crop: int | None) -> bool:
         """Return whether the figures are of such a detector, tested like this.
 
-        Nothing is compared with a detector of classes that were drawn at random, or of images
-        that a protocol has changed.
+        Nothing is compared with a detector of classes that were drawn at random, of images that
+        a protocol has changed, of settings other than its names say, or of a file that does not
+        say how it was augmented.
 
         Args:
             trained_on: what the checkpoint was trained on (`results.TrainedOn`).
@@ -69,9 +70,11 @@ class Baseline:
         resize = (model.get("test") or {}).get("resize")
         return (
             (self.model, self.data, self.crop) == (model["name"], trained_on["data"], crop)
+            and trained_on["aug"] is not None
             and self.aug in (None, trained_on["aug"])
             and self.resize == (tuple(resize) if isinstance(resize, list) else resize)
             and trained_on.get("num_classes") is None
+            and not trained_on.get("changed")
             and trained_on.get("protocol", NO_PROTOCOL) == NO_PROTOCOL
         )
 
@@ -94,6 +97,7 @@ class Baseline:
             "source": self.source,
             "link": self.link,
             "rerun": self.rerun,
+            "aug": self.aug,
             "ap": ap,
             "acc": acc,
             "unconfirmed": generator in self.unconfirmed,
@@ -106,6 +110,22 @@ def published_reference(baselines: Iterable[BaselineFigures]) -> PublishedRefere
         if one["ap"] is not None and not one["rerun"]:
             return {"ap": one["ap"], "acc": one["acc"], "unconfirmed": one["unconfirmed"]}
     return None
+
+
+def notes_on_changes(
+    baselines: Iterable[Baseline], trained_on: Mapping[str, Any], crop: int | None
+) -> list[str]:
+    """Return why nothing stands beside a detector whose changed training alone sets it apart.
+
+    Args:
+        baselines: about models of its name and settings.
+        trained_on, crop: see `Baseline.matches`.
+    """
+    unchanged = {key: value for key, value in trained_on.items() if key != "changed"}
+    if not trained_on.get("changed") or not any(one.matches(unchanged, crop) for one in baselines):
+        return []
+    settings = ", ".join(trained_on["changed"])
+    return [f"Nothing published stands beside the figures: the training changed {settings}."]
 
 
 def annotate(

@@ -65,6 +65,7 @@ class BaselineFigures(TypedDict):
     source: Annotated[str, "where the figures stand"]
     link: Annotated[str, "to the publication"]
     rerun: Annotated[bool, "whether others than the detector's authors measured them"]
+    aug: Annotated[str | None, "augmentation of the training; null: the source does not say"]
     ap: Annotated[Figure, "average precision; null where it was not published"]
     acc: Annotated[Figure, "accuracy at probability 0.5; null where it was not published"]
     unconfirmed: Annotated[bool, "whether the figures were found in one source only"]
@@ -150,6 +151,13 @@ class TrainedOn(TypedDict):
     seed: Annotated[int | None, "seed of the training; null: unknown"]
     model: Annotated[dict[str, Any], "settings: name, input, backbone, train, test, trainable"]
     protocol: NotRequired[Annotated[str, "what was done to every image; missing: nothing"]]
+    changed: NotRequired[
+        Annotated[
+            list[str],
+            "settings that made it another training than data, aug and model are by their names, "
+            "such as model.weights of a fine-tuning; missing: none",
+        ]
+    ]
 
 
 class NetworkCost(TypedDict):

@@ -10,29 +10,35 @@ from genspot.evaluation.intervals import accuracy_over_seeds
 from genspot.evaluation.results import result_rows
 from genspot.report.comparison import SeedGroup
 from genspot.report.published import (
+    MARKS,
     MEASURES,
     baseline_labels,
     beside,
     difference,
-    format_published,
+    lacks_augmentation,
 )
 from genspot.report.runs import CHOICES, Run, generator_names, number_if_equal
 from genspot.report.sections.words import Table
-from genspot.report.tables import ABSENT, format_estimate, format_signed
+from genspot.report.tables import ABSENT, format_estimate, format_percent, format_signed
 
 EXPORTED = ["detector", *CHOICES, "trainings"]
 EXPORTED += ["parameters", "gflop", "images_per_second", "device", "height", "width", "generator"]
 EXPORTED += [f"{key}{end}" for key in MEASURES for end in ("", "_low", "_high")]
-EXPORTED += ["publication", "row", "rerun", "unconfirmed", "published_ap", "ap_difference"]
-EXPORTED += ["published_acc", "acc_difference", "source", "link"]
+EXPORTED += ["publication", "row", "rerun", "unconfirmed", "published_aug"]  # empty: not stated
+EXPORTED += ["published_ap", "ap_difference", "published_acc", "acc_difference"]
+EXPORTED += ["source", "link"]
+INTERVALS = "with intervals over trainings and test images (of one training: over images alone)"
 CAPTION = (
-    "Each detector over its trainings: means over the sets, in percent, with intervals over "
-    "trainings and test images; those published, and here minus published in percentage points. "
-    "GFLOP and images a second are of the network alone, on one image of the size given."
+    f"Each detector over its trainings: means over the sets, in percent, {INTERVALS}; those "
+    "published, and here minus published in percentage points. * unconfirmed: found in one source "
+    "only. † re-run: measured by others than the detector's authors. ‡ augmentation not stated by "
+    "the source. GFLOP (10⁹ multiplications with their additions) and images a second are of the "
+    "network alone, on one image of the size given. –: not published, or not measured."
 )
+OTHER_SETS = " The detectors were tested on other sets: their means are not comparable."
 BESIDE = (
-    "in percent, with intervals over trainings and test images. Below each detector, what was "
-    "published for it, and here minus published in percentage points."
+    f"in percent, {INTERVALS}. Below each detector, what was published for it, then here minus "
+    f"published in percentage points. {MARKS}"
 )
 
 
@@ -110,7 +116,9 @@ def detector_tables(found: Sequence[Detector]) -> list[Table]:
         about = [one.label, str(len(one.runs)), *_cost(one.runs), sets]
         rows.append([*about, *_means(one.results["mean"])])
     names = ["mean", *_names(found)]
-    return [Table(CAPTION, heading, rows), *(_by_generator(found, key, names) for key in MEASURES)]
+    others = len({frozenset(one.results) for one in found}) > 1
+    caption = CAPTION + OTHER_SETS * others
+    return [Table(caption, heading, rows), *(_by_generator(found, key, names) for key in MEASURES)]
 
 
 def _cost(runs: Sequence[Run]) -> list[str]:
@@ -136,7 +144,8 @@ def _means(mean: Mapping[str, Any]) -> list[str]:
         one = next((one for one in originals_first if one[key] is not None), None)
         published = ABSENT
         if one is not None:
-            published = format_published(one, key) + (" (re-run)" if one["rerun"] else "")
+            published = format_percent(one[key]) + "*" * one["unconfirmed"] + "†" * one["rerun"]
+            published += "‡" * lacks_augmentation(one)
         cells += [format_estimate(mean, key), published, format_signed(difference(mean, one, key))]
     return cells
 
@@ -154,9 +163,9 @@ def _by_generator(found: Sequence[Detector], key: str, names: Sequence[str]) -> 
             [one.label, *(format_estimate(one.results.get(name, {}), key) for name in names)]
         )
         for baseline, label in baseline_labels(one.results.values()).items():
-            cells = [beside(one.results.get(name, {}), baseline, key) for name in names]
+            cells = [beside(one.results.get(name, {}), baseline, label, key) for name in names]
             if any(cell != ABSENT for cell in cells):
-                rows.append([label, *cells])
+                rows.append([label.text, *cells])
     measure = MEASURES[key]
     caption = f"{measure[0].upper()}{measure[1:]} by generator, {BESIDE}"
     return Table(caption, ["detector", *names], rows)
@@ -186,6 +195,7 @@ def _published_cells(figures: Mapping[str, Any], one: Mapping[str, Any] | None) 
     if one is None:
         return {}
     cells = {key: one[key] for key in ("row", "rerun", "unconfirmed", "source", "link")}
+    cells["published_aug"] = one.get("aug")  # results of older versions lack it
     for key in MEASURES:
         cells[f"published_{key}"] = one[key]
         cells[f"{key}_difference"] = difference(figures, one, key)

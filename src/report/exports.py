@@ -227,8 +227,11 @@ def render_latex(
 
 
 def _latex_parts(table: Table) -> list[str]:
-    """Return a table in tables of at most `MAX_LATEX_COLUMNS` columns beside the first."""
-    found = []
+    """Return a table in tables of at most `MAX_LATEX_COLUMNS` columns beside the first.
+
+    A comment with the caption, which explains the marks, comes first.
+    """
+    found = [f"% {' '.join(table.caption.split())}"]
     for start in range(1, len(table.heading), MAX_LATEX_COLUMNS):
         part = slice(start, start + MAX_LATEX_COLUMNS)
         body = _escape_cells([row[0], *row[part]] for row in table.rows)

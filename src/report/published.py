@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from genspot.report.runs import Run
 from genspot.report.sections.words import Table
@@ -12,29 +12,44 @@ from genspot.report.tables import ABSENT, format_percent, format_signed
 Row = tuple[str, str]  # name of a publication, and a row of it
 
 MEASURES = {"ap": "AP", "acc": "accuracy"}
+MARKS = (
+    "Re-run: measured by others than the detector's authors. Unconfirmed: found in one source "
+    "only. Augmentation not stated: the source does not say how the detector was trained, which "
+    "may be otherwise."
+)
 PUBLISHED_CAPTION = (
-    "Figures published for such a detector, tested like this: in percent, and here minus "
-    "published in percentage points."
+    "Figures published for such a detector, tested like this: in percent, then here minus "
+    f"published in percentage points. {MARKS}"
 )
 
 
-def baseline_label(one: Mapping[str, Any]) -> str:
-    """Return what names a row of a publication; re-runs are marked."""
-    return f"{one['title']}: {one['row']}{' (re-run)' if one['rerun'] else ''}"
+class RowLabel(NamedTuple):
+    """What names a row of a publication, with its marks."""
+
+    text: str
+    unconfirmed: bool  # all of its figures are, so that the text says it and not each of them
 
 
-def baseline_labels(results: Iterable[Mapping[str, Any]]) -> dict[Row, str]:
-    """Return the rows of publications that `results` have, each with its `baseline_label`."""
-    return {
-        (one["name"], one["row"]): baseline_label(one)
-        for figures in results
-        for one in figures.get("baselines") or ()
-    }
+def baseline_labels(results: Iterable[Mapping[str, Any]]) -> dict[Row, RowLabel]:
+    """Return the label of each row of publications that `results` have."""
+    rows: dict[Row, list[Mapping[str, Any]]] = {}
+    for figures in results:
+        for one in figures.get("baselines") or ():
+            rows.setdefault((one["name"], one["row"]), []).append(one)
+    return {row: _row_label(found) for row, found in rows.items()}
 
 
-def format_published(one: Mapping[str, Any], key: str) -> str:
-    """Return a published figure in percent, marked if it is unconfirmed."""
-    return format_percent(one[key]) + (" (unconfirmed)" if one["unconfirmed"] else "")
+def _row_label(figures: list[Mapping[str, Any]]) -> RowLabel:
+    first, unconfirmed = figures[0], all(one["unconfirmed"] for one in figures)
+    marks = ["re-run"] * first["rerun"] + ["unconfirmed"] * unconfirmed
+    marks += ["augmentation not stated"] * lacks_augmentation(first)
+    marked = f" ({', '.join(marks)})" if marks else ""
+    return RowLabel(f"{first['title']}: {first['row']}{marked}", unconfirmed)
+
+
+def lacks_augmentation(one: Mapping[str, Any]) -> bool:
+    """Return whether the source of a published figure does not say how images were augmented."""
+    return "aug" in one and one["aug"] is None  # results of older versions lack it
 
 
 def difference(
@@ -46,17 +61,20 @@ def difference(
     return figures[key] - one[key]
 
 
-def beside(figures: Mapping[str, Any], baseline: Row, key: str) -> str:
+def beside(figures: Mapping[str, Any], baseline: Row, label: RowLabel, key: str) -> str:
     """Return what a row of a publication has for a generator, and the difference.
 
     Args:
         figures: of the generator, with its `baselines`.
         baseline: name of the publication, and its row.
+        label: of the row; a figure is marked as unconfirmed where others of the row are not.
         key: of the measure.
     """
     for one in figures.get("baselines") or ():
         if (one["name"], one["row"]) == baseline and one[key] is not None:
-            return f"{format_published(one, key)}, {format_signed(difference(figures, one, key))}"
+            marked = one["unconfirmed"] and not label.unconfirmed
+            text = format_percent(one[key]) + (" (unconfirmed)" if marked else "")
+            return f"{text}, {format_signed(difference(figures, one, key))}"
     return ABSENT
 
 
@@ -66,6 +84,7 @@ def published_notes(metrics: Mapping[str, Any]) -> list[str]:
     for figures in metrics["generators"].values():
         for one in figures.get("baselines") or ():
             of_sets.setdefault((one["name"], one["row"]), []).append(one)
+    labels = baseline_labels(metrics["generators"].values())
     means = {(one["name"], one["row"]): one for one in metrics["mean"].get("baselines") or ()}
     found = []
     for key, sets in of_sets.items():
@@ -76,7 +95,7 @@ def published_notes(metrics: Mapping[str, Any]) -> list[str]:
             if key in means and means[key][name] is not None
         ]
         about = ", ".join([sets[0]["source"], number, *averages])
-        found.append(f"Published beside: {baseline_label(sets[0])} ({about}).")
+        found.append(f"Published beside: {labels[key].text} ({about}).")
     return found
 
 
@@ -89,14 +108,14 @@ def published_table(run: Run) -> Table | None:
         with_figures = {
             baseline: label
             for baseline, label in labels.items()
-            if any(beside(one, baseline, key) != ABSENT for one in results.values())
+            if any(beside(one, baseline, label, key) != ABSENT for one in results.values())
         }
         if with_figures:
             heading.append(f"{measure} here")
             columns.append([format_percent(one.get(key)) for one in results.values()])
         for baseline, label in with_figures.items():
-            heading.append(f"{measure}, {label}")
-            columns.append([beside(one, baseline, key) for one in results.values()])
+            heading.append(f"{measure}, {label.text}")
+            columns.append([beside(one, baseline, label, key) for one in results.values()])
     if not columns:
         return None
     rows = [[name, *cells] for name, *cells in zip(results, *columns, strict=True)]

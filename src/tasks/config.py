@@ -14,7 +14,8 @@ from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ENCODER_WEIGHTS, PRETRAINED, ModelSettings
 from genspot.evaluation.published import Baseline
-from genspot.tasks.baselines import read_baselines
+from genspot.tasks.baselines import config_folders, read_baselines
+from genspot.tasks.composition import compose_again
 from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
@@ -22,6 +23,7 @@ from genspot.tasks.overrides import (
     check_plain_run,
     command_line_overrides,
     parse_overrides,
+    search_path_overrides,
 )
 from genspot.tasks.places import absolute
 from genspot.tasks.recipes import check_recipe
@@ -57,7 +59,7 @@ class TestSettings:
     spectra: int | None  # average the spectra of this many images of each kind; None: none
     shortcut_baseline: bool  # also measure what a classifier reaches without a detector
     confidence: float  # of the intervals
-    baselines: list[Baseline]  # all that were published
+    baselines: list[Baseline]  # published for a model of this name and settings
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -179,8 +181,29 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         spectra=cfg.spectra,
         shortcut_baseline=bool(OmegaConf.select(cfg, "data.shortcut_baseline")),
         confidence=cfg.confidence,
-        baselines=read_baselines(),
+        baselines=_comparable(read_baselines(), model),
     )
+
+
+def _comparable(rows: list[Baseline], model: ModelSettings) -> list[Baseline]:
+    """Return the rows of the model's name; none where its settings are not those of its file.
+
+    How it is tested is a condition of each row.
+    """
+    rows = [row for row in rows if row.model == model.name]
+    files = [folder / "model" / f"{model.name}.yaml" for folder in config_folders()]
+    if not rows or not any(file.is_file() for file in files):
+        return rows
+    chosen = model_settings(compose_again([f"model={model.name}", *search_path_overrides()]))
+    return rows if _network(model) == _network(chosen) else []
+
+
+def _network(model: ModelSettings) -> dict[str, Any]:
+    """Return the settings of a trained network: without initial weights, which lie anywhere."""
+    values = {key: value for key, value in model.as_dict().items() if key != "test"}
+    if values["backbone"]:
+        values["backbone"] = values["backbone"] | {ENCODER_WEIGHTS: None}
+    return values
 
 
 def training_set(cfg: DictConfig) -> TrainingSet:

@@ -113,7 +113,10 @@ def evaluate_checkpoint(
     context["training_images"] = _training_images(datamodule)
     if "train" in datamodule.tables:
         context["validation"] = read_validation_figures(checkpoint.path)
-    context["notes"] = datamodule.notes()
+    context["notes"] = [
+        *datamodule.notes(),
+        *published.notes_on_changes(tested.baselines, context["trained_on"], tested.crop),
+    ]
     if fault:
         context["notes"].append(
             "There is no threshold and no temperature: the validation images, on which they are "

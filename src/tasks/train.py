@@ -55,6 +55,7 @@ from genspot.tasks.fine_tuning import (
     make_initial_network,
 )
 from genspot.tasks.model_name import check_model_name
+from genspot.tasks.named_settings import changed_settings
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
@@ -93,6 +94,7 @@ def train(cfg: DictConfig) -> None:
         seed=run.seed,
         model=model,
         protocol=str(cfg.protocol),
+        changed=changed_settings(cfg),
     )
     datamodule = make_datamodule(cfg, model)
     require_images(datamodule.training_set, datamodule.test_sets)  # before initial weights

@@ -24,13 +24,14 @@ ENDLESS.append(ENDLESS)
 def test_metadata_survive_a_checkpoint() -> None:
     model = make_model(test=Geometry((64, 48), None), trainable="head")
     own = make_metadata(model, num_classes=3, study="one", seed=7)
-    for metadata in (own, replace(own, protocol="fit_256+jpeg_75"), PUBLISHED):
+    changed = replace(own, changed=("model.weights", "aug.flip"))
+    for metadata in (own, replace(own, protocol="fit_256+jpeg_75"), changed, PUBLISHED):
         assert Metadata.from_dict(metadata.as_dict(), FILE) == metadata
 
 
 def test_metadata_without_a_protocol_are_those_of_older_versions() -> None:
     values = make_metadata().as_dict()
-    assert "protocol" not in values
+    assert not {"protocol", "changed"} & values.keys()
     assert Metadata.from_dict(values, FILE).protocol == "none"
 
 
@@ -55,6 +56,9 @@ def test_metadata_leave_out_initial_weights() -> None:
         ("num_classes", True, "num_classes=True is not a whole number"),
         ("protocol", None, "protocol=None is no protocol"),
         ("protocol", "fit_8; rm", "protocol=fit_8; rm is no protocol"),
+        ("changed", "aug.flip", "changed=aug.flip are no settings"),
+        ("changed", ["x=y"], r"changed=.*x=y.* are no settings"),
+        ("changed", [3], r"changed=.*3.* are no settings"),
         ("more", 1, "metadata.more: no such setting"),
         ("model", None, "model=None: give name, input"),
         ("model.name", "/x", "model.name=/x is not a valid name"),

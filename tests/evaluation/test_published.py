@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from genspot.evaluation.metrics import evaluate
-from genspot.evaluation.published import Baseline, annotate, mean_figures, published_reference
+from genspot.evaluation.published import (
+    Baseline,
+    annotate,
+    mean_figures,
+    notes_on_changes,
+    published_reference,
+)
 from helpers.scores import make_scores
 
 ROW = Baseline(
@@ -54,7 +60,10 @@ NPR = {"name": "npr", "test": {"resize": [256, 256], "crop": None}}
         ({"crop": None}, {}, None, True),
         ({"crop": None}, {}, 224, False),
         ({"aug": None}, {"aug": "jpg_0.5"}, 224, True),  # the source does not say
-        ({"aug": None}, {"aug": None}, 224, True),
+        ({"aug": None}, {"aug": None}, 224, False),  # nor does the file
+        ({}, {"changed": []}, 224, True),
+        ({}, {"changed": ["model.weights"]}, 224, False),  # fine-tuned
+        ({"aug": None}, {"changed": ["data.classes"]}, 224, False),
         ({"model": "npr", "crop": None}, {"model": NPR}, None, False),
         ({"model": "npr", "crop": None, "resize": (256, 256)}, {"model": NPR}, None, True),
         ({"model": "npr", "crop": None, "resize": 256}, {"model": NPR}, None, False),
@@ -67,9 +76,17 @@ def test_baseline_matches_a_detector_of_its_conditions(
     assert replace(ROW, **of_row).matches(TRAINED_ON | changes, crop) is expected
 
 
+def test_note_names_what_alone_sets_a_training_apart() -> None:
+    changed = TRAINED_ON | {"changed": ["data.classes", "aug.flip"]}
+    assert notes_on_changes([ROW], changed, 224) == [
+        "Nothing published stands beside the figures: the training changed data.classes, aug.flip."
+    ]
+    assert notes_on_changes([ROW], changed, 128) == notes_on_changes([ROW], TRAINED_ON, 224) == []
+
+
 def test_baseline_gives_fractions_of_the_generators_that_it_has() -> None:
     about = {"name": "paper2020", "title": "A paper", "row": "main", "source": "Table 2"}
-    about |= {"link": "https://example.org", "rerun": False}
+    about |= {"link": "https://example.org", "rerun": False, "aug": "none"}
     expected = about | {"ap": pytest.approx(0.981), "acc": pytest.approx(0.917)}
     assert ROW.figures("stargan") == expected | {"unconfirmed": True}
     assert ROW.figures("san") == about | {"ap": 0.9, "acc": None, "unconfirmed": False}

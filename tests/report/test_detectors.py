@@ -77,7 +77,24 @@ def test_rerun_stands_in_the_table_of_detectors_where_nothing_else_was_published
     labelled = label_runs(runs)
     table, *_ = detector_tables(detectors(labelled, over_seeds(labelled)))
     row = dict(zip(table.heading, table.rows[0], strict=True))
-    assert (row["published AP"], row["published accuracy"]) == ("50.0 (re-run)", "–")
+    assert (row["published AP"], row["published accuracy"]) == ("50.0†", "–")
+    for run in runs[:3]:
+        run.results["mean"]["baselines"][0] |= {"unconfirmed": True, "aug": None}
+    table, *_ = detector_tables(detectors(labelled, over_seeds(labelled)))
+    assert "50.0*†‡" in table.rows[0]
+    for mark in ("* unconfirmed", "† re-run", "‡ augmentation not stated"):
+        assert mark in table.caption
+
+
+def test_detectors_tested_on_other_sets_are_said_to_be_so(tmp_path: Path) -> None:
+    npr = make_run(tmp_path / "npr", generators=("a", "b"), trained_on=NPR)
+    same, other = (
+        make_run(tmp_path / name, generators=("a", name), images=tmp_path) for name in "bc"
+    )
+    for run, expected in ((same, False), (other, True)):
+        labelled = label_runs([npr, run])
+        tables = detector_tables(detectors(labelled, over_seeds(labelled)))
+        assert ("other sets: their means are not comparable" in tables[0].caption) is expected
 
 
 def test_tables_by_generator_have_a_row_for_each_publication_below_the_detector(

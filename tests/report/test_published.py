@@ -47,15 +47,16 @@ def test_published_table_has_each_publication_with_the_difference(run: Run) -> N
     table = published_table(run)
     assert table is not None
     assert table.heading == [
-        *("generator", "AP here", "AP, paper & co: main", "AP, others & co: main (re-run)"),
-        *("accuracy here", "accuracy, paper & co: main"),
+        *("generator", "AP here", "AP, paper & co: main (unconfirmed)"),
+        *("AP, others & co: main (re-run)", "accuracy here"),
+        "accuracy, paper & co: main (unconfirmed)",
     ]
     a, b, mean = (run.results[name] for name in ("a", "b", "mean"))
     assert table.rows == [
         [
-            *("a", percent(a["ap"]), f"90.0 (unconfirmed), {difference(a['ap'], 0.9)}"),
+            *("a", percent(a["ap"]), f"90.0, {difference(a['ap'], 0.9)}"),
             *(f"80.0, {difference(a['ap'], 0.8)}", percent(a["acc"])),
-            f"70.0 (unconfirmed), {difference(a['acc'], 0.7)}",
+            f"70.0, {difference(a['acc'], 0.7)}",
         ],
         ["b", percent(b["ap"]), "–", f"60.0, {difference(b['ap'], 0.6)}", percent(b["acc"]), "–"],
         [
@@ -65,9 +66,25 @@ def test_published_table_has_each_publication_with_the_difference(run: Run) -> N
     ]
 
 
+def test_row_is_marked_as_a_whole_or_its_figures_are(run: Run) -> None:
+    generators = run.metrics["generators"]
+    generators["b"]["baselines"] = [baseline("paper", 0.6), baseline("others", 0.5, aug=None)]
+    generators["a"]["baselines"].pop()
+    table = published_table(run)
+    assert table is not None
+    assert table.heading[2:4] == [
+        "AP, paper & co: main",
+        "AP, others & co: main (augmentation not stated)",
+    ]
+    a, b, *_ = table.rows
+    assert a[2].startswith("90.0 (unconfirmed), ") and b[2].startswith("60.0, ")
+    for mark in ("Re-run: ", "Unconfirmed: ", "Augmentation not stated: "):
+        assert mark in table.caption
+
+
 def test_published_notes_name_the_source_and_the_sets(run: Run) -> None:
     assert published_notes(run.metrics) == [
-        "Published beside: paper & co: main (Table 2, 1 set).",
+        "Published beside: paper & co: main (unconfirmed) (Table 2, 1 set).",
         "Published beside: others & co: main (re-run) (Table 2, 2 sets, mean AP 70.0).",
     ]
 

@@ -169,8 +169,9 @@ def test_train_runs_the_published_experiment(tmp_path: Path) -> None:
     assert len(metrics["generators"]) == 13
     assert metrics["generators"]["progan"]["images"] == 40
     assert metrics["generators"]["cyclegan"]["images"] == 12
-    assert metrics["generators"]["imle"]["published"]["ap"] == 0.995
-    assert metrics["mean"]["published"]["ap"] == pytest.approx(0.908, abs=0.01)
+    # Another network, on crops of another size, is not compared under the name of the published.
+    assert metrics["generators"]["imle"]["published"] is None
+    assert metrics["mean"]["baselines"] == []
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "(20 real and 20 fake images), whose fakes are made by progan" in page
     assert "one it had seen in training, progan, the other 12 not." in page
