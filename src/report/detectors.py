@@ -32,8 +32,9 @@ CAPTION = (
     f"Each detector over its trainings: means over the sets, in percent, {INTERVALS}; those "
     "published, and here minus published in percentage points. * unconfirmed: found in one source "
     "only. † re-run: measured by others than the detector's authors. ‡ augmentation not stated by "
-    "the source. GFLOP (10⁹ multiplications with their additions) and images a second are of the "
-    "network alone, on one image of the size given. –: not published, or not measured."
+    "the source. GFLOP (10⁹ multiplications with their additions) of one image of the size given, "
+    "and images a second in batches, the mean over the trainings, are of the network alone. –: "
+    "not published, or not measured."
 )
 OTHER_SETS = " The detectors were tested on other sets: their means are not comparable."
 BESIDE = (
@@ -121,19 +122,32 @@ def detector_tables(found: Sequence[Detector]) -> list[Table]:
     return [Table(caption, heading, rows), *(_by_generator(found, key, names) for key in MEASURES)]
 
 
+def _costs(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [cost for run in runs if (cost := run.metrics.get("network"))]
+
+
 def _cost(runs: Sequence[Run]) -> list[str]:
     """Return parameters, GFLOP, images a second and the size of the image."""
-    costs = [cost for run in runs if (cost := run.metrics.get("network"))]
+    costs = _costs(runs)
     if not costs:  # runs of older versions
         return [ABSENT] * 4
     first = costs[0]
     gflop = ABSENT if first["gflop"] is None else f"{first['gflop']:.3g}"
-    speeds = [cost["images_per_second"] for cost in costs]
-    speed = ABSENT
-    if None not in speeds:
-        devices = "/".join(dict.fromkeys(cost["device"] for cost in costs))
-        speed = f"{sum(speeds) / len(speeds):,.0f} ({devices})"
-    return [f"{first['parameters']:,}", gflop, speed, f"{first['height']} × {first['width']}"]
+    speed = ", ".join(
+        f"{value:,.0f} ({device})" if value >= 10 else f"{value:.2g} ({device})"
+        for device, value in _speeds(costs).items()
+    )
+    size = f"{first['height']} × {first['width']}"
+    return [f"{first['parameters']:,}", gflop, speed or ABSENT, size]
+
+
+def _speeds(costs: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return device → mean images a second of the trainings that measured them on it."""
+    found: dict[str, list[float]] = {}
+    for cost in costs:
+        if cost["images_per_second"] is not None:
+            found.setdefault(cost["device"], []).append(cost["images_per_second"])
+    return {device: sum(speeds) / len(speeds) for device, speeds in found.items()}
 
 
 def _means(mean: Mapping[str, Any]) -> list[str]:
@@ -181,7 +195,9 @@ def export_rows(found: Sequence[Detector]) -> Iterator[dict[str, Any]]:
         run = one.runs[0]
         seeds = " ".join(str(each.training_seed) for each in one.runs)
         about = {**run.choices, "detector": one.label, "trainings": len(one.runs), "seed": seeds}
-        about |= run.metrics.get("network") or {}
+        if costs := _costs(one.runs):
+            speed = _speeds(costs).get(costs[0]["device"])
+            about |= costs[0] | {"images_per_second": speed}
         for name, figures in one.results.items():
             row = {**about, "generator": name, "ap": figures["ap"], "acc": figures["acc"]}
             for key in MEASURES:

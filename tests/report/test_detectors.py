@@ -11,7 +11,7 @@ import pytest
 
 from genspot.evaluation.intervals import accuracy_over_seeds, ap_over_seeds
 from genspot.report.comparison import over_seeds
-from genspot.report.detectors import detector_tables, detectors
+from genspot.report.detectors import detector_tables, detectors, export_rows
 from genspot.report.page import render_report
 from genspot.report.runs import Run, label_runs
 from helpers.report_page import parse_page
@@ -84,6 +84,20 @@ def test_rerun_stands_in_the_table_of_detectors_where_nothing_else_was_published
     assert "50.0*†‡" in table.rows[0]
     for mark in ("* unconfirmed", "† re-run", "‡ augmentation not stated"):
         assert mark in table.caption
+
+
+def test_speeds_on_several_devices_are_not_averaged(runs: list[Run]) -> None:
+    labelled = label_runs(runs)
+    for run, device, speed in zip(runs, ("cpu", "cuda", "cpu"), (3.0, 2000.0, 4.0), strict=False):
+        run.metrics["network"] |= {"device": device, "images_per_second": speed}
+    found = detectors(labelled, over_seeds(labelled))
+    table, *_ = detector_tables(found)
+    assert table.rows[0][4] == "3.5 (cpu), 2,000 (cuda)"
+    row = next(export_rows(found))
+    assert (row["device"], row["images_per_second"]) == ("cpu", 3.5)
+    for run in runs[:3]:
+        run.metrics["network"]["images_per_second"] = None
+    assert detector_tables(found)[0].rows[0][4] == "–"
 
 
 def test_detectors_tested_on_other_sets_are_said_to_be_so(tmp_path: Path) -> None:
