@@ -31,7 +31,7 @@ class MedianResidual(Pixels):
             return self._residual(pixels)
         # One after the other, the arrays of an image stay in the caches of a CPU; those of a batch
         # are fetched from the system each time, which takes several times as long.
-        return torch.cat([self._residual(image) for image in pixels.split(1)])
+        return torch.cat([self._residual(image) for image in torch.split(pixels, 1)])
 
     def _residual(self, pixels: torch.Tensor) -> torch.Tensor:
         images = super().forward(pixels.contiguous())  # see `npr`
