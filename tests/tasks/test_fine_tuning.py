@@ -9,7 +9,9 @@ import torch
 from omegaconf import OmegaConf
 
 from genspot.common.errors import GenspotError
+from genspot.detector.checkpoint import load_checkpoint
 from genspot.tasks.config import config_text
+from helpers.runs import read_metrics
 from helpers.settings import tiny
 from helpers.tasks import composed, run_task
 
@@ -35,6 +37,9 @@ def test_training_starts_from_the_weights_and_records_them(
         if key.endswith(("weight", "bias")):
             torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-9)
     assert f"weights: {weights}" in (folder / "config.yaml").read_text(encoding="utf-8")
+    assert read_metrics(folder)["trained_on"]["changed"] == ["model.weights"]
+    assert "changed" not in read_metrics(trained)["trained_on"]
+    assert load_checkpoint(folder / "best.ckpt").metadata.changed == ("model.weights",)
     state = {"state_dict": torch.load(weights, weights_only=True)["state_dict"]}
     torch.save(state, weights)  # of another content
     with pytest.raises(GenspotError, match=r"model\.weights holds another content"):
