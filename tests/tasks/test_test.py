@@ -194,7 +194,8 @@ def test_test_shows_all_baselines_that_match_those_of_the_users_folder_too(
     (tmp_path / "baseline").mkdir()
     row = "{row: a, source: b, model: resnet50, data: progan_20cls, aug: null, crop: none, "
     file = tmp_path / "baseline" / "xy2026.yaml"
-    file.write_text(f"title: XY\nlink: https://example.org\nrows: [{row}ap: {{sitd: 12.5, san: 7}}}}]")
+    head = "title: XY\nlink: https://example.org\n"
+    file.write_text(f"{head}rows: [{row}ap: {{sitd: 12.5, san: 7}}}}]")
     settings = ["task=test", f"checkpoint={published_checkpoint}", "aug=blur_jpg_0.1", "crop=none"]
     settings += [f"hydra.searchpath=['file://{tmp_path}']", "workers=0"]
     settings += ["generator=[sitd]", f"paths.test={tmp_path}/test"]
