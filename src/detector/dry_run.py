@@ -26,7 +26,7 @@ def check_training_network(network: DetectorNetwork, model: ModelSettings, test:
         GenspotError: it fails on images of the training's or of the test's size, or does not
             return one logit per image, or the logits depend on nothing that is trained.
     """
-    hint = f"give model.train a size that {safe_repr(model.name)} takes"
+    hint = f"give model.train a size, and model.input channels, that {safe_repr(model.name)} takes"
     for training in (True, False):
         _try(network.train(training), model, model.train, hint, trained=training)
     network.train()

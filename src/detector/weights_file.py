@@ -40,6 +40,12 @@ class WeightsFile:
     state: dict[str, torch.Tensor]
     keys: str
 
+    @property
+    def input(self) -> Any:
+        """Settings of the input representation of genspot's training; None: of another program."""
+        model = self.about.get("model") if isinstance(self.about, dict) else None
+        return model.get("input") if isinstance(model, dict) else None
+
     def backbone_state(self) -> dict[str, torch.Tensor]:
         """Return the state dict of the backbone."""
         return _select("backbone.", self.state)

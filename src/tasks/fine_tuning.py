@@ -65,6 +65,6 @@ def make_initial_network(cfg: DictConfig, model: ModelSettings) -> tuple[Detecto
     if cfg.model.weights is None:
         return make_network(cfg, model), ""
     network = make_network(cfg, model, initial_weights=False)
-    new = load_initial_weights(network, cfg.model.weights)
+    new = load_initial_weights(network, model, cfg.model.weights)
     source = f"starting from the weights of {cfg.model.weights}"
     return network, f"{source}; new are {', '.join(new)}" if new else source

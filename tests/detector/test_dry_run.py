@@ -67,7 +67,7 @@ def test_network_that_fails_on_the_training_size_is_refused() -> None:
     model = make_model(name="vit", train=Geometry(None, 48))
     message = error_of(check_training_network, vision_transformer(), model, Geometry(None, 32))
     assert "vit fails on images of 48 × 48 pixels" in message
-    assert "give model.train a size that vit takes" in message
+    assert "give model.train a size, and model.input channels, that vit takes" in message
 
 
 def test_network_whose_output_differs_in_training_is_refused() -> None:
