@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from genspot.common.errors import GenspotError
-from genspot.common.text import safe_repr
 from genspot.detector.network import DetectorNetwork, find_head
-from genspot.detector.settings import ModelSettings
 from genspot.detector.state_dicts import find_difference, shown_key
 from genspot.detector.weights_file import read_weights_file
-
-log = logging.getLogger(__name__)
 
 SETTING = "model.weights"
 
 
-def load_initial_weights(
-    network: DetectorNetwork, model: ModelSettings, path: str | Path
-) -> list[str]:
+def load_initial_weights(network: DetectorNetwork, path: str | Path) -> tuple[list[str], Any]:
     """Load the weights at `path`, of any file that `checkpoint=` takes or of a part of it.
 
     The head is kept if it fits. Otherwise it stays as it was drawn; so does an input
-    representation that the file has nothing of. A warning says where genspot
-    trained the weights with another input representation.
+    representation that the file has nothing of.
 
     Args:
         network: is changed.
-        model: its settings.
         path: of a file that `read_weights_file` reads.
 
     Returns:
-        The names of the weights and statistics that are not from the file, as in the network.
+        The names of the weights and statistics that are not from the file, as in the network; and
+        the settings of the input representation that genspot trained the file with, or None.
 
     Raises:
         GenspotError: it is no file of weights, or the other layers do not fit.
@@ -54,12 +47,7 @@ def load_initial_weights(
             f"{file.keys}); choose the model that it was made with, or another file"
         )
     network.load_state_dict(expected | given)
-    if file.input is not None and file.input != model.input:
-        log.warning(
-            "%s=%s learned from model.input=%s, and this training gives it %s",
-            *(SETTING, file.path, safe_repr(file.input), safe_repr(model.input)),
-        )
-    return [shown_key(key) for key in new]
+    return [shown_key(key) for key in new], file.input
 
 
 def _head_keys(network: DetectorNetwork) -> list[str]:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
+from genspot.common.text import safe_repr
 from genspot.detector.fine_tuning import load_initial_weights
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
@@ -65,6 +66,11 @@ def make_initial_network(cfg: DictConfig, model: ModelSettings) -> tuple[Detecto
     if cfg.model.weights is None:
         return make_network(cfg, model), ""
     network = make_network(cfg, model, initial_weights=False)
-    new = load_initial_weights(network, model, cfg.model.weights)
+    new, learned_from = load_initial_weights(network, cfg.model.weights)
     source = f"starting from the weights of {cfg.model.weights}"
+    if learned_from not in (None, model.input):
+        source += (
+            f", which learned from model.input={safe_repr(learned_from)}, not from "
+            f"{safe_repr(model.input)}"
+        )
     return network, f"{source}; new are {', '.join(new)}" if new else source

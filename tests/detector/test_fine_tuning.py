@@ -37,7 +37,7 @@ def test_weights_that_fit_are_all_taken(form: str, tmp_path: Path) -> None:
         torch.save({"model": backbone, "optimizer": {}, "total_steps": 7}, path)
     else:
         torch.save({"state_dict": {f"module.{key}": backbone[key] for key in backbone}}, path)
-    assert load_initial_weights(network, RESNET, path) == []
+    assert load_initial_weights(network, path)[0] == []
     loaded = network.backbone.state_dict()
     assert all(torch.equal(loaded[key], backbone[key]) for key in backbone)
 
@@ -52,7 +52,7 @@ def test_head_that_does_not_fit_stays_new(change: str, tmp_path: Path) -> None:
     torch.save(state, tmp_path / "file")
     network = resnet18(1)
     head = network.get_submodule("backbone.fc").state_dict()
-    assert load_initial_weights(network, RESNET, tmp_path / "file") == HEAD
+    assert load_initial_weights(network, tmp_path / "file")[0] == HEAD
     loaded = network.backbone.state_dict()
     assert all(torch.equal(loaded[f"fc.{key}"], head[key]) for key in head)
     body = [key for key in loaded if key not in HEAD]
@@ -70,7 +70,7 @@ def test_statistics_of_the_input_are_taken_where_the_file_has_them(
         save_checkpoint(tmp_path / "file", make_metadata(FITTED), source.state_dict())
     else:
         torch.save(source.backbone.state_dict(), tmp_path / "file")
-    new = load_initial_weights(network, FITTED, tmp_path / "file")
+    new, _ = load_initial_weights(network, tmp_path / "file")
     assert sorted(new) == ([] if own else ["input.fitted", "input.mean", "input.std"])
     for key, value in network.input.state_dict().items():
         expected = source if own else build_network(FITTED)
@@ -98,30 +98,25 @@ def test_other_layers_that_do_not_fit_are_refused_and_the_keys_named(
         rf"^model\.weights=\S+ does not fit .*{expected} \(the file holds model; model: conv1"
     )
     with pytest.raises(GenspotError, match=pattern):
-        load_initial_weights(network, RESNET, tmp_path / "file")
+        load_initial_weights(network, tmp_path / "file")
     assert torch.equal(network.state_dict()["backbone.bn1.weight"], before)
 
 
 def test_file_without_weights_names_the_setting(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "file")
     with pytest.raises(GenspotError, match=r"^model\.weights=\S+ holds no weights, but epoch"):
-        load_initial_weights(resnet18(0), RESNET, tmp_path / "file")
+        load_initial_weights(resnet18(0), tmp_path / "file")
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_weights_that_learned_from_another_input_are_warned_of(
-    own: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_input_that_the_weights_learned_from_is_known_of_own_files(
+    own: bool, tmp_path: Path
 ) -> None:
-    path, trained = tmp_path / "file", replace(RESNET, input={"name": "laplacian"})
+    trained = replace(RESNET, input={"name": "laplacian"})
     network = build_network(trained)
     if own:
-        save_checkpoint(path, make_metadata(trained), network.state_dict())
-    else:  # nobody knows the input of such a file
-        torch.save(network.backbone.state_dict(), path)
-    for model in (trained, RESNET):
-        caplog.clear()
-        assert load_initial_weights(build_network(model), model, path) == []
-        told = [
-            line for line in caplog.messages if "learned from model.input={'name': 'lapl" in line
-        ]
-        assert len(told) == (own and model is RESNET)
+        save_checkpoint(tmp_path / "file", make_metadata(trained), network.state_dict())
+    else:
+        torch.save(network.backbone.state_dict(), tmp_path / "file")
+    found = load_initial_weights(resnet18(0), tmp_path / "file")
+    assert found == ([], {"name": "laplacian"} if own else None)

@@ -62,6 +62,18 @@ def test_training_from_a_file_without_a_head_says_that_it_is_new(
     assert not torch.equal(loaded["network.backbone.8.weight"], state["backbone.8.weight"])
 
 
+def test_weights_that_learned_from_another_input_are_named_in_the_log(
+    trained: Path, sets: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = [*tiny(sets), *STILL, f"model.weights={trained}/best.ckpt"]
+    settings += ["model.name=mine", "model.input.mean=[0,0,0]"]
+    with caplog.at_level("INFO"):
+        run_task(*settings, folder=tmp_path / "run")
+    (line,) = [line for line in caplog.messages if line.startswith("starting from the weights")]
+    assert ", which learned from model.input={'name': 'pixels', 'mean': [0.485, " in line
+    assert ", not from {'name': 'pixels', 'mean': [0, 0, 0], " in line
+
+
 @pytest.mark.parametrize("path", [None, "a.pth"])
 def test_config_of_a_run_names_the_weights_that_are_read(path: str | None, tmp_path: Path) -> None:
     """Without them it has the form of versions without the setting, whose trainings continue."""
