@@ -86,6 +86,17 @@ def test_rerun_stands_in_the_table_of_detectors_where_nothing_else_was_published
         assert mark in table.caption
 
 
+def test_columns_of_published_figures_are_left_out_where_nothing_is_published(
+    runs: list[Run],
+) -> None:
+    for run in runs:
+        run.results["mean"]["baselines"] = []
+    labelled = label_runs(runs)
+    table, *_ = detector_tables(detectors(labelled, over_seeds(labelled)))
+    assert table.heading[-3:] == ["sets", "mean AP", "mean accuracy"]
+    assert {len(row) for row in table.rows} == {len(table.heading)}
+
+
 def test_speeds_on_several_devices_are_not_averaged(runs: list[Run]) -> None:
     labelled = label_runs(runs)
     for run, device, speed in zip(runs, ("cpu", "cuda", "cpu"), (3.0, 2000.0, 4.0), strict=False):
