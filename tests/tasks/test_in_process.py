@@ -174,6 +174,8 @@ def test_main_run_twice_in_one_process_takes_each_command_line(
         root.handlers, root.level = handlers, level
         for number, handler in signals.items():
             signal.signal(number, handler)
+        # Else the watch of `end_at_second_signal` would end the tests at later signals of theirs.
+        signal.set_wakeup_fd(-1)
     pages = [file.read_text() for file in (tmp_path / "runs").glob("*/report.html")]
     assert sorted(("Larch" in page, "Poplar" in page) for page in pages) == [
         (False, True),
