@@ -22,7 +22,7 @@ class ResumableShuffleSampler(Sampler[SampleIndex]):
         seed: seed of the order.
         rank: index of this process among `world_size` processes.
         labels: the label of each row, 0 or 1; then each epoch has all rows of the rarer label,
-            and as many of the other that are drawn anew for it. None: all rows.
+            and as many of the other that are drawn again for it. None: all rows.
         step: an epoch of this rank has a multiple of this number of rows.
     """
 

@@ -47,7 +47,7 @@ class FeatureStore:
         return FileLock(self.folder / ".lock")
 
     def refresh(self) -> None:
-        """Read the index anew, with what other processes have appended."""
+        """Read the index again, with what other processes have appended."""
         index, records = self.folder / INDEX, self.folder / RECORDS
         content = index.read_bytes() if index.exists() else b""
         whole = records.stat().st_size // self.record_bytes if records.exists() else 0
@@ -97,7 +97,7 @@ class FeatureStore:
         if zlib.crc32(features.tobytes()) != crc:
             raise GenspotError(
                 f"{self.folder} is damaged: a record differs from its checksum; remove the folder "
-                "and start again: the features are computed anew"
+                "and start again: the features are computed again"
             )
         return features, padded
 

@@ -119,7 +119,7 @@ def keep_features(
     if "train" in uses:
         log.info(
             "each epoch trains on the same augmented copy of an image, whose features are kept; "
-            "keep_features=false augments anew in each epoch, and computes as much in each"
+            "keep_features=false augments and computes again in each epoch"
         )
 
 
