@@ -20,6 +20,7 @@ from genspot.tasks.kinds import (
     COMPONENT,
     FLAG,
     PERCENT,
+    SECTION,
     TEXT,
     Kind,
     either,
@@ -36,7 +37,7 @@ PERCENTAGES = Kind(
 )
 ROWS = Kind(
     "a list of rows, each {row: …, model: …, …}",
-    lambda value: isinstance(value, list) and bool(value) and all(map(_is_mapping, value)),
+    lambda value: isinstance(value, list) and bool(value) and all(map(SECTION.accepts, value)),
 )
 LINK = Kind(
     "an address that begins with https:// or http://",  # reports link to it
@@ -140,7 +141,7 @@ def _check(
     separator: str = ": ",
 ) -> None:
     """Raise GenspotError unless `values` has the `required` keys, and values of the `kinds`."""
-    if not _is_mapping(values):
+    if not SECTION.accepts(values):
         raise GenspotError(f"{where}: give {', '.join(kinds)}")
     for key in required:
         if key not in values:
@@ -184,7 +185,3 @@ def _baseline(
             unconfirmed if isinstance(unconfirmed, list) else with_figures if unconfirmed else ()
         ),
     )
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)

@@ -72,16 +72,15 @@ def _optimises(sweeper: str) -> bool:
 def run_job_in_subprocess(cfg: DictConfig) -> float | None:
     """Run this job of a sweep as a plain run in a process and a folder of its own.
 
+    In the sweep's process, a strategy that starts the command again for each device would start
+    the whole sweep again, and what one job changes in the process would reach the next.
+
     Returns:
         Its objective, where the sweeper needs one.
 
     Raises:
         JobError: it has none, and the sweeper needs one.
         SystemExit: a signal has stopped a sweeper that would start further jobs.
-
-
-    In the sweep's process, a strategy that starts the command again for each device would start
-    the whole sweep again, and what one job changes in the process would reach the next.
     """
     from genspot.tasks import objective  # slow: --help does without it
 

@@ -102,7 +102,7 @@ def test_balanced_epoch_has_all_rows_of_the_rarer_label_and_as_many_others() -> 
         assert len(rows) == len(set(rows)) == 10
         assert sorted(row for row in rows if LABELS[row]) == list(range(13, 18))
     seen = np.bincount(np.concatenate(epochs), minlength=18)
-    assert (seen[:13] > 0).all()  # the others are drawn anew in each epoch
+    assert (seen[:13] > 0).all()  # each epoch draws others
     firsts = np.array([LABELS[rows[:5]].mean() for rows in epochs])
     assert 0.4 < firsts.mean() < 0.6 and firsts.std() > 0  # and labels are mixed
 
