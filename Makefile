@@ -16,7 +16,7 @@ EXTRAS := dashboards hub optuna slurm super-resolution timm
 GROUP = $(BIN)/python -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
 	print(*groups["dependency-groups"][sys.argv[1]], sep="\n")'
 
-.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-gpu bench bench-inputs bench-intervals bench-scale bench-gpu soak ray lock clean
+.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-network test-gpu bench bench-inputs bench-intervals bench-scale bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -57,7 +57,7 @@ $(EXTRAS): setup
 
 # One thread for each of several processes: multithreaded ones would wait for one another.
 test: dev lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not gpu and not network"
 
 lint: dev
 	$(BIN)/ruff check .
@@ -79,6 +79,9 @@ test-slow: dev
 
 test-browser: dev
 	$(BIN)/python -m pytest -m browser
+
+test-network: dev
+	$(BIN)/python -m pytest -m network
 
 test-gpu: dev
 	$(BIN)/python -m pytest -m gpu

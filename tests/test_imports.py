@@ -17,10 +17,20 @@ ALLOWED = {
     "augment": {"common"},
     "data": {"common"},
     "detector": {"common"},
+    "download": {"common"},
     "evaluation": {"common"},
     "runtime": {"common"},
     "report": {"common", "evaluation"},
-    "tasks": {"common", "augment", "data", "detector", "evaluation", "runtime", "report"},
+    "tasks": {
+        "common",
+        "augment",
+        "data",
+        "detector",
+        "download",
+        "evaluation",
+        "runtime",
+        "report",
+    },
 }
 FILES = sorted(path for room in ALLOWED for path in (SOURCE / room).rglob("*.py"))
 NOT_IN_ROOMS = {"hydra", "omegaconf"}  # tasks/ alone sees the configuration

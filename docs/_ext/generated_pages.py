@@ -40,12 +40,14 @@ GROUPS = {
     "logger": "Where curves and figures go besides the folder of a run",
     "recipe": "A publication's whole training: model, augmentation and schedule",
     "baseline": "Published figures, one publication a file; tests read all of them",
+    "download": "Published files: addresses, sizes, hashes and licences; tasks read all of them",
     "experiments": "Studies: settings that answer one question",
 }
 ROOMS = {
     "augment": "Degradations of images, each an albumentations transform.",
     "data": "From images on disk to batches.",
     "detector": "What is trained, and what a checkpoint is.",
+    "download": "Published files: transfer, verification, and the members of archives.",
     "evaluation": "From scores to figures.",
     "report": "From figures to pages, tables and pictures.",
     "runtime": "The life of a run: folder, signals, sweeps, trackers.",

@@ -108,6 +108,10 @@ SETTINGS: dict[str, Kind] = {
     "keep_features": FLAG,
     "max_unreadable": optional(whole(0)),
     "objective": optional(TEXT),
+    "all": FLAG,
+    "archives": one_of("keep", "remove", "none"),
+    "recheck": FLAG,
+    "repo": optional(TEXT),
     "runs": RUNS,
     "report.title": optional(TEXT),
     "resume": one_of("auto", "never"),
@@ -115,7 +119,10 @@ SETTINGS: dict[str, Kind] = {
     "max_megapixels": whole(1, 4000),
     "max_whole_megapixels": whole(1, 4000),
     **{f"paths.{key}": PATH for key in ("root", "datasets", "train", "val", "test")},
-    **{f"paths.{key}": PATH for key in ("simulated", "features", "runs", "output")},
+    **{
+        f"paths.{key}": PATH
+        for key in ("simulated", "features", "downloads", "weights", "runs", "output")
+    },
     **{f"simulation.{key}": whole(minimum) for key, minimum in MIN_SIMULATION.items()},
     "autogan.photos": optional(PATH),
     **{f"autogan.{key}": kind for key, kind in AUTOGAN.items()},

@@ -1,0 +1,1 @@
+"""Published files: their table, transfer, verification, and the members of their archives."""
