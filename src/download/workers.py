@@ -6,31 +6,39 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+@contextmanager
 def map_ahead(
     work: Callable[[Job], Result], jobs: Iterable[Job], threads: int, stop: threading.Event
-) -> Iterator[Result]:
-    """Yield `work(job)` for each job in order; at most twice `threads` jobs are taken ahead.
+) -> Iterator[Iterator[Result]]:
+    """Yield an iterator over `work(job)` for each job in order.
 
-    Where the loop ends early, by an error of `work`, by a signal or by the caller, `stop` is set,
-    jobs that did not start are dropped, and those that run are waited for. `work` should look at
-    `stop` where it takes long.
+    At most twice `threads` jobs are taken ahead. Where the block ends with an exception, of
+    `work`, of a signal or of its own, `stop` is set, jobs that did not start are dropped, and
+    those that run are waited for. `work` should look at `stop` where it takes long.
     """
-    running: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for job in jobs:
-                running.append(pool.submit(work, job))
-                if len(running) >= 2 * threads:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
+            yield _results(pool, work, jobs, 2 * threads)
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _results(
+    pool: ThreadPoolExecutor, work: Callable[[Job], Result], jobs: Iterable[Job], ahead: int
+) -> Iterator[Result]:
+    running: deque[Future[Result]] = deque()
+    for job in jobs:
+        running.append(pool.submit(work, job))
+        if len(running) >= ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
