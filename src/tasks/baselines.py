@@ -6,16 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import MAX_SIDE
 from genspot.common.names import shown
-from genspot.common.text import printable
 from genspot.evaluation.published import Baseline
+from genspot.tasks.config_files import all_files, check_section, choices, read_file
 from genspot.tasks.kinds import (
     COMPONENT,
     FLAG,
@@ -28,7 +23,6 @@ from genspot.tasks.kinds import (
     optional,
     whole,
 )
-from genspot.tasks.paths import CONF
 
 SIDE = whole(1, MAX_SIDE)
 PERCENTAGES = Kind(
@@ -86,72 +80,26 @@ def read_baselines() -> list[Baseline]:
         GenspotError: a file cannot be read, has another key or a value of another kind, or names a
             generator that has no file; or two files have one name.
     """
-    folders = config_folders()
-    files: dict[str, Path] = {}
-    for folder in folders:
-        for file in sorted((folder / "baseline").glob("*.yaml")):
-            if file.stem in files:
-                raise GenspotError(
-                    f"{file} has the name of {files[file.stem]}: give the publication another"
-                )
-            files[file.stem] = file
-    generators = {
-        file.stem for folder in folders for file in (folder / "generator").glob("*.yaml")
-    }
-    return [row for name in sorted(files) for row in _rows(name, files[name], generators)]
-
-
-def config_folders() -> list[Path]:
-    """Return the folders whose files are choices of this run: conf/, then the user's own."""
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    paths = [Path(one.path) for one in sources if one.schema == "file"]
-    return [*dict.fromkeys(path.resolve() for path in (CONF, *paths))]
+    files = all_files("baseline", "the publication")
+    generators = choices("generator")
+    return [row for name, file in files.items() for row in _rows(name, file, generators)]
 
 
 def _rows(name: str, file: Path, generators: set[str]) -> Iterator[Baseline]:
     """Yield the rows of one file."""
-    values = _read(file)
-    _check(str(file), values, FILE, required=FILE)
+    values = read_file(file)
+    check_section(str(file), values, FILE, required=FILE)
     rows = set()
     for number, given in enumerate(values["rows"]):
         where = f"{file}: rows[{number}]"
         required = [key for key in ROW if key not in DEFAULTS]
-        _check(where, given, ROW, required, separator=".")
+        check_section(where, given, ROW, required, separator=".")
         row = DEFAULTS | given
         if row["row"] in rows:
             raise GenspotError(f"{where}.row={shown(row['row'])}: another row has this name")
         rows.add(row["row"])
         about = {"name": name, "title": values["title"], "link": values["link"]}
         yield _baseline(about, row, where, generators)
-
-
-def _read(file: Path) -> Any:
-    try:
-        return OmegaConf.to_container(OmegaConf.load(file), resolve=True)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
-        reason = printable(" ".join(str(error).split()))
-        raise GenspotError(f"{file} cannot be read: {reason}") from error
-
-
-def _check(
-    where: str,
-    values: Any,
-    kinds: Mapping[str, Kind],
-    required: Mapping[str, Kind] | list[str],
-    separator: str = ": ",
-) -> None:
-    """Raise GenspotError unless `values` has the `required` keys, and values of the `kinds`."""
-    if not SECTION.accepts(values):
-        raise GenspotError(f"{where}: give {', '.join(kinds)}")
-    for key in required:
-        if key not in values:
-            raise GenspotError(f"{where}{separator}{key} is missing; give {', '.join(required)}")
-    for key, value in values.items():
-        if key not in kinds:
-            raise GenspotError(
-                f"{where}{separator}{shown(key)} is no key; there are: {', '.join(kinds)}"
-            )
-        kinds[key].check(f"{where}{separator}{key}", value)
 
 
 def _baseline(

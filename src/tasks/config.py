@@ -14,8 +14,9 @@ from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ENCODER_WEIGHTS, PRETRAINED, ModelSettings
 from genspot.evaluation.published import Baseline
-from genspot.tasks.baselines import config_folders, read_baselines
+from genspot.tasks.baselines import read_baselines
 from genspot.tasks.composition import compose_again
+from genspot.tasks.config_files import config_folders
 from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
