@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from genspot.common.errors import GenspotError
 from genspot.download.directory import Directory
 
 
 def free_space(path: Path) -> int:
     """Return the bytes that are free for files at `path`, which need not exist yet."""
-    raise NotImplementedError
+    return shutil.disk_usage(_existing(path)).free
 
 
 def need(directory: Directory, path: Path) -> int:
     """Return the bytes that the members take below `path`, in whole blocks of its file system."""
-    raise NotImplementedError
+    block = os.statvfs(_existing(path)).f_frsize
+    sizes = np.asarray(directory.table["size"])
+    return int(((sizes + block - 1) // block * block).sum())
 
 
 def require_space(needs: Mapping[Path, int]) -> None:
@@ -25,4 +33,21 @@ def require_space(needs: Mapping[Path, int]) -> None:
         needs: the bytes that go below each folder, which need not exist yet. Those of one file
             system are added.
     """
-    raise NotImplementedError
+    folders: dict[int, list[Path]] = defaultdict(list)
+    for path, size in needs.items():
+        if size:
+            folders[_existing(path).stat().st_dev].append(path)
+    for paths in folders.values():
+        total, free = sum(needs[path] for path in paths), free_space(paths[0])
+        if total > free:
+            names = " and ".join(f"{path} ({needs[path] / 1e9:.2f} GB)" for path in paths)
+            raise GenspotError(
+                f"{total / 1e9:.2f} GB are needed for {names}, and the disk has "
+                f"{free / 1e9:.2f} GB free; make room, or name another disk (paths.datasets=PATH)"
+            )
+
+
+def _existing(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next(one for one in (path, *path.parents) if one.exists())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,19 +14,22 @@ Result = TypeVar("Result")
 
 @contextmanager
 def map_ahead(
-    work: Callable[[Job], Result], jobs: Iterable[Job], threads: int, stop: threading.Event
+    work: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    threads: int,
+    cancel: Callable[[], object],
 ) -> Iterator[Iterator[Result]]:
     """Yield an iterator over `work(job)` for each job in order.
 
     At most twice `threads` jobs are taken ahead. Where the block ends with an exception, of
-    `work`, of a signal or of its own, `stop` is set, jobs that did not start are dropped, and
-    those that run are waited for. `work` should look at `stop` where it takes long.
+    `work`, of a signal or of its own, `cancel` is called, jobs that did not start are dropped, and
+    those that run are waited for: `cancel` should let them end soon.
     """
     with ThreadPoolExecutor(threads) as pool:
         try:
             yield _results(pool, work, jobs, 2 * threads)
         except BaseException:
-            stop.set()
+            cancel()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
