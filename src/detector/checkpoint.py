@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import atomic_write
 from genspot.common.text import safe_repr
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.published_files import PUBLISHED_FILES
+from genspot.detector.safe_load import save_safetensors
 from genspot.detector.state_dicts import describe_content, find_difference
 from genspot.detector.weights_file import read_weights_file
 
@@ -46,6 +48,15 @@ class Checkpoint:
         """
         self.check_compatible(network, name)
         network.load_state_dict(network.state_dict() | self.state)
+
+    def save(self, path: Path) -> None:
+        """Write the weights, to the bit, and the metadata to `path`, a file of safetensors.
+
+        `load_checkpoint` reads it.
+        """
+        state = {f"network.{key}": value for key, value in self.state.items()}
+        with atomic_write(path) as partial:
+            save_safetensors(self.metadata.as_dict(), state, partial)
 
     @contextmanager
     def named(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 import zipfile
@@ -10,16 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import safe_repr
 from genspot.detector.file_kinds import find_other_kind, is_safetensors
 
+ABOUT, STATE = "genspot", "state_dict"  # keys of a checkpoint: its metadata, its weights
+
 
 def safe_load(path: Path, setting: str = "checkpoint") -> Any:
     """Return what torch.save or safetensors wrote to `path`: tensors, plain values, on the CPU.
+
+    A file of `save_safetensors` is returned in the form of a checkpoint: a dict of `ABOUT` and
+    `STATE`.
 
     Args:
         path: the file.
@@ -30,8 +36,9 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
     """
     if is_safetensors(path):
         try:
-            return load_file(path)
-        except (SafetensorError, OSError, KeyError) as error:  # KeyError: a type PyTorch lacks
+            return _load_safetensors(path)
+        # KeyError: a type that PyTorch lacks; the others: metadata that are no JSON.
+        except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
             raise GenspotError(
                 f"{setting}={path} is a damaged safetensors file ({safe_repr(error)}); copy or "
                 "download it again"
@@ -55,6 +62,28 @@ def safe_load(path: Path, setting: str = "checkpoint") -> Any:
             f"{setting}={path} is damaged or of another program: give a checkpoint of "
             "genspot, or the weights alone, as torch.save(model.state_dict(), FILE) leaves them"
         ) from error
+
+
+def _load_safetensors(path: Path) -> dict[str, Any]:
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    state: dict[str, Any] = load_file(path)
+    return {ABOUT: json.loads(metadata[ABOUT]), STATE: state} if ABOUT in metadata else state
+
+
+def save_safetensors(about: dict[str, Any], state: dict[str, torch.Tensor], path: Path) -> None:
+    """Write a checkpoint to `path` as safetensors: weights, and metadata as JSON in its header.
+
+    Args:
+        about: plain values.
+        state: tensors, which keep their types and bits; those that share memory are written apart.
+        path: of the file.
+    """
+    apart = {
+        key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
+    }
+    # `format` is what other readers of safetensors look for.
+    save_file(apart, path, {"format": "pt", ABOUT: json.dumps(about, allow_nan=False)})
 
 
 def find_corruption(path: Path) -> str | None:

@@ -11,7 +11,7 @@ import torch
 
 from genspot.common.errors import GenspotError
 from genspot.detector.published_files import PublishedFile, find_published_file
-from genspot.detector.safe_load import safe_load
+from genspot.detector.safe_load import ABOUT, STATE, safe_load
 from genspot.detector.state_dicts import (
     WRAPPERS,
     describe_content,
@@ -73,15 +73,15 @@ def read_weights_file(path: str | Path, setting: str) -> WeightsFile:
         raise GenspotError(f"{setting}={path}: {fault}; training leaves one as best.ckpt")
     content = safe_load(path, setting)
     keys = describe_content(content)
-    if isinstance(content, dict) and "genspot" in content:
-        weights = content.get("state_dict")
+    if isinstance(content, dict) and ABOUT in content:
+        weights = content.get(STATE)
         if not isinstance(weights, dict) or not weights:
             raise GenspotError(
                 f"{setting}={path} holds no weights: state_dict is missing or empty"
             )
         weights = without_odd_counters(weights)
         _check(weights, path, setting)
-        return WeightsFile(path, content["genspot"], None, _select("network.", weights), keys)
+        return WeightsFile(path, content[ABOUT], None, _select("network.", weights), keys)
     weights = find_weights(content)
     if not weights:
         raise GenspotError(

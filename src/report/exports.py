@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from genspot.report.detectors import (
     detector_tables,
     export_rows,
 )
+from genspot.report.markdown import escape_markdown, markdown_table
 from genspot.report.published import published_table
 from genspot.report.runs import CHOICES, Run, generator_names, mean_names
 from genspot.report.sections.words import Table
@@ -133,32 +133,32 @@ def render_markdown(
     figures, and those that were published.
     """
     names = _ap_names(runs)
-    parts = [f"# {_escape_markdown(title)}"]
+    parts = [f"# {escape_markdown(title)}"]
     for number, one in enumerate(detector_tables(found)):
         parts += ["## Detectors"] * (number == 0)
-        parts += [_escape_markdown(one.caption), _markdown_table(one.heading, one.rows)]
+        parts += [escape_markdown(one.caption), markdown_table(one.heading, one.rows)]
     for one in held_out:
-        table = _markdown_table(one.heading, one.rows)
-        parts += ["## Held out and seen", _escape_markdown(one.caption), table]
+        table = markdown_table(one.heading, one.rows)
+        parts += ["## Held out and seen", escape_markdown(one.caption), table]
     if len(runs) > 1 and names:
         parts += ["## AP of each run"] if held_out else []
         table = _markdown_ap_table(runs, names)
         parts += ["AP and its interval, in percent.", table]
     for group in under_conditions:
         caption, heading, rows = group.table()
-        table = _markdown_table(heading, rows)
-        parts += [f"## {conditions.TITLE}", _escape_markdown(caption), table]
+        table = markdown_table(heading, rows)
+        parts += [f"## {conditions.TITLE}", escape_markdown(caption), table]
     if len(runs) > 1 and (rows := _called_rows(runs)):
-        parts += [shares.CAPTION, _markdown_table(["set", *(run.label for run in runs)], rows)]
+        parts += [shares.CAPTION, markdown_table(["set", *(run.label for run in runs)], rows)]
     if seed_groups:
         table = _markdown_ap_table(seed_groups, names)
         parts += ["## Over seeds", SEEDS_CAPTION, table]
     for run in runs:
-        table = _markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
-        parts += [f"## {_escape_markdown(run.label)}", "In percent.", table]
+        table = markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
+        parts += [f"## {escape_markdown(run.label)}", "In percent.", table]
         if beside := published_table(run):
-            table = _markdown_table(beside.heading, beside.rows)
-            parts += [_escape_markdown(beside.caption), table]
+            table = markdown_table(beside.heading, beside.rows)
+            parts += [escape_markdown(beside.caption), table]
     return "\n\n".join(parts) + "\n"
 
 
@@ -182,17 +182,7 @@ def _markdown_ap_table(runs: Sequence[Run | SeedGroup], names: Sequence[str]) ->
     rows = [
         [name, *(tables.format_ap(run.results.get(name, {})) for run in runs)] for name in names
     ]
-    return _markdown_table(["generator", *(run.label for run in runs)], rows)
-
-
-def _markdown_table(heading: list[str], rows: list[list[str]]) -> str:
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    escaped = [[_escape_markdown(cell) for cell in row] for row in [heading, *rows]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [escaped[0], rule, *escaped[1:]])
-
-
-def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]<>|#&~])", r"\\\1", " ".join(text.split()))
+    return markdown_table(["generator", *(run.label for run in runs)], rows)
 
 
 def render_latex(
