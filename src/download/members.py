@@ -1,15 +1,36 @@
-"""The members of a ZIP file by ranges of its bytes, each verified."""
+"""The members of a ZIP file by ranges of its bytes, each verified.
+
+Source of the format: APPNOTE.TXT 6.3.9 of PKWARE, local file headers.
+"""
 
 from __future__ import annotations
 
+import logging
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from genspot.common.errors import GenspotError
+from genspot.common.text import safe_repr
 from genspot.download.directory import Directory
 from genspot.download.source import ByteSource
 
 LIMIT = 16 * 2**20  # bytes of a batch
+GAP = 256 * 1024  # bytes between two members that are read rather than asked for apart
+# Signature, version, flags, method, time, date, CRC, sizes, lengths of the name and extra field.
+HEADER = struct.Struct("<4s5H3L2H")
+SIZES_FOLLOW = 8  # flag: CRC and sizes are behind the content
+IN_EXTRA = 0xFFFFFFFF  # a size that is in the extra field of ZIP64
+logger = logging.getLogger(__name__)
+
+
+class _DamagedError(GenspotError):
+    """A member is not what the directory says."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +55,37 @@ class Member(NamedTuple):
     data: bytes
 
 
+class _Row(NamedTuple):
+    """A row of the directory; its columns are described there."""
+
+    name: str
+    offset: int
+    end: int
+    compressed: int
+    size: int
+    crc: int
+    method: int
+
+
 def batches(directory: Directory, limit: int = LIMIT) -> Iterator[Batch]:
     """Yield all members in batches, by their offsets.
 
     A batch reads at most `limit` bytes and holds at most `limit` of content, except where a
     single member is larger.
     """
-    raise NotImplementedError
+    table = directory.table
+    starts, ends, sizes = (table[name].to_numpy() for name in ("offset", "end", "size"))
+    contents = np.cumsum(sizes) - sizes  # bytes of the contents before each
+    first = 0
+    for row in range(1, len(table) + 1):
+        if row < len(table):
+            is_near = starts[row] - ends[row - 1] <= GAP
+            is_small = ends[row] - starts[first] <= limit
+            if is_near and is_small and contents[row] + sizes[row] - contents[first] <= limit:
+                continue
+        part = Directory(directory.title, table.slice(first, row - first))
+        yield Batch(int(starts[first]), int(ends[row - 1] - starts[first]), part)
+        first = row
 
 
 def read_batch(source: ByteSource, batch: Batch) -> list[Member]:
@@ -52,4 +97,70 @@ def read_batch(source: ByteSource, batch: Batch) -> list[Member]:
     Raises:
         GenspotError: a member differs again, or the bytes cannot be had.
     """
-    raise NotImplementedError
+    try:
+        return _members(source.read(batch.offset, batch.length), batch)
+    except _DamagedError as error:
+        logger.warning("%s. These %s bytes are read once more.", error, f"{batch.length:,}")
+    return _members(source.read(batch.offset, batch.length), batch)
+
+
+def _members(data: bytes, batch: Batch) -> list[Member]:
+    """Return the members in the bytes of a batch."""
+    view = memoryview(data)
+    columns = [column.to_pylist() for column in batch.directory.table.columns]
+    members = []
+    for row in map(_Row, *columns):
+        part = view[row.offset - batch.offset : row.end - batch.offset]
+        try:
+            members.append(Member(row.name, _content(part, row)))
+        except zlib.error as error:
+            raise _damaged(batch, row, f"it cannot be decompressed ({error})") from None
+        except _DamagedError as error:
+            raise _damaged(batch, row, str(error)) from None
+    return members
+
+
+def _damaged(batch: Batch, row: _Row, reason: str) -> _DamagedError:
+    where = f"member {safe_repr(row.name)} at byte {row.offset:,}"
+    return _DamagedError(f"{batch.directory.title}: {where} is damaged: {reason}")
+
+
+def _content(part: memoryview, row: _Row) -> bytes:
+    """Return the verified content of the member whose header begins `part`."""
+    stored = part[_content_start(part, row) :][: row.compressed]
+    if len(stored) != row.compressed:
+        raise _DamagedError("its content reaches into what follows it")
+    content = bytes(stored)
+    if row.method == zipfile.ZIP_DEFLATED:
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        content = inflate.decompress(stored, row.size + 1)  # bounds what a wrong size may take
+        if not inflate.eof or inflate.unused_data or len(content) != row.size:
+            raise _DamagedError(f"it does not decompress to {row.size:,} bytes")
+    if (crc := zlib.crc32(content)) != row.crc:
+        raise _DamagedError(f"its CRC-32 is {crc:08x}, expected is {row.crc:08x}")
+    return content
+
+
+def _content_start(part: memoryview, row: _Row) -> int:
+    """Return where the content begins, after comparing the local header with the directory."""
+    if len(part) < HEADER.size:
+        raise _DamagedError("no header is there")
+    fields = HEADER.unpack_from(part)
+    signature, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = fields
+    name = bytes(part[HEADER.size : HEADER.size + name_length])
+    is_same = signature == b"PK\3\4" and method == row.method and _decode(name) == row.name
+    if not flags & SIZES_FOLLOW:
+        is_same = is_same and crc == row.crc
+        is_same = is_same and compressed in (row.compressed, IN_EXTRA)
+        is_same = is_same and size in (row.size, IN_EXTRA)
+    if not is_same:
+        raise _DamagedError("its header differs from the directory of the ZIP file")
+    return HEADER.size + int(name_length) + int(extra_length)
+
+
+def _decode(name: bytes) -> str:
+    """Return a name as `member_name` does."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return name.decode("cp437")
