@@ -14,7 +14,6 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from genspot.common.errors import GenspotError
-from genspot.download.directory import Directory
 from genspot.download.members import Batch, batches, read_batch
 from genspot.download.presence import (
     PARTIAL,
