@@ -201,19 +201,33 @@ def _read_table(source: _Bounded, title: str) -> pa.Table:
             f"{title}: the directory of the ZIP file is damaged: it has {len(infos):,} entries, "
             f"{stated:,} are stated"
         )
-    names = [member_name(info) for info in infos]
+    return _accepted(infos, start, title)
+
+
+def _accepted(infos: list[zipfile.ZipInfo], start: int, title: str) -> pa.Table:
+    """Return the files among entries that are sorted by offset; the directory is at `start`."""
     offsets = [info.header_offset for info in infos] + [start]
-    rows = []
-    for info, name, offset, end in zip(infos, names, offsets, offsets[1:], strict=False):
+    names, ends, files = [], [], []
+    for info, end in zip(infos, offsets[1:], strict=True):
+        name = member_name(info)
         if fault := _fault(info, name, end):
             raise GenspotError(f"{title}: member {safe_repr(name)} is not accepted: {fault}")
         if not info.is_dir():
-            end = min(end, offset + MOST_AROUND + info.compress_size)
-            sizes = (info.compress_size, info.file_size)
-            rows.append((name, offset, end, *sizes, info.CRC, info.compress_type))
-    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
-    _check_places(columns[0], title)
-    return pa.table([pa.array(column) for column in columns], names=SCHEMA.names).cast(SCHEMA)
+            names.append(name)
+            ends.append(min(end, info.header_offset + MOST_AROUND + info.compress_size))
+            files.append(info)
+    _check_places(names, title)
+    columns = (
+        names,
+        (info.header_offset for info in files),
+        ends,
+        (info.compress_size for info in files),
+        (info.file_size for info in files),
+        (info.CRC for info in files),
+        (info.compress_type for info in files),
+    )
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, SCHEMA.types, strict=True)]
+    return pa.table(arrays, schema=SCHEMA)
 
 
 def _stated_count(source: _Bounded, comment: int) -> int:
