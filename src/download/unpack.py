@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from genspot.common.errors import GenspotError
 from genspot.download.members import Batch, batches, read_batch
 from genspot.download.presence import (
@@ -65,8 +63,8 @@ def unpack(
         source: the ZIP file.
         missing: what to write.
         threads: that read, inflate and write at once.
-        progress: counts the compressed bytes of written members as verified. The source counts
-            those that arrive.
+        progress: counts the bytes of written members in the archive (`Directory.stored`) as
+            verified. The source counts those that arrive.
         cancel: called where the work ends early; it ends waiting reads of the source.
 
     Raises:
@@ -107,7 +105,7 @@ def _write_members(
             folder, _, file = name.rpartition("/")
             _write_file(missing.root / folder, file, data)
             written[folder] += 1
-        progress.verified(pc.sum(batch.directory.table["compressed"]).as_py())
+        progress.verified(batch.directory.stored)
         return written
 
     with map_ahead(write, batches(missing.members), threads, end) as results:
