@@ -24,7 +24,7 @@ def find_content(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> bytes | int
             the container gives no such image.
         OSError: the file does not exist or may not be read.
     """
-    limit = max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
+    limit = max_file_bytes(max_megapixels)
     try:
         status = os.stat(path)
     except UnicodeEncodeError as error:
@@ -40,6 +40,11 @@ def find_content(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> bytes | int
         raise UnreadableError("not a regular file")
     check_size(status.st_size, limit)
     return status.st_size
+
+
+def max_file_bytes(max_megapixels: int) -> int:
+    """Return how many bytes the file of an image may have."""
+    return max(MAX_FILE_BYTES, max_megapixels * MEGAPIXEL * MAX_PIXEL_BYTES)
 
 
 def check_scans(path: str, content: bytes | int) -> None:

@@ -34,9 +34,9 @@ from PIL import (
 from torchvision.transforms import functional
 
 from genspot.common.images import UnreadableError as UnreadableError
-from genspot.common.images import is_out_of_memory
+from genspot.common.images import check_size, is_out_of_memory
 from genspot.data import png
-from genspot.data.encoded import check_scans, find_content
+from genspot.data.encoded import check_scans, find_content, max_file_bytes
 from genspot.data.settings import MAX_MEGAPIXELS, MEGAPIXEL
 
 # The formats of photos among those that PIL can open, whatever the files are named. Other formats
@@ -100,6 +100,26 @@ def read_with_pil(path: str, max_megapixels: int = MAX_MEGAPIXELS) -> np.ndarray
         see `read`.
     """
     return _decode(path, find_content(path, max_megapixels), max_megapixels)
+
+
+def read_bytes(
+    path: str, content: bytes, max_megapixels: int = MAX_MEGAPIXELS, with_pil: bool = False
+) -> np.ndarray:
+    """Return the image whose file would be at `path` and hold `content`; see `read`.
+
+    Args:
+        path: for messages; as in `read`, its ending decides what is tried first.
+        content: encoded.
+        max_megapixels: larger images are refused.
+        with_pil: decode it as `read_with_pil` does.
+    """
+    check_size(len(content), max_file_bytes(max_megapixels))
+    is_png = path[-4:].lower() == ".png" and len(content) <= png.MAX_FILE_BYTES
+    if is_png and not with_pil:
+        pixels = png.decode(content, max_megapixels * MEGAPIXEL)
+        if pixels is not None:
+            return pixels
+    return _decode(path, content, max_megapixels)
 
 
 def _decode(path: str, content: bytes | int, max_megapixels: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from genspot.common.files import atomic_write, read_json, write_json
 from genspot.data.packed.shard import SHARD_IMAGES
 from genspot.data.walk import PACKED_LIST, Images, LeftOut
 
+INDEX_FILE = "index.arrow.gz"
 NAME_SCHEMA = pa.schema([("name", pa.large_string())])
 VERSION = 3
 
@@ -32,8 +33,19 @@ class FolderEntry:
     names: pa.Array  # paths of the images
     sizes: list[int]  # in bytes, of the first file of each shard
     left_out: list[LeftOut]
-    folders: dict[str, tuple[int, int]]  # modification time before it was listed, and its images
+    # Modification time before it was listed, and its images. Empty where the images are members of
+    # an archive, which were never listed.
+    folders: dict[str, tuple[int, int]]
     shards: list[tuple[int, str]]  # sizes of the shards in bytes, and their ids
+
+    @property
+    def is_of_archive(self) -> bool:
+        """Whether the images are members of an archive, which need not be files here."""
+        return not self.folders
+
+    def with_shards(self, shards: list[tuple[int, str]]) -> FolderEntry:
+        """Return the same entry with these sizes and ids of shards."""
+        return replace(self, shards=shards)
 
     def left_out_of(self, source: str) -> list[LeftOut]:
         """Return what is left out, with its paths in the label folder `source`."""
@@ -47,7 +59,7 @@ class FolderEntry:
             images: what it holds now.
         """
         now = make_entry(self.folder, source, images, self.shards)
-        for place in now.folders | self.folders:
+        for place in () if self.is_of_archive else now.folders | self.folders:
             if now.folders.get(place) != self.folders.get(place):
                 return os.path.join(source, place) if place else source
         return source if (now.names, now.sizes) != (self.names, self.sizes) else None

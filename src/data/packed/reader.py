@@ -5,10 +5,14 @@ with Arrow files of up to `SHARD_IMAGES` images (shards), and an index of the im
 (`INDEX_FILE`). The copy can be moved alone to where a training runs. Images are read through
 memory maps, in any order.
 
+Images are packed from files, or from the members of an archive, which never become files
+(`genspot.data.packed.stream`).
+
 A copy is refused if it lacks a label folder, or if its source changed (files added, removed or
 renamed). A file that is rewritten in place leaves the modification time of its folder as it was:
-pack again then. The index and each image have a checksum. A damaged index, a shard of another size
-and the shard of another folder or copy are refused. An image whose pixels changed is unreadable.
+pack again then. A class that was packed from an archive may be absent in `train/`. The index and
+each image have a checksum. A damaged index, a shard of another size and the shard of another
+folder or copy are refused. An image whose pixels changed is unreadable.
 """
 
 from __future__ import annotations
@@ -21,15 +25,12 @@ import numpy as np
 
 from genspot.common.errors import GenspotError
 from genspot.data.image_io import UnreadableError
-from genspot.data.label_folders import LABELS, LabelFolder, find_label_images
 from genspot.data.layout import FolderImages, Listing, make_listing
-from genspot.data.packed.index import FolderEntry, read_entry, read_label_folders
+from genspot.data.packed.index import INDEX_FILE, FolderEntry, read_entry
 from genspot.data.packed.shard import SHARD_IMAGES, Shard, check_shard, shard_file
+from genspot.data.packed.sources import HINT, find_sources, packed_folder
 from genspot.data.settings import DEFAULT_LABELS, Classes, Labels, Place
-from genspot.data.walk import PACKED_SUFFIX, Images, LeftOut, join_paths
-
-INDEX_FILE = "index.arrow.gz"
-HINT = "task=pack data={generator} packs it, data.format=files reads the images themselves"
+from genspot.data.walk import Images, file_id, join_paths
 
 
 class PackedReader:
@@ -66,11 +67,6 @@ class PackedReader:
         return self.__dict__ | {"shards": {}}
 
 
-def packed_folder(root: str) -> Path:
-    """Return the path of the packed copy of the data set in `root`."""
-    return Path(root + PACKED_SUFFIX)
-
-
 def require_folder(place: Place, generator: str) -> str:
     """Return the folder that a place is: only folders have packed copies.
 
@@ -96,20 +92,17 @@ def open_packed(
     """
     root = os.path.abspath(folder)
     copy = packed_folder(root)
-    outside: list[LeftOut] = []
-    found: list[tuple[LabelFolder, Images | None]]
-    if os.path.isdir(root):
-        found, outside = find_label_images(root, generator, classes, labels)  # type: ignore[assignment]
-    else:
-        sources = _packed_label_folders(root, generator, classes, labels)
-        found = [(source, None) for source in sources]
+    found, outside = find_sources(root, generator, classes, labels)
+    has_files = any(images is not None for _, images in found)
     listed, folders = [], []
     try:
         for source, images in found:
             place = os.path.relpath(source.path, root)
             entry = _open_folder(source.path, copy, place, images)
-            ids = images.file_ids if images else np.array([], np.int64)
             paths = join_paths(source.path, entry.names)
+            ids = images.file_ids if images else np.array([], np.int64)
+            if has_files and images is None:  # one for each image, or for none
+                ids = np.array([file_id(path) for path in paths.to_pylist()], np.int64)
             listed.append(FolderImages(source, paths, entry.left_out_of(source.path), ids))
             folders.append((copy / place, len(entry.names)))
     except PermissionError as error:
@@ -143,46 +136,3 @@ def _open_folder(source: str, copy: Path, place: str, images: Images | None) -> 
     for number, (size, identity) in enumerate(entry.shards):
         check_shard(shard_file(copy / place, number), size, identity)
     return entry
-
-
-def _packed_label_folders(
-    root: str, generator: str, classes: Classes, labels: Labels
-) -> list[LabelFolder]:
-    """Return the label folders of a source that is not here, in the order of `label_folders`.
-
-    Raises:
-        GenspotError: `classes` is "any" and there is no packed copy, or its list is damaged.
-    """
-    copy = packed_folder(root)
-    try:
-        stored = [Path(folder) for folder in read_label_folders(copy)]
-    except GenspotError:
-        if classes == "any":
-            raise
-        stored = []
-    if classes == "any":
-        parents = {folder.parent for folder in stored}
-        if not parents:
-            raise GenspotError(
-                f"{copy} lacks all images, and there is no folder {root}; "
-                + HINT.format(generator=generator)
-            )
-    else:
-        parents = {Path()} if classes is None else {Path(name) for name in classes}
-    folders = [
-        (labels.values[one.name.casefold()], one.name, one.parent)
-        for one in stored
-        if one.name.casefold() in labels.values and one.parent in parents
-    ]
-    known = {parent for _, _, parent in folders}
-    folders += [
-        (label, name, parent) for parent in parents - known for name, label in LABELS.items()
-    ]
-    return [
-        LabelFolder(
-            os.path.normpath(os.path.join(root, parent, name)),
-            "" if parent == Path() else parent.as_posix(),
-            label,
-        )
-        for label, name, parent in sorted(folders, key=lambda one: (one[2], one[0], one[1]))
-    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ from genspot.data.image_io import UnreadableError
 
 SHARD_IMAGES = 1024  # images per file: what a killed pack has to repeat
 BATCH_IMAGES = 32  # images per record batch: what is in memory while packing
+FILE_CHECKSUMS = "file_crc32"  # key of what `describe_shard` returns
 SHARD_SCHEMA = pa.schema(
     [
         ("name", pa.string()),  # path of the source file in its label folder
-        ("mtime_ns", pa.int64()),  # modification time of the source file
+        ("mtime_ns", pa.int64()),  # modification time of the source file; 0 of an archive's member
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("pixels", pa.large_binary()),  # uint8 RGB, row by row; null if unreadable
@@ -33,7 +35,10 @@ class DamagedShardError(UnreadableError):
     """A shard that does not hold what was packed."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__(f"{file} is damaged or of an earlier version; task=pack writes it again")
+        super().__init__(
+            f"{file} is damaged or of an earlier version; task=pack writes it again, or "
+            "task=download data.format=packed recheck=true if it was downloaded"
+        )
 
 
 def checksum(pixels: np.ndarray) -> int:
@@ -109,14 +114,26 @@ class Shard:
         return image
 
 
-def describe_shard(folder: str, max_megapixels: int) -> dict[str, str]:
+def describe_shard(
+    folder: str, max_megapixels: int, checksums: Sequence[int] | None
+) -> dict[str, str]:
     """Return what a shard says of itself, among it an id that no other shard has.
 
     Args:
         folder: the label folder, relative to the root of the data set.
         max_megapixels: larger images were refused.
+        checksums: CRC-32 of each image's file, where they are members of an archive.
     """
-    return {"folder": folder, "max_megapixels": str(max_megapixels), "id": uuid.uuid4().hex}
+    about = {"folder": folder, "max_megapixels": str(max_megapixels), "id": uuid.uuid4().hex}
+    if checksums is not None:
+        about[FILE_CHECKSUMS] = " ".join(f"{one:08x}" for one in checksums)
+    return about
+
+
+def file_checksums(about: Mapping[str, str]) -> list[int] | None:
+    """Return the CRC-32 of each image's file, of members of an archive; None of other files."""
+    stored = about.get(FILE_CHECKSUMS)
+    return None if stored is None else [int(one, 16) for one in stored.split()]
 
 
 def _about(schema: pa.Schema) -> dict[str, str]:
@@ -143,8 +160,11 @@ def _in_words(error: PermissionError, file: Path) -> PermissionError:
     return PermissionError(error.errno, os.strerror(error.errno or 0), str(file))
 
 
-def check_shard(file: Path, size: int, identity: str) -> None:
+def check_shard(file: Path, size: int, identity: str) -> dict[str, str]:
     """Check that a shard is the one that was packed; its images are checked when they are read.
+
+    Returns:
+        What `describe_shard` returned when it was written.
 
     Raises:
         GenspotError: it is not.
@@ -163,3 +183,4 @@ def check_shard(file: Path, size: int, identity: str) -> None:
         raise GenspotError(f"{file} is damaged") from None
     if about.get("id") != identity:
         raise GenspotError(f"{file} is of another folder or packed copy")
+    return about

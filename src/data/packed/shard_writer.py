@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import zlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
@@ -24,6 +25,7 @@ from genspot.data.packed.shard import (
     Shard,
     checksum,
     describe_shard,
+    file_checksums,
 )
 
 log = logging.getLogger(__name__)
@@ -33,10 +35,11 @@ class ShardJob(NamedTuple):
     """A shard and the images that it must hold."""
 
     file: Path
-    paths: list[str]
+    paths: list[str]  # of the image files; [] where they are not here
     names: list[str]  # the paths relative to the label folder
     folder: str  # the label folder, relative to the root of the data set
     max_megapixels: int  # larger images are unreadable
+    checksums: list[int] | None = None  # CRC-32 of the files, if they are members of an archive
 
 
 def _mtime_ns(path: str) -> int:
@@ -47,6 +50,14 @@ def _mtime_ns(path: str) -> int:
         return 0
 
 
+def _file_checksum(path: str) -> int:
+    """Return the CRC-32 of a file; -1 if it cannot be read."""
+    try:
+        return zlib.crc32(Path(path).read_bytes()) if os.path.isfile(path) else -1
+    except OSError:
+        return -1
+
+
 def is_current(job: ShardJob) -> bool:
     """Return whether a shard is intact and holds its images as they are now.
 
@@ -54,7 +65,8 @@ def is_current(job: ShardJob) -> bool:
     """
     try:
         shard = Shard(job.file)
-        names, mtimes = (shard.table[name].to_pylist() for name in ("name", "mtime_ns"))
+        names = shard.table["name"].to_pylist()
+        same_files = _has_files_of(shard, job)
         for position in range(len(shard)):
             shard.image(position)
     except PermissionError as error:
@@ -65,15 +77,46 @@ def is_current(job: ShardJob) -> bool:
     limit = shard.about.get("max_megapixels")
     same_limit = limit == str(job.max_megapixels) or not shard.unreadable
     same_folder = shard.about.get("folder") == job.folder and "id" in shard.about
-    same_images = names == job.names and mtimes == [_mtime_ns(path) for path in job.paths]
-    return same_folder and same_limit and same_images
+    return same_folder and same_limit and names == job.names and same_files
 
 
-def write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> None:
-    """Write and verify one shard."""
-    about = describe_shard(job.folder, job.max_megapixels)
+def _has_files_of(shard: Shard, job: ShardJob) -> bool:
+    """Return whether the images were packed from the files of the job, as far as these are here.
+
+    Files are known by their modification times, members of an archive by their CRC-32.
+    """
+    packed = file_checksums(shard.about)
+    if job.checksums is not None:
+        return packed == job.checksums
+    if not job.paths:
+        return True
+    if packed is not None:
+        return packed == [_file_checksum(path) for path in job.paths]
+    mtimes: list[int] = shard.table["mtime_ns"].to_pylist()
+    return mtimes == [_mtime_ns(path) for path in job.paths]
+
+
+def write_shard(
+    job: ShardJob,
+    threads: ThreadPoolExecutor,
+    count: Callable[[int], object],
+    contents: Iterator[bytes] | None = None,
+) -> None:
+    """Write and verify one shard.
+
+    Args:
+        job: the shard.
+        threads: that decode.
+        count: gets the number of images of each part that is written.
+        contents: the image files, in order, where they are members of an archive.
+
+    Raises:
+        GenspotError: an image differs from its source as PIL decodes it, or the disk gives back
+            something else than what was written.
+    """
+    about = describe_shard(job.folder, job.max_megapixels, job.checksums)
     schema = SHARD_SCHEMA.with_metadata(SHARD_SCHEMA.metadata | about)
-    read = partial(_read, max_megapixels=job.max_megapixels)
+    checksums: list[int] = []
     with atomic_write(job.file) as unfinished:
         with (
             pa.OSFile(str(unfinished), "wb") as sink,
@@ -81,13 +124,41 @@ def write_shard(job: ShardJob, threads: ThreadPoolExecutor, progress: tqdm) -> N
         ):
             for start in range(0, len(job.paths), BATCH_IMAGES):
                 part = slice(start, start + BATCH_IMAGES)
-                paths = job.paths[part]
-                mtimes = [_mtime_ns(path) for path in paths]  # before the files are read
-                images = list(threads.map(read, paths))
-                batch = _record_batch(job.names[part], mtimes, images)
+                batch = _pack_batch(job, part, threads, contents)
+                checksums += batch["crc32"].to_pylist()
                 writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-                progress.update(len(paths))
-        _verify(unfinished, job, threads)
+                count(batch.num_rows)
+        _verify(unfinished, checksums, threads)
+
+
+def _pack_batch(
+    job: ShardJob,
+    part: slice,
+    threads: ThreadPoolExecutor,
+    contents: Iterator[bytes] | None,
+) -> pa.RecordBatch:
+    """Return the images of a part of a shard, decoded twice and compared; see `write_shard`."""
+    paths = job.paths[part]
+    files: Sequence[bytes | None] = [None] * len(paths)
+    mtimes = [0] * len(paths)
+    if contents is None:
+        mtimes = [_mtime_ns(path) for path in paths]  # before the files are read
+    else:
+        files = list(islice(contents, len(paths)))
+    read, read_again = (
+        partial(function, max_megapixels=job.max_megapixels)
+        for function in (_read, _read_reference)
+    )
+    images = list(threads.map(read, paths, files))
+    for path, image, expected in zip(
+        paths, images, threads.map(read_again, paths, files), strict=True
+    ):
+        if type(image) is not type(expected) or not np.array_equal(image, expected):
+            raise GenspotError(
+                f"{path}: the packed copy differs from the source; was the file changed while "
+                "it was packed? Pack again"
+            )
+    return _record_batch(job.names[part], mtimes, images)
 
 
 def _record_batch(
@@ -111,39 +182,44 @@ def _record_batch(
     return pa.RecordBatch.from_arrays(arrays, schema=SHARD_SCHEMA)
 
 
-def _read(path: str, max_megapixels: int) -> np.ndarray | str:
-    """Return the image at `path`, or why it cannot be read."""
+def _read(path: str, content: bytes | None, max_megapixels: int) -> np.ndarray | str:
+    """Return the image at `path`, whose file holds `content`, or why it cannot be read.
+
+    The file is read where `content` is None.
+    """
     try:
-        return image_io.read(path, max_megapixels)
+        if content is None:
+            return image_io.read(path, max_megapixels)
+        return image_io.read_bytes(path, content, max_megapixels)
     except Exception as error:  # a broken file can raise nearly anything
         return image_io.describe_error(error)
 
 
-def _read_reference(path: str, max_megapixels: int) -> np.ndarray | str:
+def _read_reference(path: str, content: bytes | None, max_megapixels: int) -> np.ndarray | str:
     """Return the same as `_read`, but decoded by PIL.
 
     PIL refuses a few damaged files that are decodable otherwise; those are read again.
     """
     try:
+        if content is not None:
+            return image_io.read_bytes(path, content, max_megapixels, with_pil=True)
         if os.path.isfile(path):
             return image_io.read_with_pil(path, max_megapixels)
     except Exception:  # as `_read` reports it
         pass
-    return _read(path, max_megapixels)
+    return _read(path, content, max_megapixels)
 
 
-def _verify(file: Path, job: ShardJob, threads: ThreadPoolExecutor) -> None:
-    """Raise if the images in `file` differ from their source.
-
-    Raises:
-        GenspotError: naming the first image that differs.
-    """
-    shard = Shard(file)
-    read = partial(_read_reference, max_megapixels=job.max_megapixels)
-    for position, expected in enumerate(threads.map(read, job.paths)):
-        packed = shard.image(position)
-        if type(packed) is not type(expected) or not np.array_equal(packed, expected):
-            raise GenspotError(
-                f"{job.paths[position]}: the packed copy differs from the source; was the file "
-                "changed while it was packed? Pack again"
-            )
+def _verify(file: Path, checksums: list[int], threads: ThreadPoolExecutor) -> None:
+    """Raise GenspotError if `file` does not hold images with these checksums."""
+    try:
+        shard = Shard(file)
+        for _ in threads.map(shard.image, range(len(checksums))):
+            pass
+        same = shard.checksums.tolist() == checksums
+    except DamagedShardError:
+        same = False
+    if not same:
+        raise GenspotError(
+            f"{file} does not hold what was written to it; check the disk, and pack again"
+        )

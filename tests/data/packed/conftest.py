@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from genspot.data.label_folders import LABELS
-from genspot.data.packed import index, reader, shard, shard_writer, writer
+from genspot.data.packed import folder_writer, index, reader, shard, shard_writer
 from helpers.images import save_set
 from helpers.packed_sets import save_mixed
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (index, reader, writer):
+    for module in (folder_writer, index, reader):
         monkeypatch.setattr(module, "SHARD_IMAGES", 6)
     for module in (shard, shard_writer):
         monkeypatch.setattr(module, "BATCH_IMAGES", 4)

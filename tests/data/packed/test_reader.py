@@ -16,7 +16,9 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.image_io import UnreadableError
 from genspot.data.label_folders import LABELS
-from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
+from genspot.data.packed.index import INDEX_FILE
+from genspot.data.packed.reader import open_packed
+from genspot.data.packed.sources import packed_folder
 from genspot.data.packed.writer import pack
 from genspot.data.places import load_samples
 from genspot.data.settings import Classes

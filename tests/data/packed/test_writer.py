@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from genspot.data import image_io
-from genspot.data.packed.reader import INDEX_FILE, open_packed, packed_folder
+from genspot.data.packed.index import INDEX_FILE
+from genspot.data.packed.reader import open_packed
 from genspot.data.packed.shard import Shard
 from genspot.data.packed.shard_writer import ShardJob, is_current
+from genspot.data.packed.sources import packed_folder
 from genspot.data.packed.writer import pack
 from genspot.data.walk import NOT_UTF8
 from helpers.errors import error_of
