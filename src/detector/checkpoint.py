@@ -83,14 +83,17 @@ class Checkpoint:
             )
 
 
-def load_checkpoint(path: str | Path | None, setting: str = "checkpoint") -> Checkpoint:
+def load_checkpoint(
+    path: str | Path | None, setting: str = "checkpoint", known: Metadata | None = None
+) -> Checkpoint:
     """Return the checkpoint at `path`, whichever kind it is; nothing in it is executed.
 
-    A published file is known by its entries (`detector.published_files`).
+    A published file is known by its entries (`detector.published_files`), unless it is `known`.
 
     Args:
         path: of a file that `read_weights_file` reads.
         setting: named in messages as the setting that gave the path.
+        known: what a file is that says nothing of itself; None: its entries tell.
 
     Raises:
         GenspotError: there is none, it is no checkpoint of a detector, it is damaged, or one of
@@ -102,11 +105,13 @@ def load_checkpoint(path: str | Path | None, setting: str = "checkpoint") -> Che
     if file.about is not None:
         metadata = Metadata.from_dict(file.about, file.path, setting)
         return Checkpoint(file.path, metadata, file.state, setting)
+    if known:
+        return Checkpoint(file.path, known, file.state, setting)
     if file.published is None:
-        known = ", ".join(one.title for one in PUBLISHED_FILES)
+        forms = ", ".join(one.title for one in PUBLISHED_FILES)
         raise GenspotError(
             f"{setting}={file.path} holds no known detector, but {file.keys}; known are genspot's "
-            f"own checkpoints, and the entries of {known}; a training of any model can start from "
+            f"own checkpoints, and the entries of {forms}; a training of any model can start from "
             "weights that fit it, model.weights=PATH"
         )
     metadata = file.published.metadata

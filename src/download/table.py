@@ -55,7 +55,7 @@ class ReferenceLogit:
     """A published logit of one image.
 
     Attributes:
-        image: name of its file.
+        image: path of its file below the folder of all.
         crop: side of the centre crop in pixels; None: the whole image.
         logit: on a CPU in float32.
     """

@@ -112,6 +112,7 @@ class _Part:
         self.count = -(-size // CHUNK)
         self._about = {"bytes": size, "chunk": CHUNK, "sha256": sha256}
         self._checksums = self._read_journal()
+        self._right: set[int] = set()  # chunks that were verified already
         self._lock = threading.Lock()
         self._descriptor = -1
 
@@ -151,10 +152,11 @@ class _Part:
             offset, length = self.span(number)
             data = os.pread(self._descriptor, length, offset)
             digest.update(data)
-            if zlib.crc32(data) == self._checksums[number]:
-                progress.verified(len(data))
-            else:
+            if zlib.crc32(data) != self._checksums[number]:
                 damaged.append(number)
+            elif number not in self._right:
+                self._right.add(number)
+                progress.verified(length)
         return digest.hexdigest(), damaged
 
     def forget(self, numbers: Collection[int]) -> None:
@@ -237,7 +239,7 @@ def _complete(
         )
     part.remove()
     raise GenspotError(
-        f"{remote.entry.url} has the SHA-256 {digest}, also when fetched once more; expected is "
+        f"{remote.url} has the SHA-256 {digest}, also when fetched once more; expected is "
         f"{expected}: the server has another file, or the connection changes it"
     )
 
@@ -246,13 +248,9 @@ def _fetch_missing(remote: RemoteFile, part: _Part, connections: int) -> None:
     def fetch(number: int) -> None:
         part.write(number, remote.read(*part.span(number)))
 
-    with map_ahead(fetch, part.missing(), connections, remote.client.stop) as fetched:
-        try:
-            for _ in fetched:
-                pass
-        except BaseException:
-            remote.client.cancel()  # those that wait for bytes
-            raise
+    with map_ahead(fetch, part.missing(), connections, remote.client.cancel) as fetched:
+        for _ in fetched:
+            pass
 
 
 def _sha256(path: Path) -> str:

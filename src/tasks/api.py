@@ -17,13 +17,14 @@ from genspot.common.geometry import Geometry
 from genspot.data import image_io
 from genspot.data.dataset import prepare
 from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
-from genspot.detector.checkpoint import load_checkpoint
+from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.dry_run import check_trained_network
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
 from genspot.detector.patches import PatchBackbone
 from genspot.detector.precision import exact_float32
 from genspot.evaluation.calibration import probabilities
+from genspot.tasks.weights_by_name import default_folder, load_named_checkpoint
 
 BATCH_SIZE = 64
 
@@ -168,7 +169,8 @@ def load_detector(
     Images are changed by the protocol of its training, if it had one.
 
     Args:
-        checkpoint: path of the file. Nothing in it is executed.
+        checkpoint: path of the file, published/NAME or hub/OWNER/NAME, which are downloaded where
+            they are not there yet. Nothing in it is executed.
         crop: side of the crop in pixels, "none" for whole images; None as the model says.
         device: of PyTorch, such as "cpu" or "cuda".
         max_megapixels: larger image files are refused.
@@ -188,14 +190,21 @@ def load_detector(
         raise GenspotError(
             f"device={device!r} cannot be used here: give cpu, or cuda where there is one"
         ) from error
-    loaded = load_checkpoint(checkpoint)
-    model = loaded.metadata.model.without_initial_weights()
+    loaded = load_named_checkpoint(checkpoint, default_folder())
+    return make_loaded_detector(loaded, crop, device, max_megapixels)
+
+
+def make_loaded_detector(
+    checkpoint: Checkpoint, crop: int | str | None, device: str, max_megapixels: int
+) -> LoadedDetector:
+    """Return the detector of a checkpoint that is read already; see `load_detector`."""
+    model = checkpoint.metadata.model.without_initial_weights()
     geometry = model.test.with_crop(crop)
-    with loaded.named():
+    with checkpoint.named():
         network = build_network(model)
-        loaded.load_into(network, model.name)
+        checkpoint.load_into(network, model.name)
         check_trained_network(network, model, geometry)
-    return LoadedDetector(network, loaded.metadata, geometry, device, max_megapixels)
+    return LoadedDetector(network, checkpoint.metadata, geometry, device, max_megapixels)
 
 
 def _as_array(image: ImageInput, max_megapixels: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config_files import config_folders
+from genspot.tasks.download_commands import test_offer, training_offer
 from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
@@ -26,7 +27,7 @@ from genspot.tasks.overrides import (
     parse_overrides,
     search_path_overrides,
 )
-from genspot.tasks.places import absolute
+from genspot.tasks.places import absolute, names_weights
 from genspot.tasks.recipes import check_recipe
 from genspot.tasks.schema import check_values, plain
 from genspot.tasks.test_sets import add_test_sets, is_folder
@@ -119,7 +120,7 @@ def config_text(cfg: DictConfig) -> str:
     kept = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "resume"])
     for key in ("data.train", "data.val", "model.weights", "schedule.teacher"):
         if place := plain(kept, key):
-            OmegaConf.update(kept, key, absolute(place))
+            OmegaConf.update(kept, key, place if names_weights(place) else absolute(place))
     if cfg.task.name == "train" and trains_on_sets(cfg):
         trained, left_out = divide_sets(cfg)
         OmegaConf.update(kept, "data", {"generator": trained, "hold_out": left_out})
@@ -224,6 +225,7 @@ def training_set(cfg: DictConfig) -> TrainingSet:
         **{key: value for key, value in values.items() if value is not None}
         | {key: values[key] for key in ("train", "val", "classes")},
         own=not all(_is_below(values[split], cfg.paths[split]) for split in ("train", "val")),
+        offer=training_offer(cfg, values),
         labels=labels(cfg),
         parts=tuple(one for one in test_sets(cfg) if one.name in trained),
     )
@@ -239,6 +241,7 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             simulator=spec["simulator"],
             setting=key,
             download=spec["download"],
+            offer=test_offer(key, spec["path"]),
             own=is_folder(key) or not _is_below(spec["path"], cfg.paths.test),
             labels=labels(cfg),
             train=spec["train"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from genspot.common.errors import GenspotError
@@ -43,6 +43,14 @@ def _list_of(words: str, kind: Kind, empty: bool = True) -> Kind:
     )
 
 
+IMAGE = Kind(
+    "the path of an image below the folder of all",
+    lambda value: (
+        TEXT.accepts(value)
+        and not PurePosixPath(value).is_absolute()
+        and ".." not in PurePosixPath(value).parts
+    ),
+)
 NAMES = _list_of("a list of names", COMPONENT)
 FILE: dict[str, Kind] = {
     "name": NAME,
@@ -67,7 +75,7 @@ ARCHIVE: dict[str, Kind] = {
     "generators": NAMES,
 }
 LOGIT: dict[str, Kind] = {
-    "image": NAME,
+    "image": IMAGE,
     "crop": optional(whole(1)),
     "logit": number("a number", lambda value: True),
 }
@@ -130,6 +138,9 @@ def _entry(name: str, path: Path) -> Download:
         return Archive(**about, **(rest | lists))
     if len(about["files"]) != 1:
         raise GenspotError(f"{path}: files: weights are one file")
+    for key in ("model", "data", "aug") if rest.get("data") else ():
+        if rest.get(key) not in (None, *choices(key)):
+            raise GenspotError(f"{path}: there is no {key}/{shown(rest[key])}.yaml")
     logits = rest.pop("logits", [])
     for row, one in enumerate(logits):
         check_section(f"{path}: logits[{row}]", one, LOGIT, LOGIT, separator=".")

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import BEST_CHECKPOINT
 from genspot.common.text import safe_repr
-from genspot.detector.fine_tuning import load_initial_weights
+from genspot.detector.fine_tuning import SETTING, load_initial_weights
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
 from genspot.runtime.content import Content, describe_file
@@ -17,6 +17,7 @@ from genspot.runtime.run_folder import CHECKPOINTS
 from genspot.tasks.components import make_network
 from genspot.tasks.overrides import command_line_overrides, overridden_keys
 from genspot.tasks.schema import plain
+from genspot.tasks.weights_by_name import local_file, with_initial_weights
 
 
 def check_initial_weights(cfg: DictConfig) -> None:
@@ -50,7 +51,11 @@ def check_initial_weights(cfg: DictConfig) -> None:
 def describe_initial_weights(cfg: DictConfig) -> dict[str, Content]:
     """Return the content of the files of `model.weights` and `schedule.teacher`, by setting."""
     files = {"model.weights": cfg.model.weights, "schedule.teacher": cfg.schedule.get("teacher")}
-    paths = {setting: Path(path) for setting, path in files.items() if path}
+    paths = {
+        setting: local_file(path, cfg.paths.weights, setting, cfg.quiet)
+        for setting, path in files.items()
+        if path
+    }
     return {setting: describe_file(path) for setting, path in paths.items() if path.is_file()}
 
 
@@ -64,9 +69,10 @@ def make_initial_network(cfg: DictConfig, model: ModelSettings) -> tuple[Detecto
         GenspotError: the network cannot be built, or the weights cannot be had or do not fit.
     """
     if cfg.model.weights is None:
-        return make_network(cfg, model), ""
+        return make_network(cfg, with_initial_weights(cfg, model)), ""
     network = make_network(cfg, model, initial_weights=False)
-    new, learned_from = load_initial_weights(network, cfg.model.weights)
+    file = local_file(cfg.model.weights, cfg.paths.weights, SETTING, cfg.quiet)
+    new, learned_from = load_initial_weights(network, file)
     source = f"starting from the weights of {cfg.model.weights}"
     if learned_from not in (None, model.input):
         source += (

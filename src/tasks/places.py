@@ -11,6 +11,14 @@ from genspot.common.containers import container_of
 from genspot.data.settings import Place, paths_of
 
 PATHS = ("path", "real", "fake")  # keys of a place whose values are paths
+# What weights begin with that are named: in the table conf/download/, and at Hugging Face.
+PUBLISHED, HUB = "published/", "hub/"
+
+
+def names_weights(value: object) -> bool:
+    """Return whether a setting of weights names them, and is not the path of a file."""
+    is_name = isinstance(value, str) and value.startswith((PUBLISHED, HUB))
+    return is_name and not os.path.isfile(str(value))
 
 
 def absolute(place: Place) -> Place:

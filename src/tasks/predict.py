@@ -9,7 +9,6 @@ from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.common.tables import concat, write_csv
-from genspot.detector.checkpoint import load_checkpoint
 from genspot.report.predictions import prediction_table, print_predictions
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import save_config
@@ -27,6 +26,7 @@ from genspot.tasks.scoring import (
     refuse_not_finite,
 )
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.weights_by_name import load_named_checkpoint
 
 
 def predict(cfg: DictConfig) -> None:
@@ -47,7 +47,7 @@ def predict(cfg: DictConfig) -> None:
             f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
             f"protocol={MATCHED}_{steps}, or leave it out"
         )
-    checkpoint = load_checkpoint(cfg.checkpoint)
+    checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model

@@ -16,7 +16,7 @@ from genspot.common.ranks import is_rank_zero
 from genspot.common.run_files import BEST_CHECKPOINT, CONFIG
 from genspot.data.places import missing_path
 from genspot.data.settings import TRAINING_SPLITS, Place, Split, Use
-from genspot.detector.checkpoint import Checkpoint, load_checkpoint
+from genspot.detector.checkpoint import Checkpoint
 from genspot.evaluation.scores import read_validation
 from genspot.report.console import print_results
 from genspot.report.dashboard import dashboard
@@ -39,6 +39,7 @@ from genspot.tasks.features import keep_features
 from genspot.tasks.schema import plain
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.weights_by_name import load_named_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def test(cfg: DictConfig) -> None:
         GenspotError: a setting, the checkpoint or the data does not allow it; in one line.
     """
     silence_warnings()
-    checkpoint = load_checkpoint(cfg.checkpoint)
+    checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
     cfg = with_training_config(cfg, checkpoint.metadata)
     metadata = resolve_metadata(cfg, checkpoint)
     model = metadata.model

@@ -6,7 +6,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
-from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.contrastive import Contrastive, rine_head
 from genspot.detector.distillation import Distillation
 from genspot.detector.loss import CrossEntropy, TrainingLoss
@@ -14,6 +13,7 @@ from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork, build_network
 from genspot.detector.parameters import freeze, parameter_groups
 from genspot.tasks.schema import plain
+from genspot.tasks.weights_by_name import load_named_checkpoint
 
 
 def make_detector(cfg: DictConfig, network: DetectorNetwork) -> Detector:
@@ -71,7 +71,9 @@ def _distillation(cfg: DictConfig) -> Distillation:
                 f"schedule.{key}={value} is of a loss of labels, which a training with "
                 "schedule.teacher does not have: leave one of them out"
             )
-    checkpoint = load_checkpoint(cfg.schedule.teacher, "schedule.teacher")
+    checkpoint = load_named_checkpoint(
+        cfg.schedule.teacher, cfg.paths.weights, "schedule.teacher", cfg.quiet
+    )
     metadata = checkpoint.metadata
     with checkpoint.named():
         teacher = build_network(metadata.model.without_initial_weights())

@@ -47,7 +47,7 @@ def _imagenet(arch: str) -> dict[str, Any]:
     try:
         # The first version: the second was published two years after the paper.
         weights = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
-        return dict(weights.get_state_dict())
+        return dict(weights.get_state_dict(check_hash=True))
     except Exception as error:  # the network, the disk, or no such weights
         raise GenspotError(
             f"cannot get the ImageNet weights of torchvision for {arch} ({error}); {HINT}"
