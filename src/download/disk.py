@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from genspot.common.errors import GenspotError
+from genspot.common.quantities import size_text
 from genspot.download.directory import Directory
 
 
@@ -40,10 +41,10 @@ def require_space(needs: Mapping[Path, int]) -> None:
     for paths in folders.values():
         total, free = sum(needs[path] for path in paths), free_space(paths[0])
         if total > free:
-            names = " and ".join(f"{path} ({needs[path] / 1e9:.2f} GB)" for path in paths)
+            names = " and ".join(f"{path} ({size_text(needs[path])})" for path in paths)
             raise GenspotError(
-                f"{total / 1e9:.2f} GB are needed for {names}, and the disk has "
-                f"{free / 1e9:.2f} GB free; make room, or name another disk (paths.datasets=PATH)"
+                f"{size_text(total)} are needed for {names}, and the disk has {size_text(free)} "
+                "free; make room, or name another disk (paths.datasets=PATH)"
             )
 
 

@@ -135,11 +135,12 @@ def _wrong_rows(root: Path, folder: str, members: Directory) -> list[_Row]:
     digest = _digest(rows)
     if digest and _read_record(root).get(folder) == digest:
         return []
-    with map_ahead(_Row.is_right, rows, READERS, lambda: None) as results:
-        wrong = [row for row, right in zip(rows, results, strict=True) if not right]
-    if not wrong:
+    files = [row for row in rows if row.there is not None]
+    with map_ahead(_Row.is_right, files, READERS, lambda: None) as results:
+        right = {row.name for row, is_right in zip(files, results, strict=True) if is_right}
+    if len(right) == len(rows):
         record_complete(root, folder, members)
-    return wrong
+    return [row for row in rows if row.name not in right]
 
 
 def _rows(path: Path, members: Directory) -> list[_Row]:
