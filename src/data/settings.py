@@ -93,6 +93,7 @@ class TrainingSet:
     simulator: dict[str, Any] | None = None  # name, upsampling and stages, if it is built here
     format: str = "files"  # "files", or "packed" to read what task=pack wrote
     own: bool = False  # of the user's own: nobody can download it
+    offer: str = ""  # the command that fetches the images, in a sentence; "": there is none
     labels: Labels = DEFAULT_LABELS
     parts: tuple[TestSet, ...] = ()  # of data=sets: trained on together, in place of train and val
 
@@ -119,7 +120,10 @@ class TestSet:
     classes: Classes  # see `TrainingSet.classes`
     simulator: dict[str, Any] | None = None  # what makes the fakes, if the set is built here
     setting: str = ""  # the choice of `generator=` that defines the set; "": as `name`
-    download: str | None = None  # page of its release; None: Wang et al.'s, see `sources.DOWNLOAD`
+    download: str | None = None  # page of its release; None: not known
+    # The command that fetches the images, in a sentence, where {names} stands for `choice` of each
+    # missing set; "": there is none.
+    offer: str = ""
     own: bool = False  # of the user's own: nobody can download it
     labels: Labels = DEFAULT_LABELS
     # Of data=sets, see `genspot.data.splits`.

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +32,6 @@ from genspot.data.splits import load_part, load_parts
 
 log = logging.getLogger(__name__)
 
-DOWNLOAD = (
-    "Download {files} from the Hugging Face data set sywang/CNNDetection and unpack to {folder}, "
-    "or set paths.{path}=PATH; data=simulated works without any download"
-)
 DOWNLOAD_PAGE = (
     "Download {names} from {page} and unpack as docs/test_sets.md says, or set paths.{path}=PATH"
 )
@@ -44,10 +39,10 @@ DOWNLOAD_PAGES = (
     "Their releases: {pages}; docs/test_sets.md lists all sets and where to unpack them; or set "
     "paths.{path}=PATH"
 )
+ELSEWHERE = "paths.{path}=PATH names another folder"
+SIMULATED = "data=simulated works without any download"
 NAMED = 3  # missing sets that a message names
 FILES = (".zip", ".parquet", ".arrow", ".csv", ".tsv", ".txt")  # places that are no folders
-TRAIN_FILES = "progan_train.7z.001 to .007 (74.7 GB) and progan_val.zip (831 MB)"
-TEST_FILES = "CNN_synth_testset.zip (20.1 GB)"
 
 
 def load_training_set(
@@ -123,7 +118,16 @@ def _require_training_images(source: TrainingSet, split: Split) -> None:
     if not folder:
         raise GenspotError(f"data={source.name} needs data.train=PATH and data.val=PATH")
     own = {source.name} if source.own else set()
-    require_folders({source.name: folder}, TRAIN_FILES, split, own)
+    offers = {source.name: source.offer}
+    require_folders({source.name: folder}, split, own, offers=offers)
+    if source.offer and isinstance(folder, str):  # it may be that of other classes
+        classes = source.classes if isinstance(source.classes, list) else []
+        parts = {name: os.path.join(folder, name) for name in classes}
+        if gone := [name for name, path in parts.items() if missing_path(path)]:
+            raise GenspotError(
+                f"no data for {source.name}: {folder} lacks the class folders {', '.join(gone)}. "
+                f"{source.offer}"
+            )
 
 
 def load_test_sets(test_sets: list[TestSet]) -> Listing:
@@ -149,7 +153,8 @@ def _require_test_sets(test_sets: Sequence[TestSet], key: str = "path") -> None:
         folders |= {test_set.choice: place} if place else {}
     own = {test_set.choice for test_set in test_sets if test_set.own}
     pages = {test.choice: test.download for test in test_sets if test.download}
-    require_folders(folders, TEST_FILES, "test", own, pages)
+    offers = {test.choice: test.offer for test in test_sets}
+    require_folders(folders, "test", own, pages, offers)
 
 
 def list_if_there(place: Place, test_sets: list[TestSet]) -> Listing | None:
@@ -213,19 +218,19 @@ def _sharing_fakes(listing: Listing) -> list[str]:
 
 def require_folders(
     folders: Mapping[str, Place],
-    files: str,
     path: str,
     own: Set[str],
     pages: Mapping[str, str] | None = None,
+    offers: Mapping[str, str] | None = None,
 ) -> None:
     """Raise if images are missing: all sets at once, and before any training.
 
     Args:
         folders: where the images of each data set are.
-        files: what to download.
         path: the setting below `paths` that says where the data sets are.
         own: the data sets of the user's own, which nobody can download.
-        pages: data set → page of its release, where that is not the one of Wang et al.
+        pages: data set → page of its release, where that is known.
+        offers: data set → the command that fetches it, see `TrainingSet.offer`; "": none does.
 
     Raises:
         GenspotError: with what to do about it.
@@ -238,7 +243,7 @@ def require_folders(
     if first in own:
         hint = _where_it_may_be(folders[first])
     else:
-        hint = _where_to_get(missing, files, path, pages or {})
+        hint = _where_to_get(missing, path, pages or {}, offers or {})
         if len(missing) < len(folders):
             present = ",".join(name for name in folders if name not in missing)
             hint = f"To test on what is here: generator=[{present}]. {hint}"
@@ -265,21 +270,23 @@ def _kind_of(path: str) -> str:
 
 
 def _where_to_get(
-    missing: Mapping[str, str], files: str, path: str, pages: Mapping[str, str]
+    missing: Mapping[str, str], path: str, pages: Mapping[str, str], offers: Mapping[str, str]
 ) -> str:
-    """Return where to download the missing data sets: one sentence for each release of a few."""
-    releases: dict[str | None, list[str]] = {}
+    """Return how to get the missing data sets: one sentence for each command and release."""
+    commands: dict[str, list[str]] = {}
+    releases: dict[str, list[str]] = {}
     for name in missing:
-        releases.setdefault(pages.get(name), []).append(name)
-    hints = []
-    if len(missing) > NAMED and (released := [page for page in releases if page]):
-        hints.append(DOWNLOAD_PAGES.format(pages=", ".join(released), path=path))
-        releases = {page: names for page, names in releases.items() if page is None}
+        if offer := offers.get(name):
+            commands.setdefault(offer, []).append(name)
+        elif page := pages.get(name):
+            releases.setdefault(page, []).append(name)
+    hints = [offer.replace("{names}", ",".join(names)) for offer, names in commands.items()]
+    if len(missing) > NAMED and releases:
+        hints.append(DOWNLOAD_PAGES.format(pages=", ".join(releases), path=path))
+        releases = {}
     for page, names in releases.items():
-        if page is None:
-            folder = Path(missing[names[0]]).parent
-            hints.append(DOWNLOAD.format(files=files, folder=folder, path=path))
-        else:
-            which = "them" if len(releases) == 1 else ", ".join(names)
-            hints.append(DOWNLOAD_PAGE.format(names=which, page=page, path=path))
+        which = "them" if len(names) == len(missing) else ", ".join(names)
+        hints.append(DOWNLOAD_PAGE.format(names=which, page=page, path=path))
+    if commands or not hints:
+        hints.append(ELSEWHERE.format(path=path) + (f"; {SIMULATED}" if path != "test" else ""))
     return ". ".join(hints)

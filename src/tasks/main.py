@@ -140,7 +140,7 @@ def report_stop(request: ShutdownRequested, folder: Path, task: str) -> None:
     if not is_rank_zero():
         return
     command = how_to_continue("hydra.run.dir", folder)
-    if can_continue(folder) or task in ("pack", "harmonize"):  # they continue elsewhere
+    if can_continue(folder) or task in ("download", "pack", "harmonize"):  # they continue elsewhere
         print_line(f"{request}; to continue: {command}")
     elif folder.exists():
         print_line(f"{request}; nothing to continue from was left; to start again: {command}")

@@ -1,0 +1,157 @@
+"""The files of one published archive: those that are there, and those that a server has."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from genspot.common.errors import GenspotError
+from genspot.download.client import Client
+from genspot.download.directory import Directory, read_directory
+from genspot.download.progress import Progress
+from genspot.download.remote import RemoteFile
+from genspot.download.seven_zip import stored_content
+from genspot.download.source import ByteSource, LocalFile, Volumes, Window
+from genspot.download.table import Archive, FileEntry
+from genspot.download.whole_file import fetch_file, is_verified, missing_bytes
+
+log = logging.getLogger(__name__)
+RECORD = ".verified"  # beside a file whose SHA-256 was right
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A local file whose bytes count as arrived when they are read."""
+
+    file: LocalFile
+    progress: Progress
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = self.file.read(offset, length)
+        self.progress.add(length)
+        return data
+
+
+class ArchiveFiles:
+    """The files of an archive; a complete one in `folder` is used before the server's.
+
+    Args:
+        archive: of the table.
+        folder: of whole files.
+        client: for what is not there.
+        recheck: whether files are read again whose SHA-256 was right before.
+
+    Raises:
+        GenspotError: a file is there and is another one.
+    """
+
+    def __init__(self, archive: Archive, folder: Path, client: Client, recheck: bool) -> None:
+        self.archive = archive
+        self.folder = folder
+        self._client = client
+        self._open = ExitStack()
+        self._silent = Progress(archive.title, 0, quiet=True)
+        self._local: dict[str, LocalFile] = {}
+        for file in archive.files:
+            self._find(file, recheck)
+        volumes = self._volumes(self._silent)
+        self._start, self._size = 0, volumes.size
+        if archive.wrapper:
+            window = stored_content(volumes, archive.title)
+            self._start, self._size = window.offset, window.size
+
+    def close(self) -> None:
+        """Close the local files."""
+        self._open.close()
+
+    @property
+    def remote(self) -> list[FileEntry]:
+        """The files that are not there."""
+        return [file for file in self.archive.files if file.name not in self._local]
+
+    def source(self, progress: Progress | None = None) -> ByteSource:
+        """Return the ZIP file; `progress` counts what is read of it."""
+        return Window(self._volumes(progress or self._silent), self._start, self._size)
+
+    def directory(self) -> Directory:
+        """Return all files of the archive; see `genspot.download.directory.read_directory`."""
+        found = read_directory(self.source(), self.folder, self.archive.title)
+        expected = self.archive.members
+        if expected is not None and expected != len(found):
+            log.warning(
+                "%s: the archive's own directory has %d files, the table of downloads %d",
+                *(self.archive.title, len(found), expected),
+            )
+        return found
+
+    def bytes_of(self, members: Directory) -> int:
+        """Return how many bytes a server sends for `members`, about."""
+        starts = members.table["offset"].to_numpy() + self._start
+        ends = members.table["end"].to_numpy() + self._start
+        total = position = 0
+        for file in self.archive.files:
+            if file.name not in self._local:
+                inside = np.minimum(ends, position + file.size) - np.maximum(starts, position)
+                total += int(inside.clip(min=0).sum())
+            position += file.size
+        return total
+
+    def bytes_of_whole(self) -> int:
+        """Return how many bytes a server sends for all files that are not there."""
+        return sum(
+            missing_bytes(self.folder / file.name, file.size, file.sha256) for file in self.remote
+        )
+
+    def fetch(self, progress: Progress) -> None:
+        """Fetch all files that are not there; see `genspot.download.whole_file.fetch_file`."""
+        for file in self.remote:
+            fetch_file(RemoteFile(self._client, file, progress), self.folder / file.name, progress)
+            self._use(file)
+
+    def remove(self) -> None:
+        """Remove the files in `folder`."""
+        for file in self.archive.files:
+            path = self.folder / file.name
+            for one in (path, path.with_name(path.name + RECORD)):
+                one.unlink(missing_ok=True)
+
+    def _find(self, file: FileEntry, recheck: bool) -> None:
+        """Use the file in `folder` if it is there and right."""
+        path = self.folder / file.name
+        expected = file.sha256
+        if expected is None and path.is_file():
+            try:
+                expected = RemoteFile(self._client, file, self._silent).sha256()
+            except GenspotError as error:
+                log.warning(
+                    "%s is used without its SHA-256, which only the server knows (%s); the "
+                    "CRC-32 of every image in it is compared",
+                    *(path, error),
+                )
+                self._use(file)
+                return
+        if is_verified(path, file.size, expected, recheck):
+            self._use(file)
+
+    def _use(self, file: FileEntry) -> None:
+        opened = LocalFile(self.folder / file.name, file.size)
+        self._open.callback(opened.close)
+        self._local[file.name] = opened
+
+    def _volumes(self, progress: Progress) -> Volumes:
+        return Volumes(
+            [
+                _Counted(self._local[file.name], progress)
+                if file.name in self._local
+                else RemoteFile(self._client, file, progress)
+                for file in self.archive.files
+            ]
+        )
