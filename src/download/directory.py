@@ -39,8 +39,8 @@ SCHEMA = pa.schema(
 )
 LOCAL_HEADER = 30  # bytes, without name and extra field
 END_RECORD = struct.Struct("<4s4H2LH")
-LARGE_COUNT = struct.Struct("<Q")  # in the end record of ZIP64, 32 bytes after its start
-LOCATOR = struct.Struct("<4sLQL")  # between the two end records
+# The end record of ZIP64, of which the count of entries is taken, and its locator.
+LARGE_END = struct.Struct("<4s28xQ16x20x")
 MOST_AROUND = LOCAL_HEADER + 2 * 0xFFFF + 24  # header, name, extra field, data descriptor
 MOST_MEMBER = 256 * 2**20  # bytes; it is held in memory
 MOST_DIRECTORY = 256 * 2**20  # bytes, of which 720,119 published members take about 80 MB
@@ -212,7 +212,7 @@ def _accepted(infos: list[zipfile.ZipInfo], start: int, title: str) -> pa.Table:
         name = member_name(info)
         if fault := _fault(info, name, end):
             raise GenspotError(f"{title}: member {safe_repr(name)} is not accepted: {fault}")
-        if not info.is_dir():
+        if not name.endswith("/"):
             names.append(name)
             ends.append(min(end, info.header_offset + MOST_AROUND + info.compress_size))
             files.append(info)
@@ -236,21 +236,17 @@ def _stated_count(source: _Bounded, comment: int) -> int:
     signature, _, _, _, count, _, _, _ = END_RECORD.unpack(source.read(position, END_RECORD.size))
     if signature != b"PK\5\6":
         raise zipfile.BadZipFile("bytes follow its end record")
-    if count != 0xFFFF:
-        return int(count)
-    locator = source.read(max(0, position - LOCATOR.size), LOCATOR.size)
-    signature, _, offset, _ = LOCATOR.unpack(locator)
-    if signature != b"PK\6\7":
-        return int(count)
-    (large,) = LARGE_COUNT.unpack(source.read(offset + 32, LARGE_COUNT.size))
-    return int(large)
+    large = source.read(max(0, position - LARGE_END.size), LARGE_END.size)
+    if count == 0xFFFF and large.startswith(b"PK\6\6"):
+        count = LARGE_END.unpack(large)[1]
+    return int(count)
 
 
 def _fault(info: zipfile.ZipInfo, name: str, end: int) -> str | None:
     """Return why an entry, whose bytes end before `end`, is not accepted, or None."""
-    if REFUSED_NAME.search(name[:-1] if info.is_dir() else name):
+    if REFUSED_NAME.search(name.removesuffix("/")):
         return "its name does not lead to a place below the folder"
-    expected = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
+    expected = stat.S_IFDIR if name.endswith("/") else stat.S_IFREG
     if stat.S_IFMT(info.external_attr >> 16) not in (0, expected):
         return "it is a link or no regular file"
     if info.flag_bits & ENCRYPTED:
@@ -261,8 +257,9 @@ def _fault(info: zipfile.ZipInfo, name: str, end: int) -> str | None:
         return f"it has {info.file_size:,} bytes; at most {MOST_MEMBER:,} are read"
     if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
         return f"it is stored in {info.compress_size:,} bytes and has {info.file_size:,}"
-    if info.header_offset + LOCAL_HEADER + len(name) + info.compress_size > end:
-        return "its bytes overlap what follows it"
+    content = info.header_offset + LOCAL_HEADER + len(name)  # begins here or later
+    if info.header_offset < 0 or content + info.compress_size > end:
+        return "its bytes lie outside the archive or in what follows it"
     return None
 
 

@@ -79,7 +79,7 @@ def batches(directory: Directory, limit: int = LIMIT) -> Iterator[Batch]:
     first = 0
     for row in range(1, len(table) + 1):
         if row < len(table):
-            is_near = starts[row] - ends[row - 1] <= GAP
+            is_near = 0 <= starts[row] - ends[row - 1] <= GAP
             is_small = ends[row] - starts[first] <= limit
             if is_near and is_small and contents[row] + sizes[row] - contents[first] <= limit:
                 continue
