@@ -6,8 +6,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.files import read_json, write_json
 from genspot.download.directory import Directory
 from genspot.download.locks import lock
+from genspot.download.os_errors import named_os_errors
 from genspot.download.workers import map_ahead
 
 HIDDEN = ".unpacked"  # folder below the root, for the lock and the record
@@ -113,20 +113,6 @@ def record_complete(root: Path, folder: str, members: Directory) -> None:
     """
     if digest := _digest(_rows(root / folder, members)):
         _write_record(root, {**_read_record(root), folder: digest})
-
-
-@contextmanager
-def named_os_errors() -> Iterator[None]:
-    """Raise GenspotError for an OSError of the block that names its file."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise GenspotError(
-            f"{error.filename}: {str(error.strerror).lower()}; what is complete stays, and the "
-            "same command continues once this is put right"
-        ) from error
 
 
 def _wrong_rows(root: Path, folder: str, members: Directory) -> list[_Row]:

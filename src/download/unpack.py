@@ -13,12 +13,12 @@ from pathlib import Path
 
 from genspot.common.errors import GenspotError
 from genspot.download.members import Batch, batches, read_batch
+from genspot.download.os_errors import named_os_errors
 from genspot.download.presence import (
     PARTIAL,
     Missing,
     find_missing,
     lock_root,
-    named_os_errors,
     record_complete,
 )
 from genspot.download.progress import Progress

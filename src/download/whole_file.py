@@ -20,6 +20,7 @@ from typing import Any
 from genspot.common.errors import GenspotError
 from genspot.common.files import read_json, write_json, write_text
 from genspot.download.locks import lock
+from genspot.download.os_errors import named_os_errors
 from genspot.download.progress import Progress
 from genspot.download.remote import RemoteFile
 from genspot.download.workers import map_ahead
@@ -44,11 +45,11 @@ def fetch_file(remote: RemoteFile, path: Path, progress: Progress, connections: 
 
     Raises:
         GenspotError: the bytes cannot be had, or have another SHA-256, also when all are fetched
-            once more; or `path` is there and is another file.
-        OSError: it cannot be written, as on a full disk.
+            once more; `path` is there and is another file; or it cannot be written, as on a full
+            disk.
     """
     expected = remote.sha256()
-    with lock(path.with_name(f"{path.name}.lock"), path):
+    with named_os_errors(path), lock(path.with_name(f"{path.name}.lock"), path):
         if is_verified(path, remote.size, expected):
             return
         part = _Part(path, remote.size, expected)

@@ -287,7 +287,7 @@ def test_fetch_file_on_a_full_disk_keeps_what_was_fetched(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(GenspotError, match=f"{path}: no space left.*; what is complete stays"):
             fetch(servers, path, connections=1)
     servers.forget()
     fetch(servers, path)
