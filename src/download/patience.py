@@ -90,11 +90,12 @@ class Retries:
             raise GenspotError(f"{self.url}: {failed.reason} ({self.few} tries)")
         waited = time.monotonic() - self.since
         if waited + wait > self.patience.total:
-            asked = failed.retry_after == wait and wait > self.patience.longest_wait
-            why = f"it asks to wait {duration_text(wait)}" if asked else "no byte came"
+            asks = failed.retry_after == wait and wait > self.patience.longest_wait
+            length = duration_text(wait if asks else waited)
+            what = f"asks to wait {length}" if asks else f"no byte came for {length}"
             raise GenspotError(
-                f"{self.url}: {failed.reason}; {why} (after {duration_text(waited)} without a "
-                "byte). What has arrived stays: run the command again later"
+                f"{self.url}: {failed.reason}, and {what}. What has arrived stays: run the "
+                "command again later"
             )
         return wait
 
