@@ -10,14 +10,14 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from genspot.common.errors import GenspotError
 from genspot.common.text import safe_repr
 from genspot.download.directory import Directory
+from genspot.download.entries import DamagedError
 from genspot.download.source import ByteSource
 
 LIMIT = 16 * 2**20  # bytes of a batch
@@ -27,10 +27,6 @@ HEADER = struct.Struct("<4s5H3L2H")
 SIZES_FOLLOW = 8  # flag: CRC and sizes are behind the content
 IN_EXTRA = 0xFFFFFFFF  # a size that is in the extra field of ZIP64
 logger = logging.getLogger(__name__)
-
-
-class _DamagedError(GenspotError):
-    """A member is not what the directory says."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def batches(directory: Directory, limit: int = LIMIT) -> Iterator[Batch]:
             is_small = ends[row] - starts[first] <= limit
             if is_near and is_small and contents[row] + sizes[row] - contents[first] <= limit:
                 continue
-        part = Directory(directory.title, table.slice(first, row - first))
+        part = replace(directory, table=table.slice(first, row - first))
         yield Batch(int(starts[first]), int(ends[row - 1] - starts[first]), part)
         first = row
 
@@ -92,16 +88,21 @@ def read_batch(source: ByteSource, batch: Batch) -> list[Member]:
     """Return the members of a batch.
 
     The local header of each is compared with the directory, and its content's length and CRC-32.
-    If something differs, the batch is read once more.
+    If something differs, the batch is read once more; if it differs again, the directory that is
+    kept is removed, since the fault may be there.
 
     Raises:
         GenspotError: a member differs again, or the bytes cannot be had.
     """
     try:
         return _members(source.read(batch.offset, batch.length), batch)
-    except _DamagedError as error:
+    except DamagedError as error:
         logger.warning("%s. These %s bytes are read once more.", error, f"{batch.length:,}")
-    return _members(source.read(batch.offset, batch.length), batch)
+    try:
+        return _members(source.read(batch.offset, batch.length), batch)
+    except DamagedError:
+        batch.directory.forget()  # the fault may be in the directory
+        raise
 
 
 def _members(data: bytes, batch: Batch) -> list[Member]:
@@ -115,36 +116,36 @@ def _members(data: bytes, batch: Batch) -> list[Member]:
             members.append(Member(row.name, _content(part, row)))
         except zlib.error as error:
             raise _damaged(batch, row, f"it cannot be decompressed ({error})") from None
-        except _DamagedError as error:
+        except DamagedError as error:
             raise _damaged(batch, row, str(error)) from None
     return members
 
 
-def _damaged(batch: Batch, row: _Row, reason: str) -> _DamagedError:
+def _damaged(batch: Batch, row: _Row, reason: str) -> DamagedError:
     where = f"member {safe_repr(row.name)} at byte {row.offset:,}"
-    return _DamagedError(f"{batch.directory.title}: {where} is damaged: {reason}")
+    return DamagedError(f"{batch.directory.title}: {where} is damaged: {reason}")
 
 
 def _content(part: memoryview, row: _Row) -> bytes:
     """Return the verified content of the member whose header begins `part`."""
     stored = part[_content_start(part, row) :][: row.compressed]
     if len(stored) != row.compressed:
-        raise _DamagedError("its content reaches into what follows it")
+        raise DamagedError("its content reaches into what follows it")
     content = bytes(stored)
     if row.method == zipfile.ZIP_DEFLATED:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         content = inflate.decompress(stored, row.size + 1)  # bounds what a wrong size may take
         if not inflate.eof or inflate.unused_data or len(content) != row.size:
-            raise _DamagedError(f"it does not decompress to {row.size:,} bytes")
+            raise DamagedError(f"it does not decompress to {row.size:,} bytes")
     if (crc := zlib.crc32(content)) != row.crc:
-        raise _DamagedError(f"its CRC-32 is {crc:08x}, expected is {row.crc:08x}")
+        raise DamagedError(f"its CRC-32 is {crc:08x}, expected is {row.crc:08x}")
     return content
 
 
 def _content_start(part: memoryview, row: _Row) -> int:
     """Return where the content begins, after comparing the local header with the directory."""
     if len(part) < HEADER.size:
-        raise _DamagedError("no header is there")
+        raise DamagedError("no header is there")
     fields = HEADER.unpack_from(part)
     signature, _, flags, method, _, _, crc, compressed, size, name_length, extra_length = fields
     name = bytes(part[HEADER.size : HEADER.size + name_length])
@@ -154,7 +155,7 @@ def _content_start(part: memoryview, row: _Row) -> int:
         is_same = is_same and compressed in (row.compressed, IN_EXTRA)
         is_same = is_same and size in (row.size, IN_EXTRA)
     if not is_same:
-        raise _DamagedError("its header differs from the directory of the ZIP file")
+        raise DamagedError("its header differs from the directory of the ZIP file")
     return HEADER.size + int(name_length) + int(extra_length)
 
 
