@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import time
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from genspot.download.table import FileEntry
 
 UNSIGNED_LIFETIME = 300.0  # seconds for which an address that does not say it is used
 BUSY = (408, 425, 429)  # and all from 500 on
+ENDED_EARLY = "the connection ended early"
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 PINNED = re.compile(r"/resolve/([0-9a-f]{40})/")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -135,6 +137,8 @@ def failed_connection(error: Exception, patience: Patience) -> str:
     if isinstance(error, requests.ConnectTimeout):
         return f"no connection within {patience.connect:g} s"
     cause = _cause(error)
+    if isinstance(cause, http.client.IncompleteRead):
+        return ENDED_EARLY
     words = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
     proxy = "the proxy: " if isinstance(error, requests.exceptions.ProxyError) else ""
     return proxy + " ".join(words.split()).rstrip(".")

@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from genspot.common.errors import GenspotError
 from genspot.common.quantities import duration_text
 from genspot.download.answers import (
+    ENDED_EARLY,
     PINNED,
     Linked,
     address_lifetime,
@@ -129,7 +130,7 @@ class RemoteFile:
             while len(data) < end:
                 piece = answer.read(min(end - len(data), PIECE))
                 if not piece:
-                    raise TryFailedError("the connection ended early")
+                    raise TryFailedError(ENDED_EARLY)
                 data += piece
                 self.client.count(len(piece))
                 if progress is not None:

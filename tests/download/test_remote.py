@@ -98,10 +98,14 @@ def test_read_by_threads_asks_the_hub_once() -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_read_of_a_cut_connection_goes_on_at_the_byte(reset: bool) -> None:
+def test_read_of_a_cut_connection_goes_on_at_the_byte(
+    reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     cuts = [faults.cut(after=after, reset=reset) for after in (0, 1, 300_000)]
     with remote_file(*cuts) as (file, servers):
         assert file.read(0, 900_000) == DATA
+        words = "Connection reset by peer" if reset else "the connection ended early"
+        assert f"a: {words}; the next try follows in" in caplog.text
         if not reset:  # a reset loses what was on its way
             assert servers.served() == 900_000
             ranges = [request.range for request in servers.requests if request.server == "cdn"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import socket
 import struct
@@ -128,6 +129,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.connection.setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
                 )
+                os.close(self.connection.detach())  # a `shutdown` would end it in order
 
     def send_body(self, body: bytes) -> None:
         for start in range(0, len(body), PIECE):
