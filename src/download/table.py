@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
@@ -24,6 +25,11 @@ class FileEntry:
     url: str
     size: int
     sha256: str | None
+
+    def by_hand(self, folder: Path) -> str:
+        """Return how a user places the file in `folder`, for the end of a message."""
+        digest = f", SHA-256 {self.sha256}" if self.sha256 else ""
+        return f"by hand: {self.url} as {folder / self.name}, {self.size:,} bytes{digest}"
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import read_json, write_json
 from genspot.download.client import Client
-from genspot.download.directory import Directory, read_directory
+from genspot.download.directory import Directory, kept_directory, read_directory
+from genspot.download.patience import TransferStoppedError
 from genspot.download.progress import Progress
 from genspot.download.remote import RemoteFile
 from genspot.download.seven_zip import stored_content
@@ -40,6 +46,33 @@ class _Counted:
         return data
 
 
+@dataclass(frozen=True)
+class _Remote:
+    """A remote file; its errors say how to do without it."""
+
+    file: RemoteFile
+    folder: Path
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        with _named(self.file.entry, self.folder):
+            return self.file.read(offset, length)
+
+
+@contextmanager
+def _named(file: FileEntry, folder: Path) -> Iterator[None]:
+    """Add to the errors of a block how a user places the file in `folder`."""
+    try:
+        yield
+    except TransferStoppedError:
+        raise
+    except GenspotError as error:
+        raise GenspotError(f"{error}; {file.by_hand(folder)}") from error
+
+
 class ArchiveFiles:
     """The files of an archive; a complete one in `folder` is used before the server's.
 
@@ -62,11 +95,9 @@ class ArchiveFiles:
         self._local: dict[str, LocalFile] = {}
         for file in archive.files:
             self._find(file, recheck)
-        volumes = self._volumes(self._silent)
-        self._start, self._size = 0, volumes.size
-        if archive.wrapper:
-            window = stored_content(volumes, archive.title)
-            self._start, self._size = window.offset, window.size
+        # What an earlier command knew: without it, the archive is read.
+        self._record = folder / f"{archive.name}.json"
+        self._known = {} if recheck else self._read_record()
 
     def close(self) -> None:
         """Close the local files."""
@@ -79,11 +110,19 @@ class ArchiveFiles:
 
     def source(self, progress: Progress | None = None) -> ByteSource:
         """Return the ZIP file; `progress` counts what is read of it."""
-        return Window(self._volumes(progress or self._silent), self._start, self._size)
+        start, size = self._place()
+        return Window(self._volumes(progress or self._silent), start, size)
 
     def directory(self) -> Directory:
-        """Return all files of the archive; see `genspot.download.directory.read_directory`."""
-        found = read_directory(self.source(), self.folder, self.archive.title)
+        """Return all files of the archive; see `genspot.download.directory.read_directory`.
+
+        One that is known is not asked for again, so a complete set needs no server.
+        """
+        kept = self.folder / self._known.get("directory", "")
+        found = kept_directory(kept, self.archive.title)
+        if found is None:
+            found = read_directory(self.source(), self.folder, self.archive.title)
+            self._write_record(found)
         expected = self.archive.members
         if expected is not None and expected != len(found):
             log.warning(
@@ -94,8 +133,9 @@ class ArchiveFiles:
 
     def bytes_of(self, members: Directory) -> int:
         """Return how many bytes a server sends for `members`, about."""
-        starts = members.table["offset"].to_numpy() + self._start
-        ends = members.table["end"].to_numpy() + self._start
+        start, _ = self._place()
+        starts = members.table["offset"].to_numpy() + start
+        ends = members.table["end"].to_numpy() + start
         total = position = 0
         for file in self.archive.files:
             if file.name not in self._local:
@@ -127,7 +167,8 @@ class ArchiveFiles:
         """Use the file in `folder` if it is there and right."""
         path = self.folder / file.name
         expected = file.sha256
-        if expected is None and path.is_file():
+        unknown = expected is None and path.is_file()
+        if unknown and (recheck or not is_verified(path, file.size, None)):
             try:
                 expected = RemoteFile(self._client, file, self._silent).sha256()
             except GenspotError as error:
@@ -146,12 +187,41 @@ class ArchiveFiles:
         self._open.callback(opened.close)
         self._local[file.name] = opened
 
+    def _place(self) -> tuple[int, int]:
+        """Return where the ZIP file begins in the joined files, and its size."""
+        if not self._known:
+            volumes = self._volumes(self._silent)
+            self._known = {"start": 0, "size": volumes.size}
+            if self.archive.wrapper:
+                window = stored_content(volumes, self.archive.title)
+                self._known = {"start": window.offset, "size": window.size}
+        return self._known["start"], self._known["size"]
+
+    def _read_record(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            record = read_json(self._record)
+            if isinstance(record, dict) and record.get("files") == self._digest():
+                return record | {key: int(record[key]) for key in ("start", "size")}
+        return {}
+
+    def _write_record(self, found: Directory) -> None:
+        start, size = self._place()
+        kept = found.kept.name if found.kept else ""
+        about = {"files": self._digest(), "start": start, "size": size, "directory": kept}
+        with suppress(OSError):  # it is asked for again then
+            write_json(about, self._record)
+
+    def _digest(self) -> str:
+        """Return a digest of the files as the table has them."""
+        rows = [(file.name, file.url, file.size, file.sha256) for file in self.archive.files]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
     def _volumes(self, progress: Progress) -> Volumes:
         return Volumes(
             [
                 _Counted(self._local[file.name], progress)
                 if file.name in self._local
-                else RemoteFile(self._client, file, progress)
+                else _Remote(RemoteFile(self._client, file, progress), self.folder)
                 for file in self.archive.files
             ]
         )
