@@ -68,7 +68,7 @@ def load_training_set(
     classes = choose_classes(source, split, seed)
     if source.format == "packed":
         packed = require_folder(folder, source.name)
-        listing, reader = open_packed(packed, source.name, classes, source.labels)
+        listing, reader = open_packed(packed, source.name, classes, source.labels, source.offer)
     else:
         _require_training_images(source, split)
         listing = load_samples(folder, source.name, classes, source.labels)

@@ -19,6 +19,7 @@ from genspot.tasks.downloads import archives, read_downloads
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
 
 OF_DOWNLOADS = ("task", "archives", "recheck", "all", "quiet")  # what the next command leaves out
+DECODED = 2  # how much larger the published training images are in a packed copy, about
 PUBLISHED = "checkpoint=published/blur_jpg_0.5"
 
 
@@ -58,10 +59,11 @@ def training_offer(cfg: DictConfig, values: dict[str, Any]) -> str:
     is_all = sum(sizes) >= sum(archive.size for archive in published)
     options = _overrides(lambda key: key.startswith(("data.", "paths.")) or key == "seed")
     command = shlex.join([*_program(), "task=download", f"data={choice}", *options])
+    images = (DECODED if values.get("format") == "packed" else 1) * sum(sizes)
     disk = (
-        f"and {size_text(2 * sum(sizes))} of disk, or half of it with archives=none"
+        f"and {size_text(sum(sizes) + images)} of disk, or {size_text(images)} with archives=none"
         if is_all
-        else "and as much disk"
+        else f"and about {size_text(images)} of disk"
     )
     return (
         f"{command} fetches it: about {size_text(sum(sizes))} to transfer {disk}"

@@ -64,7 +64,7 @@ class Packed:
 
 def lock_copy(root: Path) -> AbstractContextManager[None]:
     """Return the lock that a process holds from before `find_missing` to the end of `pack`."""
-    copy = packed_folder(str(root.absolute()))
+    copy = packed_folder(root.absolute())
     return lock(copy / ".lock", copy)
 
 

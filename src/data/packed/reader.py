@@ -82,9 +82,20 @@ def require_folder(place: Place, generator: str) -> str:
 
 
 def open_packed(
-    folder: str | Path, generator: str, classes: Classes, labels: Labels = DEFAULT_LABELS
+    folder: str | Path,
+    generator: str,
+    classes: Classes,
+    labels: Labels = DEFAULT_LABELS,
+    offer: str = "",
 ) -> tuple[Listing, PackedReader]:
     """Return the images of the packed copy of `folder`, and the reader of them.
+
+    Args:
+        folder: of the data set, which need not be here.
+        generator: its name.
+        classes: see `genspot.data.settings.TrainingSet`, as of `labels` and `offer`.
+        labels: names of the label folders.
+        offer: what to do where something is missing; "": what `HINT` says.
 
     Raises:
         GenspotError: there is no packed copy, it lacks a label folder or an image, it is damaged,
@@ -108,7 +119,8 @@ def open_packed(
     except PermissionError as error:
         raise GenspotError(f"{error.filename} cannot be read: {error.strerror}") from None
     except GenspotError as error:
-        raise GenspotError(f"{error}; {HINT.format(generator=generator)}") from None
+        hint = f". {offer}" if offer else f"; {HINT.format(generator=generator)}"
+        raise GenspotError(f"{error}{hint}") from None
     return make_listing(root, generator, listed, outside), PackedReader(folders)
 
 

@@ -19,9 +19,9 @@ HINT = "task=pack data={generator} packs it, data.format=files reads the images 
 Source = tuple[LabelFolder, Images | None]  # None: the images are in the packed copy alone
 
 
-def packed_folder(root: str) -> Path:
-    """Return the path of the packed copy of the data set in `root`."""
-    return Path(root + PACKED_SUFFIX)
+def packed_folder(root: str | Path) -> Path:
+    """Return the path of the packed copy of the data set in `root`, an absolute path."""
+    return Path(f"{root}{PACKED_SUFFIX}")
 
 
 def find_sources(

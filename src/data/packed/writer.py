@@ -24,7 +24,7 @@ from genspot.data.packed.folder_writer import (
     pack_folder,
     shards_to_write,
 )
-from genspot.data.packed.index import INDEX_FILE, make_entry, read_entry
+from genspot.data.packed.index import INDEX_FILE, FolderEntry, make_entry, read_entry
 from genspot.data.packed.sources import find_sources, packed_folder
 from genspot.data.settings import DEFAULT_LABELS, MAX_MEGAPIXELS, Classes, Labels
 
@@ -99,8 +99,7 @@ def _plan(
         packed, place = copy / folder, None if images is None else source.path
         make: MakeEntry
         if images is None:
-            if (entry := read_entry(packed / INDEX_FILE)) is None:
-                raise _not_here(f"there is no packed copy of {source.path}", root, generator)
+            entry = _read_entry(packed / INDEX_FILE, root, generator)
             names, make = entry.names, entry.with_shards
             left_out += entry.left_out_of(source.path)
         else:
@@ -113,6 +112,17 @@ def _plan(
     if left_out:
         log.warning("%s: not everything is packed%s", utf8_path(root), first_of(left_out))
     return jobs
+
+
+def _read_entry(index: Path, root: str, generator: str) -> FolderEntry:
+    """Return the index of a label folder that is in the copy alone."""
+    try:
+        entry = read_entry(index)
+    except GenspotError as error:
+        raise _not_here(str(error), root, generator) from None
+    if entry is None:
+        raise _not_here(f"{index} is missing", root, generator)
+    return entry
 
 
 def _not_here(problem: str, root: str, generator: str) -> GenspotError:
