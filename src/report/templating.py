@@ -1,4 +1,4 @@
-"""Pages from the templates in `templates/`."""
+"""Pages and texts from the templates in `templates/`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genspot.common.text import escape
+from genspot.report.markdown import escape_markdown
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return the template `name`, filled in with `values`; their control characters are shown."""
+    """Return the template `name`, filled in with `values`; their control characters are shown.
+
+    Texts are escaped: for Markdown in a template that ends with .md, else for HTML.
+    """
+    is_markdown = name.endswith(".md")
+
+    def shown(text: str) -> str:
+        return escape_markdown(escape(text)) if is_markdown else escape(text, "\n")
+
     environment = Environment(
         loader=PackageLoader("genspot.report", "templates"),
-        autoescape=True,
+        autoescape=not is_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         # Markup is a subclass of str: of pictures that are drawn here.
-        finalize=lambda value: escape(value, "\n") if type(value) is str else value,
+        finalize=lambda value: shown(value) if type(value) is str else value,
     )
     return environment.get_template(name).render(values)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
+import json
 import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,12 @@ def hub_file(name: str, setting: str) -> Path:
         raise GenspotError(f"{what}: give hub/OWNER/NAME, or hub/OWNER/NAME@REVISION")
     repo, revision = found.groups()
     library = hub_library(what)
+    page = f"{library.constants.ENDPOINT}/{repo}"
+    log.info("%s: asking Hugging Face for it; its card, with the licence: %s", name, page)
     with explained(what):
         file = Path(library.hf_hub_download(repo, WEIGHTS, revision=revision))
     _check_digest(file, what)
-    page = f"{library.constants.ENDPOINT}/{repo}"
-    log.info("%s is commit %s; its card, with the licence: %s", name, file.parent.name, page)
+    log.info("%s is commit %s", name, file.parent.name)
     return file
 
 
@@ -90,12 +91,17 @@ def hub_library(what: str) -> Any:
         GenspotError: it is not installed; `what` needs it.
     """
     try:
-        library = importlib.import_module("huggingface_hub")
+        import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.utils
     except ModuleNotFoundError:
         raise missing_extra(what, "huggingface_hub", "hub") from None
+    huggingface_hub.utils.logging.set_verbosity_error()  # it logs each of its attempts
+    for name in ("httpx", "httpx2"):  # which log each request
+        logging.getLogger(name).setLevel(logging.WARNING)
     if os.environ.get("TQDM_DISABLE") == "1":
-        library.utils.disable_progress_bars()
-    return library
+        huggingface_hub.utils.disable_progress_bars()
+    return huggingface_hub
 
 
 def upload(folder: Path, repo: str, private: bool | None) -> tuple[str, str | None]:
@@ -119,6 +125,7 @@ def upload(folder: Path, repo: str, private: bool | None) -> tuple[str, str | No
         raise GenspotError(f"{what}: to write there, Hugging Face wants a token; {LOGIN}")
     api = library.HfApi()
     with explained(what):
+        library.ModelCard.load(folder / CARD).validate()  # before a repository is made for it
         before = _existing(api, repo, private)
         if before is None:
             api.create_repo(repo, private=private)
@@ -149,9 +156,9 @@ def _existing(api: Any, repo: str, private: bool | None) -> Any:
             f"repo={repo} holds something else already ({held}); name another repository"
         )
     if private is not None and private != info.private:
+        state = "private" if info.private else "public"
         raise GenspotError(
-            f"repo={repo} is {'private' if info.private else 'public'} already: leave task.private "
-            "out; its page has the setting"
+            f"repo={repo} is {state} already: leave task.private out; its page has the setting"
         )
     return info
 
@@ -197,11 +204,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         return REASONS.get(status) or f"{constants.ENDPOINT} answers: {_one_line(error)}"
-    if isinstance(error, ValueError):  # a name or a card that is not valid
-        return _one_line(error)
+    if isinstance(error, ValueError):  # a name that is not valid, or a card
+        return f"Hugging Face refuses it: {_one_line(error)}"
     return f"{constants.ENDPOINT} cannot be reached ({_one_line(error)})"
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return safe_repr(text, MAX_REASON)
+    text = str(error)
+    with suppress(ValueError, LookupError, TypeError):  # the answer on a card that is refused
+        text = json.loads(text)["errors"][0]["message"]
+    return safe_repr(" ".join(text.split()) or type(error).__name__, MAX_REASON)

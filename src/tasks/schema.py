@@ -132,6 +132,8 @@ SETTINGS: dict[str, Kind] = {
     "task.run": TEXT,
     "task.title": optional(TEXT),
     "task.output": optional(PATH),
+    "task.licence": optional(TEXT),
+    "task.private": optional(FLAG),
     "data.name": COMPONENT,
     "data.photos": optional(PATH),
     "data.simulator": optional(
