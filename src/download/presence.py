@@ -88,8 +88,10 @@ def find_missing(wanted: Directory, root: Path, recheck: bool = False) -> Missin
         recheck: read the files of complete folders too.
 
     Raises:
-        GenspotError: a folder or a file cannot be read.
+        GenspotError: a folder or a file cannot be read, or members go where the record is.
     """
+    if pc.any(pc.starts_with(wanted.table["name"], f"{HIDDEN}/")).as_py():
+        raise GenspotError(f"{wanted.title} has members below {HIDDEN}/, where records are kept")
     if recheck:
         _write_record(root, {})
     missing: list[str] = []

@@ -146,7 +146,7 @@ def _check_counts(missing: Missing) -> int:
     for folder, members in missing.wanted.by_folder().items():
         path = missing.root / folder
         with os.scandir(path) as entries:
-            there = {one.name for one in entries if one.name[0] != "." and not one.is_dir()}
+            there = {one.name for one in entries if not one.is_dir()}
         names = {name.rpartition("/")[2] for name in members.table["name"].to_pylist()}
         if lost := sorted(names - there):
             raise GenspotError(
@@ -154,7 +154,7 @@ def _check_counts(missing: Missing) -> int:
                 f"after they were written, the first: {lost[0]}; does another program change "
                 "the folder? The same command writes them again"
             )
-        if extra := sorted(there - names):
+        if extra := sorted(name for name in there - names if name[0] != "."):
             total += len(extra)
             log.warning(
                 "%s holds %d files that are not in %s and would be read with them; the first: %s",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from genspot.download import entries
-from genspot.download.directory import Directory, read_directory
+from genspot.download.directory import Directory, kept_directory, read_directory
 from helpers.archives import (
     FOLDER_MODE,
     STORED,
@@ -133,6 +133,17 @@ def test_read_directory_of_a_hostile_archive_keeps_nothing(tmp_path: Path) -> No
     assert message.startswith("a.zip: member ../a.png is not accepted")
     assert len(source.reads) == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_kept_directory_is_the_one_that_was_read_or_none(tmp_path: Path) -> None:
+    found = read(zip_bytes(IMAGES), tmp_path)
+    (path,) = tmp_path.iterdir()
+    kept = kept_directory(path, "a.zip")
+    assert kept is not None
+    assert (kept.title, kept.kept) == ("a.zip", path)
+    assert kept.table.equals(found.table)
+    found.forget()
+    assert kept_directory(path, "a.zip") is kept_directory(tmp_path, "a.zip") is None
 
 
 def test_forget_lets_the_directory_be_read_from_the_archive(tmp_path: Path) -> None:

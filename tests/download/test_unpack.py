@@ -142,6 +142,19 @@ def test_unpack_of_members_at_the_top_writes_them(tmp_path: Path) -> None:
     assert case.run().present == 2
 
 
+def test_unpack_of_hidden_members_writes_and_counts_them(tmp_path: Path) -> None:
+    case = Case(tmp_path, {"cat/0_real/0.png": b"a", "cat/0_real/.DS_Store": b"b"})
+    assert case.run().written == 2
+    assert case.run().present == 2
+    assert (case.root / "cat/0_real/.DS_Store").read_bytes() == b"b"
+
+
+def test_find_missing_of_members_in_the_place_of_the_record_refuses_them(tmp_path: Path) -> None:
+    case = Case(tmp_path, {"cat/0_real/0.png": b"a", f"{HIDDEN}/complete.json": b"{}"})
+    with lock_root(case.root):
+        assert f"members below {HIDDEN}/" in error_of(find_missing, case.directory, case.root)
+
+
 def test_unpack_again_reads_nothing(case: Case) -> None:
     case.run()
     case.reset()
