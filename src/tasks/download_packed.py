@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +148,7 @@ def _contents(
     """Yield the contents of the members in their order, which may be any."""
 
     def read(group: pa.Table) -> list[bytes]:
-        by_offset = Directory(members.title, group.sort_by("offset"))
+        by_offset = replace(members, table=group.sort_by("offset"))
         found = {}
         for batch in batches(by_offset):
             found |= dict(read_batch(source, batch))
@@ -174,4 +174,4 @@ def _groups(members: Directory) -> Iterator[pa.Table]:
 
 
 def _take(directory: Directory, rows: np.ndarray) -> Directory:
-    return Directory(directory.title, directory.table.take(pa.array(rows, pa.int64())))
+    return replace(directory, table=directory.table.take(pa.array(rows, pa.int64())))
