@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,7 +85,8 @@ class Directory:
     def forget(self) -> None:
         """Remove what is kept of it, so that it is read from the archive the next time."""
         if self.kept is not None:
-            self.kept.unlink(missing_ok=True)
+            with suppress(OSError):  # it is not there, or its folder can only be read
+                self.kept.unlink()
 
     def _folders_beside(self, folder: str) -> str:
         """Return the folders of the depth of `folder`, sorted."""

@@ -152,6 +152,8 @@ def test_forget_lets_the_directory_be_read_from_the_archive(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
     found.forget()  # a second call does nothing
     Directory("a.zip", found.table).forget()  # one that is not kept
+    (tmp_path / "file").touch()
+    Directory("a.zip", found.table, tmp_path / "file" / "kept.parquet").forget()
 
 
 def test_read_directory_whose_cache_cannot_be_written_says_so_and_goes_on(

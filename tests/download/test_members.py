@@ -6,6 +6,7 @@ import io
 import itertools
 import logging
 import random
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -217,6 +218,17 @@ def test_read_batch_of_a_member_that_lies_says_so(
     message = error_of(read_batch, MemorySource(content), only_batch(content, tmp_path))
     assert "member a.png at byte" in message
     assert expected in message
+
+
+def test_read_batch_of_a_bomb_takes_no_more_memory_than_is_stated(tmp_path: Path) -> None:
+    content = zip_bytes([Entry("a.png", bytes(1 << 25), DEFLATED, size=1_000)])
+    batch = only_batch(content, tmp_path)
+    tracemalloc.start()
+    try:
+        error_of(read_batch, MemorySource(content), batch)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_read_batch_of_a_member_with_bytes_after_its_stream_says_so(tmp_path: Path) -> None:
