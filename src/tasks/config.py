@@ -17,7 +17,7 @@ from genspot.evaluation.published import Baseline
 from genspot.tasks.baselines import read_baselines
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config_files import config_folders
-from genspot.tasks.download_commands import test_offer, training_offer
+from genspot.tasks.download_commands import test_offers, training_offer
 from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
@@ -233,6 +233,8 @@ def training_set(cfg: DictConfig) -> TrainingSet:
 
 def test_sets(cfg: DictConfig) -> list[TestSet]:
     """Return the test sets of the chosen generators."""
+    specs = generator_specs(cfg)
+    offers = test_offers({key: spec["path"] for key, spec in specs.items()})
     return [
         TestSet(
             name=spec["name"],
@@ -241,7 +243,7 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             simulator=spec["simulator"],
             setting=key,
             download=spec["download"],
-            offer=test_offer(key, spec["path"]),
+            offer=offers.get(key, ""),
             own=is_folder(key) or not _is_below(spec["path"], cfg.paths.test),
             labels=labels(cfg),
             train=spec["train"],
@@ -249,7 +251,7 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             by_class=spec["clusters"] == "class",
             divided=trains_on_sets(cfg) and not spec["train"],
         )
-        for key, spec in generator_specs(cfg).items()
+        for key, spec in specs.items()
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from genspot.common.quantities import size_text
 from genspot.data.places import missing_path
 from genspot.download.disk import free_space
+from genspot.download.table import Archive
 from genspot.tasks.config_files import config_folders
 from genspot.tasks.downloads import archives, read_downloads
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
@@ -36,87 +37,92 @@ def next_command(cfg: DictConfig, training: bool) -> list[str]:
     return [*_program(), *([] if training else ["task=test", PUBLISHED]), *kept]
 
 
-def training_offer(cfg: DictConfig, values: dict[str, Any]) -> str:
+def training_offer(cfg: DictConfig, values: Mapping[str, Any]) -> str:
     """Return a sentence on the command that fetches missing training images, "" if none does.
 
     Args:
         cfg: of a run.
         values: settings of `data`.
     """
-    places = [values[split] for split in ("train", "val")]
-    if values.get("simulator") or not any(map(_is_incomplete, places, [values["classes"]] * 2)):
+    train, val, classes = (values[key] for key in ("train", "val", "classes"))
+    if values.get("simulator") or not (isinstance(train, str) and isinstance(val, str)):
+        return ""
+    if not (_is_incomplete(train, classes) or _is_incomplete(val, classes)):
         return ""
     choice = HydraConfig.get().runtime.choices.get("data") if HydraConfig.initialized() else None
-    found = archives(read_downloads())
-    published = [archive for archive in found if choice in archive.data]
+    published = [one for one in archives(read_downloads()) if choice in one.data]
     if not published:
         return ""
-    classes = values.get("num_classes") or len(values["classes"] or [])
-    sizes = [
-        round(archive.size * (classes / len(archive.classes) if archive.classes else 1))
-        for archive in published
-    ]
-    is_all = sum(sizes) >= sum(archive.size for archive in published)
+    count = values.get("num_classes") or (len(classes) if isinstance(classes, list) else None)
+    fetched = round(sum(one.size * _share(one, count) for one in published))
+    images = (DECODED if values.get("format") == "packed" else 1) * fetched
+    disk = f"and about {size_text(images)} of disk"
+    if fetched == sum(one.size for one in published):
+        disk = (
+            f"and {size_text(fetched + images)} of disk, or {size_text(images)} with archives=none"
+        )
     options = _overrides(lambda key: key.startswith(("data.", "paths.")) or key == "seed")
     command = shlex.join([*_program(), "task=download", f"data={choice}", *options])
-    images = (DECODED if values.get("format") == "packed" else 1) * sum(sizes)
-    disk = (
-        f"and {size_text(sum(sizes) + images)} of disk, or {size_text(images)} with archives=none"
-        if is_all
-        else f"and about {size_text(images)} of disk"
-    )
     return (
-        f"{command} fetches it: about {size_text(sum(sizes))} to transfer {disk}"
-        f"{_with_tests(cfg)}; {_free(places[0])}"
+        f"{command} fetches it: about {size_text(fetched)} to transfer {disk}{_with_tests(cfg)}; "
+        f"{_free(train)}"
     )
 
 
-def test_offer(choice: str, place: Any) -> str:
-    """Return a sentence on the command that fetches a missing test set, "" if none does.
+def test_offers(places: Mapping[str, Any]) -> dict[str, str]:
+    """Return sentences on the commands that fetch missing test sets, by their choices.
 
-    {names} in it stands for the names of all that are missing.
+    {names} in them stands for the choices of all that are missing; those of one archive and folder
+    have one sentence.
 
     Args:
-        choice: the choice of `generator` that defines the set.
-        place: of its images.
+        places: the place of the images of each choice of `generator`.
     """
-    if not isinstance(place, str) or missing_path(place) is None:
-        return ""
-    published = [one for one in archives(read_downloads()) if choice in one.generators]
-    if not published:
-        return ""
-    paths = shlex.join(_overrides(lambda key: key.startswith("paths.")))
-    command = " ".join(
-        part
-        for part in (shlex.join(_program()), "task=download 'generator=[{names}]'", paths)
-        if part
-    )
-    size = size_text(sum(archive.size for archive in published))
-    return f"{command} fetches that from an archive of {size}; {_free(place)}"
+    missing = {
+        choice: place
+        for choice, place in places.items()
+        if isinstance(place, str) and missing_path(place)
+    }
+    offers: dict[str, str] = {}
+    for archive in archives(read_downloads()) if missing else ():
+        groups: dict[Path, list[str]] = {}
+        for choice in archive.generators:
+            if choice in missing:
+                groups.setdefault(Path(missing[choice]).parent, []).append(choice)
+        for folder, choices in groups.items():
+            options = _overrides(lambda key: key.startswith("paths."))
+            command = shlex.join([*_program(), "task=download", "generator=[{names}]", *options])
+            sentence = (
+                f"{command} fetches that from an archive of {size_text(archive.size)}; "
+                f"{_free(str(folder))}"
+            )
+            offers |= dict.fromkeys(choices, sentence)
+    return offers
+
+
+def _share(archive: Archive, classes: int | None) -> float:
+    """Return which share of an archive a number of its classes takes; None: all of them."""
+    known = len(archive.classes)
+    return classes / known if classes is not None and classes < known else 1.0
 
 
 def _with_tests(cfg: DictConfig) -> str:
     """Return what the command also fetches for the tests of a training."""
     chosen = cfg.get("generator") or {}
-    found = [
-        archive
-        for archive in archives(read_downloads())
-        if any(
-            isinstance(chosen[name].get("path"), str) and missing_path(chosen[name].path)
-            for name in archive.generators
-            if name in chosen
-        )
-    ]
+    missing = {
+        name
+        for name, spec in chosen.items()
+        if isinstance(spec.get("path"), str) and missing_path(spec.path)
+    }
+    found = [one for one in archives(read_downloads()) if missing.intersection(one.generators)]
     if not found:
         return ""
     size = size_text(sum(archive.size for archive in found))
     return f", and the missing test sets, at most {size} (generator=[] leaves them out)"
 
 
-def _is_incomplete(place: Any, classes: Any) -> bool:
+def _is_incomplete(place: str, classes: Any) -> bool:
     """Return whether a folder or one of its class folders is missing."""
-    if not isinstance(place, str):
-        return False
     names = classes if isinstance(classes, list) else []
     return missing_path(place) is not None or any(
         not os.path.isdir(os.path.join(place, name)) for name in names

@@ -37,6 +37,8 @@ from genspot.tasks.home import expand_home
 from genspot.tasks.paths import CONF
 from genspot.tasks.stopping import SHUTDOWN
 
+CONTINUE_ELSEWHERE = ("download", "pack", "harmonize")  # tasks: not in the folder of the run
+
 
 def exit_during_imports(number: int, _: object) -> NoReturn:
     """End the process without the traceback of an interrupted import."""
@@ -140,7 +142,7 @@ def report_stop(request: ShutdownRequested, folder: Path, task: str) -> None:
     if not is_rank_zero():
         return
     command = how_to_continue("hydra.run.dir", folder)
-    if can_continue(folder) or task in ("download", "pack", "harmonize"):  # they continue elsewhere
+    if can_continue(folder) or task in CONTINUE_ELSEWHERE:
         print_line(f"{request}; to continue: {command}")
     elif folder.exists():
         print_line(f"{request}; nothing to continue from was left; to start again: {command}")

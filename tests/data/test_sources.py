@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from genspot.data.settings import TestSet
-from genspot.data.sources import load_test_sets
+from genspot.data.settings import TestSet, TrainingSet
+from genspot.data.sources import load_test_sets, require_images
 from helpers.errors import error_of
 from helpers.images import save_set
 
@@ -29,14 +30,39 @@ def test_missing_sets_of_one_release_are_named_once_with_its_page(tmp_path: Path
     assert "sywang" not in message
 
 
-def test_missing_sets_of_two_releases_are_told_apart(tmp_path: Path) -> None:
-    present = TestSet("here", str(save_set(tmp_path / "here", 1, 1)), None, download=PAGE)
+def test_missing_sets_with_an_offer_are_in_one_command_beside_other_releases(
+    tmp_path: Path,
+) -> None:
+    present = TestSet("here", str(save_set(tmp_path / "here", 1, 1)), None, offer="no")
     released = TestSet("theirs", str(tmp_path / "theirs"), None, download=PAGE)
-    message = missing(TestSet("sitd", str(tmp_path / "sitd"), None), present, released)
-    assert "CNN_synth_testset.zip (20.1 GB) from the Hugging Face data set sywang" in message
-    assert f"unpack to {tmp_path}, or" in message
-    assert f"Download theirs from {PAGE}" in message
-    assert "generator=[here]" in message
+    offered = [
+        TestSet(name, str(tmp_path / name), None, offer="fetch [{names}] of {20 GB}")
+        for name in ("sitd", "san")
+    ]
+    message = missing(*offered, present, released)
+    assert message == (
+        f"no data for sitd, san, theirs: no folder {tmp_path}/sitd. To test on what is here: "
+        "generator=[here]. fetch [sitd,san] of {20 GB}. Download theirs from "
+        f"{PAGE} and unpack as docs/test_sets.md says, or set paths.test=PATH. "
+        "paths.test=PATH names another folder"
+    )
+
+
+def test_missing_set_that_nobody_publishes_names_the_setting_of_its_folder(tmp_path: Path) -> None:
+    message = missing(TestSet("mine", str(tmp_path / "mine"), None))
+    assert message == (
+        f"no data for mine: no folder {tmp_path}/mine. paths.test=PATH names another folder"
+    )
+
+
+def test_missing_class_folder_names_it_and_the_command_that_fetches_it(tmp_path: Path) -> None:
+    places = [str(save_set(tmp_path / split / "car", 1, 1).parent) for split in ("train", "val")]
+    source = TrainingSet("two", *places, ["car", "cat", "dog"], offer="This command fetches it")
+    assert error_of(require_images, source, []) == (
+        f"no data for two: {tmp_path}/train lacks the class folders cat, dog. "
+        "This command fetches it"
+    )
+    require_images(replace(source, classes=["car"]), [])
 
 
 @pytest.mark.parametrize("gone", ["real", "fake"])
@@ -57,7 +83,7 @@ def test_many_missing_sets_are_counted_and_their_releases_named_once(tmp_path: P
     first = ", ".join(f"set{number} (no folder {tmp_path}/folder{number})" for number in range(3))
     assert message.startswith(f"no data for 6 sets: {first} and 3 more. Their releases: {PAGE}, ")
     assert message.count(f"{PAGE}2;") == 1 and message.count(PAGE) == 2
-    assert "docs/test_sets.md lists all" in message and "sywang/CNNDetection" in message
+    assert "docs/test_sets.md lists all" in message
     assert not any(f"set{number}" in message for number in range(3, 6))
     assert len(message) - 5 * len(str(tmp_path)) < 600
 
