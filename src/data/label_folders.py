@@ -7,7 +7,7 @@ names. The data set is a folder or a ZIP file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,7 +67,7 @@ def find_label_images(
         if not all(is_first):  # a folder of another name, such as real/ or nature/, is a class
             found = _label_folders(folder, generator, classes, first)
             images = _list(found.folders, generator)
-    _check_missing(found, generator, names)
+    check_missing(found.folders, found.parents, generator, names)
     _check_labels(images, generator, names)
     return images, found.left_out
 
@@ -142,15 +142,24 @@ def _label_folders(folder: str | Path, generator: str, classes: Classes, names: 
     return _Found(found, [parent.path for _, parent in parents], left_out)
 
 
-def _check_missing(found: _Found, generator: str, names: Names) -> None:
-    """Raise GenspotError if a class lacks a label that another one has, or all lack both."""
+def check_missing(
+    folders: Sequence[LabelFolder], parents: Iterable[str], generator: str, names: Names
+) -> None:
+    """Raise GenspotError if a class lacks a label that another one has, or all lack both.
+
+    Args:
+        folders: label folders.
+        parents: folders in which they must be.
+        generator: name of the data set, in messages.
+        names: of label folders.
+    """
     kinds = " and ".join(
         f"{kind} into {next(name for name, label in names.items() if label == number)}/"
         for number, kind in enumerate(("real images go", "generated ones"))
     )
-    there = {(os.path.dirname(one.path), one.label) for one in found.folders}
-    for label in {one.label for one in found.folders} or {0}:
-        for parent in found.parents:
+    there = {(os.path.dirname(one.path), one.label) for one in folders}
+    for label in {one.label for one in folders} or {0}:
+        for parent in parents:
             if (parent, label) not in there:
                 name = next(name for name, value in names.items() if value == label)
                 raise GenspotError(f"{generator}: {parent} has no folder {name}; {kinds}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from genspot.data.settings import DEFAULT_LABELS, MAX_MEGAPIXELS, Labels
 from genspot.download.directory import Directory
 from genspot.download.locks import lock
 from genspot.download.members import LIMIT, batches, read_batch
+from genspot.download.os_errors import named_os_errors
 from genspot.download.progress import Progress
 from genspot.download.source import ByteSource
 from genspot.download.workers import map_ahead
@@ -117,23 +118,34 @@ def pack(
     missing: Missing,
     threads: int,
     progress: Progress,
-    stop: threading.Event,
+    cancel: Callable[[], object],
 ) -> Packed:
     """Write the missing images into the packed copy; `lock_copy` must be held.
 
     They are written in files of up to 1024 images, each of which is verified and renamed, so the
-    next `find_missing` continues after the last. `progress.verified` gets the bytes of each member
-    in the archive; `progress.add` is left to the source.
+    next `find_missing` continues after the last.
+
+    Args:
+        source: the ZIP file.
+        missing: what to write.
+        threads: that decode.
+        progress: counts the bytes of read members in the archive (`Directory.stored`) as verified.
+            The source counts those that arrive.
+        cancel: called where the work ends early; it ends waiting reads of the source.
 
     Raises:
-        GenspotError: a member is damaged, or pixels differ from PIL's.
-        OSError: a file cannot be written.
+        GenspotError: a member is damaged, pixels differ from PIL's, or a file cannot be written.
     """
     rows = [one.rows for one in missing.plan.missing]
     ordered = _take(missing.wanted, np.concatenate([np.array([], np.int64), *rows]))
-    with _contents(source, ordered, threads, progress, stop) as contents:
+    with (
+        named_os_errors(missing.plan.copy),
+        _contents(source, ordered, progress, cancel) as contents,
+    ):
         unreadable, size = write_copy(missing.plan, contents, lambda _: None, threads)
     written = len(ordered)
+    if written:
+        os.sync()  # before anyone removes the archive
     return Packed(written, missing.plan.images - written, unreadable, size)
 
 
@@ -141,21 +153,20 @@ def pack(
 def _contents(
     source: ByteSource,
     members: Directory,
-    threads: int,
     progress: Progress,
-    stop: threading.Event,
+    cancel: Callable[[], object],
 ) -> Iterator[Iterator[bytes]]:
     """Yield the contents of the members in their order, which may be any."""
 
     def read(group: pa.Table) -> list[bytes]:
         by_offset = replace(members, table=group.sort_by("offset"))
-        found = {}
+        found: dict[str, bytes] = {}
         for batch in batches(by_offset):
             found |= dict(read_batch(source, batch))
             progress.verified(batch.directory.stored)
         return [found[name] for name in group["name"].to_pylist()]
 
-    with map_ahead(read, _groups(members), min(threads, CONNECTIONS), stop) as groups:
+    with map_ahead(read, _groups(members), CONNECTIONS, cancel) as groups:
         yield itertools.chain.from_iterable(groups)
 
 

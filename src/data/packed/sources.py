@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from genspot.common.errors import GenspotError
-from genspot.data.label_folders import LabelFolder, find_label_images
+from genspot.data.label_folders import LabelFolder, check_missing, find_label_images
 from genspot.data.packed.index import INDEX_FILE, read_entry, read_label_folders
 from genspot.data.settings import Classes, Labels
 from genspot.data.walk import PACKED_SUFFIX, Images, LeftOut, is_passed_over
@@ -36,24 +36,24 @@ def find_sources(
         GenspotError: see `find_label_images`; or the list of the copy is damaged; or `classes` is
             "any" and there is no copy.
     """
-    alone: list[LabelFolder]
     if not os.path.isdir(root):
-        alone = _packed_label_folders(root, generator, classes, labels)
-        return [(one, None) for one in alone], []
+        return [(one, None) for one in _packed_label_folders(root, generator, classes, labels)], []
     alone = _label_folders_without_files(root, classes, labels)
-    without_files = {one.class_name for one in alone}
-    here: list[tuple[LabelFolder, Images]] = []
-    outside: list[LeftOut] = []
-    if isinstance(classes, list):
-        classes = [name for name in classes if Path(name).as_posix() not in without_files]
-    if classes == "any":
-        needed = not alone or not all(map(is_passed_over, os.listdir(root)))
-    else:
-        needed = bool(classes) or not alone
-    if needed:
+    if not alone:
         here, outside = find_label_images(root, generator, classes, labels)
-    found: list[Source] = [*here, *((one, None) for one in alone)]
-    return sorted(found, key=lambda one: _order(one[0])) if alone else found, outside
+        return list(here), outside
+    in_files = classes
+    if isinstance(classes, list):
+        in_copy = {Path(one.class_name) for one in alone}
+        in_files = [name for name in classes if Path(name) not in in_copy]
+    here, outside = [], []
+    if not all(map(is_passed_over, os.listdir(root))) if classes == "any" else in_files:
+        here, outside = find_label_images(root, generator, in_files, labels)
+    found = sorted([*here, *((one, None) for one in alone)], key=lambda one: _order(one[0]))
+    folders = [one for one, _ in found]
+    parents = dict.fromkeys(os.path.dirname(one.path) for one in folders)
+    check_missing(folders, parents, generator, labels.values)
+    return found, outside
 
 
 def _order(folder: LabelFolder) -> tuple[Path, int, str]:
