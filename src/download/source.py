@@ -46,10 +46,17 @@ class LocalFile:
             raise GenspotError(f"{path} has {found:,} bytes, expected are {size:,}")
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return the bytes; see `ByteSource.read`."""
+        """Return the bytes; see `ByteSource.read`.
+
+        Raises:
+            OSError: the disk does not give them; its `filename` is set.
+        """
         parts = []
         while length:
-            part = os.pread(self._descriptor, length, offset)  # at most 2 GB at once
+            try:
+                part = os.pread(self._descriptor, length, offset)  # at most 2 GB at once
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
             if not part:
                 raise GenspotError(f"{self.path} ended before byte {offset + length:,}")
             parts.append(part)

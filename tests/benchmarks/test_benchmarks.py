@@ -32,6 +32,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
         "intervals --count 2 --populations normal --methods jackknife percentile bca",
         "clusters --count 2",
         "directory --entries 80",
+        "unpack --turns 1 --count 8",
         "inputs --turns 1 --batches 1 --models small_cnn_laplacian",
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),
         pytest.param("step --turns 1", marks=pytest.mark.slow),
