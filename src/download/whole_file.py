@@ -175,8 +175,8 @@ class _Part:
 
     def remove(self) -> None:
         """Remove what has arrived, which is of no use."""
-        self.file.unlink()
-        self.journal.unlink()
+        self.file.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
 
     def _line(self, number: int) -> str:
         return f"{number} {self._checksums[number]:08x}\n"
@@ -226,19 +226,20 @@ def _complete(
             if damaged:
                 log.warning("%s: chunks damaged on the disk: %d", part.file, len(damaged))
                 part.forget(damaged)
-            elif refetched:
-                break
             else:
-                log.warning("%s has another SHA-256: fetched once more", part.file)
                 part.forget(range(part.count))
+                if refetched:
+                    break
+                log.warning("%s has another SHA-256: fetched once more", part.file)
                 refetched = True
     finally:
         part.close()
+        if len(part.missing()) == part.count:
+            part.remove()
     if damaged:
         raise GenspotError(
             f"{part.file} does not keep what is written to it: check the disk, or choose another"
         )
-    part.remove()
     raise GenspotError(
         f"{remote.url} has the SHA-256 {digest}, also when fetched once more; expected is "
         f"{expected}: the server has another file, or the connection changes it"

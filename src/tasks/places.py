@@ -9,10 +9,10 @@ from typing import Any
 
 from genspot.common.containers import container_of
 from genspot.data.settings import Place, paths_of
+from genspot.tasks.hub_models import HUB
 
 PATHS = ("path", "real", "fake")  # keys of a place whose values are paths
-# What weights begin with that are named: in the table conf/download/, and at Hugging Face.
-PUBLISHED, HUB = "published/", "hub/"
+PUBLISHED = "published/"  # weights that begin so are in the table conf/download/
 
 
 def names_weights(value: object) -> bool:

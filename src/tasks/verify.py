@@ -41,9 +41,12 @@ def verify(cfg: DictConfig) -> None:
     """
     entry = _entry(cfg)
     folder = _folder(cfg, entry)
-    checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
     present = [one for one in entry.logits if (folder / one.image).is_file()]
     missing = dict.fromkeys(one.image for one in entry.logits if one not in present)
+    faults = [f"missing in {folder}: {_some(missing)}"] if missing else []
+    if not present:
+        raise GenspotError(f"{cfg.checkpoint} is not verified: {faults[0]}")
+    checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
     run = config.run_settings(cfg)
     save_config(run.folder, run.config_text, run.resume)
     found = _logits(checkpoint, folder, present, cfg.max_megapixels)
@@ -54,7 +57,6 @@ def verify(cfg: DictConfig) -> None:
         for one, logit in zip(present, found, strict=True)
         if not abs(logit - one.logit) <= entry.tolerance
     ]
-    faults = [f"missing in {folder}: {_some(missing)}"] if missing else []
     if wrong:
         faults.append(f"logits that differ by more than {entry.tolerance:g}: {_some(wrong)}")
     if faults:
@@ -71,8 +73,8 @@ def verify(cfg: DictConfig) -> None:
 def _entry(cfg: DictConfig) -> Weights:
     """Return the entry of the checkpoint, which has published logits."""
     checkpoint = str(cfg.checkpoint)
-    if cfg.checkpoint is None or not checkpoint.startswith(PUBLISHED):
-        raise GenspotError(f"task=verify needs checkpoint={PUBLISHED}NAME, not {checkpoint}")
+    if not checkpoint.startswith(PUBLISHED):
+        raise GenspotError(f"task=verify needs checkpoint={PUBLISHED}NAME")
     entry = published_entry(checkpoint, "checkpoint")
     if not entry.logits:
         table = read_downloads().values()

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
+from genspot.detector.initial_weights import HINT, SETTING
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings
 from genspot.download.client import Client
@@ -23,10 +24,10 @@ from genspot.download.whole_file import fetch_file, is_verified, missing_bytes
 from genspot.tasks.composition import compose_again, composed
 from genspot.tasks.config import model_settings
 from genspot.tasks.downloads import read_downloads
-from genspot.tasks.hub_models import hub_file
+from genspot.tasks.hub_models import HUB, hub_file
 from genspot.tasks.overrides import search_path_overrides
 from genspot.tasks.paths import CONF
-from genspot.tasks.places import HUB, PUBLISHED, names_weights
+from genspot.tasks.places import PUBLISHED, names_weights
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ def load_named_checkpoint(
     known = Metadata(entry.data, None, entry.aug, None, None, _model(entry.model))
     checkpoint = load_checkpoint(fetch_weights(entry, Path(folder), quiet), setting, known)
     _check_entry(entry, checkpoint)
+    log.info("%s is %s", checkpoint.path, entry.title)
     return checkpoint
 
 
@@ -123,7 +125,10 @@ def with_initial_weights(cfg: DictConfig, model: ModelSettings) -> ModelSettings
         weights = f"{PUBLISHED}{IMAGENET}_{network}"
     if not names_weights(weights):
         return model
-    path = local_file(weights, cfg.paths.weights, "model.backbone.weights", cfg.quiet)
+    try:
+        path = local_file(weights, cfg.paths.weights, SETTING, cfg.quiet)
+    except GenspotError as error:
+        raise GenspotError(f"{error}; {HINT}") from error
     return replace(model, backbone=backbone | {"weights": str(path)})
 
 
@@ -149,7 +154,7 @@ def fetch_weights(entry: Weights, folder: Path, quiet: bool) -> Path:
         with Client() as client, Progress(file.name, total, quiet) as progress:
             fetch_file(RemoteFile(client, file, progress), path, progress)
     except GenspotError as error:
-        raise GenspotError(f"{error}; by hand: {file.url} as {path}, {about}") from error
+        raise GenspotError(f"{error}; by hand: save that file as {path} ({about})") from error
     log.info("fetched to %s: %s", path, about)
     return path
 
