@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import stat
 import zlib
@@ -17,11 +18,13 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
-from genspot.common.files import read_json, write_json
+from genspot.common.files import UNFINISHED, read_json, write_json
 from genspot.download.directory import Directory
 from genspot.download.locks import lock
 from genspot.download.os_errors import named_os_errors
 from genspot.download.workers import map_ahead
+
+log = logging.getLogger(__name__)
 
 HIDDEN = ".unpacked"  # folder below the root, for the lock and the record
 RECORD = "complete.json"  # the digest of each complete folder
@@ -38,13 +41,11 @@ class Missing:
         root: the folder below which the members go.
         wanted: the members that must be there at the end.
         members: those of them that are missing, or are there with other content.
-        different: number of files that are there with other content.
     """
 
     root: Path
     wanted: Directory
     members: Directory
-    different: int
 
 
 class _Row(NamedTuple):
@@ -79,8 +80,8 @@ def find_missing(wanted: Directory, root: Path, recheck: bool = False) -> Missin
     """Return which of the members are not below `root`; `lock_root` must be held.
 
     Folders that are recorded as complete, whose files have the sizes and times of then, count
-    unread. Of other folders each file is read and compared with the CRC-32 of its member. What an
-    interrupted call of `unpack` left unfinished is removed.
+    unread. Of other folders each file is read and compared with the CRC-32 of its member; the log
+    counts those that differ. What an interrupted call of `unpack` left unfinished is removed.
 
     Args:
         wanted: the members, by their names below `root`.
@@ -95,16 +96,22 @@ def find_missing(wanted: Directory, root: Path, recheck: bool = False) -> Missin
     if recheck:
         _write_record(root, {})
     missing: list[str] = []
-    different = 0
+    different: list[str] = []
     title = f"checking {root}"
     with named_os_errors(), tqdm(total=len(wanted), desc=title, unit="file", delay=2) as bar:
         for folder, members in wanted.by_folder().items():
             wrong = _wrong_rows(root, folder, members)
             missing += [row.name for row in wrong]
-            different += sum(row.there is not None for row in wrong)
+            different += [row.path for row in wrong if row.there is not None]
             bar.update(len(members))
+    if different:
+        log.warning(
+            "files below %s that differ from those of %s and will be written again: %d; the "
+            "first: %s",
+            *(root, wanted.title, len(different), different[0]),
+        )
     chosen = pc.is_in(wanted.table["name"], pa.array(missing, pa.string()))
-    return Missing(root, wanted, replace(wanted, table=wanted.table.filter(chosen)), different)
+    return Missing(root, wanted, replace(wanted, table=wanted.table.filter(chosen)))
 
 
 def record_complete(root: Path, folder: str, members: Directory) -> None:
@@ -114,6 +121,7 @@ def record_complete(root: Path, folder: str, members: Directory) -> None:
         OSError: the folder cannot be read, or the record not be written.
     """
     if digest := _digest(_rows(root / folder, members)):
+        (root / folder / UNFINISHED).unlink(missing_ok=True)
         _write_record(root, {**_read_record(root), folder: digest})
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genspot.common.errors import GenspotError
+from genspot.common.files import UNFINISHED
 from genspot.download.members import Batch, batches, read_batch
 from genspot.download.os_errors import named_os_errors
 from genspot.download.presence import (
@@ -119,6 +120,7 @@ def _write_members(
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / UNFINISHED).touch()  # until its last file is there, no run reads it
     except FileExistsError as error:  # a file, or a link to nothing
         raise GenspotError(f"{folder} is there and is no folder: move it away") from error
 
@@ -157,7 +159,7 @@ def _check_counts(missing: Missing) -> int:
         if extra := sorted(name for name in there - names if name[0] != "."):
             total += len(extra)
             log.warning(
-                "%s holds %d files that are not in %s and would be read with them; the first: %s",
-                *(path, len(extra), missing.wanted.title, extra[0]),
+                "files in %s that are not in %s and would be read too: %d; the first: %s",
+                *(path, missing.wanted.title, len(extra), extra[0]),
             )
     return total
