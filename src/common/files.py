@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+UNFINISHED = ".unfinished"  # in a label folder: a download has not written all of its images yet
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:

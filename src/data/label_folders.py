@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from genspot.common.containers import container_of, zip_of
 from genspot.common.errors import GenspotError
-from genspot.common.files import utf8_path
+from genspot.common.files import UNFINISHED, utf8_path
 from genspot.data.settings import DEFAULT_LABELS, Classes, Labels
 from genspot.data.walk import (
     Folder,
@@ -77,6 +77,12 @@ def _folded(path: str) -> str:
 
 
 def _list(folders: list[LabelFolder], generator: str) -> list[tuple[LabelFolder, Images]]:
+    for one in folders:
+        if os.path.exists(os.path.join(one.path, UNFINISHED)):
+            raise GenspotError(
+                f"{generator}: the download of {utf8_path(one.path)} has not ended: the same "
+                "task=download command as before continues it"
+            )
     progress = tqdm(folders, desc=f"listing {generator}", unit="folder", delay=2)
     return [(one, find_images(one.path)) for one in progress]
 

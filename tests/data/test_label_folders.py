@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from genspot.common.files import UNFINISHED
 from genspot.data.packed.writer import pack
 from genspot.data.places import load_samples
 from genspot.data.settings import Classes
@@ -46,3 +47,14 @@ def test_label_folder_that_is_no_folder_is_named_with_the_reason(
     (tmp_path / "0_real").symlink_to(target)
     message = error_of(load_samples, tmp_path, "gan", classes)
     assert message == f"gan: {tmp_path}/0_real is {reason}"
+
+
+def test_load_samples_refuses_a_label_folder_whose_download_has_not_ended(tmp_path: Path) -> None:
+    for name in ("car", "cat"):
+        make_label_folders(tmp_path / name)
+    (tmp_path / "cat/1_fake" / UNFINISHED).touch()
+    assert error_of(load_samples, str(tmp_path), "mini", ["car", "cat"]) == (
+        f"mini: the download of {tmp_path}/cat/1_fake has not ended: the same task=download "
+        "command as before continues it"
+    )
+    assert len(load_samples(str(tmp_path), "mini", ["car"]).table) > 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from genspot.common.files import UNFINISHED
 from genspot.download.directory import Directory, read_directory
 from genspot.download.members import batches
 from genspot.download.presence import HIDDEN, PARTIAL
@@ -94,8 +95,11 @@ def case(tmp_path: Path) -> Case:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    """Return all files below `root`, without the hidden ones of the root, by their names."""
-    paths = [path for path in root.rglob("*") if path.is_file()]
+    """Return all files below `root`, without the hidden ones of the root, by their names.
+
+    And without the marks of folders that are not complete.
+    """
+    paths = [path for path in root.rglob("*") if path.is_file() and path.name != UNFINISHED]
     names = {path.relative_to(root).as_posix(): path for path in paths}
     return {name: path.read_bytes() for name, path in names.items() if name[0] != "."}
 
@@ -181,6 +185,33 @@ def test_unpack_after_an_interruption_reads_the_rest_alone(
     assert (unpacked.written, unpacked.present) == (len(lacking), len(written))
     assert case.source.read_bytes < case.source.size * (len(lacking) + 4) / len(case.members)
     assert files(case.root) == case.members
+
+
+def test_unpack_marks_folders_that_are_not_complete_until_they_are(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_batches(monkeypatch)
+    case.source.limit = 6
+    with pytest.raises(OSError):
+        case.run(threads=1)
+    written = files(case.root)
+    incomplete = {name.rpartition("/")[0] for name in case.members if name not in written}
+    assert 0 < len(incomplete) < len(FOLDERS)
+    marked = [path.parent for path in case.root.rglob(UNFINISHED)]
+    assert {path.relative_to(case.root).as_posix() for path in marked} == incomplete
+    case.source.limit = None
+    case.run()
+    assert not list(case.root.rglob(UNFINISHED))
+
+
+def test_find_missing_removes_the_mark_of_a_folder_that_another_program_completed(
+    case: Case,
+) -> None:
+    case.run()
+    (case.root / HIDDEN / "complete.json").unlink()
+    (case.root / FOLDERS[0] / UNFINISHED).touch()
+    assert not case.missing()
+    assert not list(case.root.rglob(UNFINISHED))
 
 
 def test_unpack_by_several_interrupted_calls_reads_little_twice(
