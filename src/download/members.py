@@ -20,7 +20,7 @@ from genspot.download.directory import Directory
 from genspot.download.entries import DamagedError
 from genspot.download.source import ByteSource
 
-LIMIT = 16 * 2**20  # bytes of a batch
+LIMIT = 4 * 2**20  # bytes of a batch; a killed process loses at most one for each thread
 GAP = 256 * 1024  # bytes between two members that are read rather than asked for apart
 # Signature, version, flags, method, time, date, CRC, sizes, lengths of the name and extra field.
 HEADER = struct.Struct("<4s5H3L2H")

@@ -22,7 +22,7 @@ class Fault:
         server: "hub" or "cdn".
         name: of the file whose requests it hits; "": any file's.
         after: bytes of the answer's body that still come, for "cut" and "stall".
-        offset: of the wrong byte in the file, for "flip"; other requests do not count.
+        offset: of a byte of the file; requests without it do not count; "flip" changes it.
         reset: a cut ends the connection with a reset instead of an end.
         status, headers, body: of an "answer"; `headers` replace those of a right answer.
     """
@@ -33,7 +33,7 @@ class Fault:
     times: int = 1
     skip: int = 0
     after: int = 0
-    offset: int = 0
+    offset: int | None = None
     reset: bool = False
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -107,12 +107,16 @@ class Faults:
         with self._lock:
             self.waiting += faults
 
+    def clear(self) -> None:
+        with self._lock:
+            self.waiting.clear()
+
     def take(self, server: str, name: str, start: int, end: int) -> Fault | None:
         """Return the fault of a request for the bytes `start` to `end` of a file."""
         with self._lock:
             for fault in self.waiting:
                 hit = fault.server == server and fault.name in ("", name)
-                if not hit or (fault.kind == "flip" and not start <= fault.offset < end):
+                if not hit or (fault.offset is not None and not start <= fault.offset < end):
                     continue
                 if fault.skip:
                     fault.skip -= 1

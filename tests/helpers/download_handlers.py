@@ -190,7 +190,7 @@ class Cdn(Handler):
             end = start + (end - start) // 2
         body = data[start:end]
         if fault is not None and kind == "flip":
-            at = fault.offset - start
+            at = (fault.offset or 0) - start
             body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :]
         headers = {
             "Accept-Ranges": "bytes",
