@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from genspot.common.errors import GenspotError
 from genspot.common.text import safe_repr
@@ -82,8 +82,8 @@ def save_safetensors(about: dict[str, Any], state: dict[str, torch.Tensor], path
     apart = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in state.items()
     }
-    # `format` is what other readers of safetensors look for.
-    save_file(apart, path, {"format": "pt", ABOUT: json.dumps(about, allow_nan=False)})
+    # One entry alone: safetensors writes several in any order, so that equal files would differ.
+    path.write_bytes(save(apart, {ABOUT: json.dumps(about, allow_nan=False)}))
 
 
 def find_corruption(path: Path) -> str | None:

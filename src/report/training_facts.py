@@ -58,7 +58,9 @@ def _settings(training: Mapping[str, Any]) -> dict[str, str]:
     backbone = part["model"].get("backbone") or {}
     weights = part["model"].get("weights") or backbone.get("weights")
     monitored = ((training.get("callbacks") or {}).get("best") or {}).get("monitor")
+    flip = part["aug"].get("flip")
     facts = {
+        "horizontal flip": f"probability {words(0.5 if flip is None else flip)}",
         "initial weights": words(weights) if weights else "random",
         "kept epoch": f"that of the best {monitored}" if monitored else "the last",
     }

@@ -14,10 +14,12 @@ import torchvision
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.common.geometry import Geometry
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.initial_weights import load_body, load_state_dict
-from genspot.detector.metadata import PUBLISHED
+from genspot.detector.metadata import IMAGENET, PUBLISHED
 from genspot.detector.network import DetectorNetwork, build_network
+from genspot.detector.safe_load import save_safetensors
 from helpers.detectors import make_metadata, make_model, save_checkpoint
 
 
@@ -218,3 +220,23 @@ def test_weights_that_do_not_fit_name_the_first_difference(
         load_checkpoint(save(state, tmp_path)).load_into(resnet18, "resnet18")
     assert str(error.value).isprintable()
     assert torch.equal(resnet18.backbone.state_dict()["conv1.weight"], before)
+
+
+def test_saved_checkpoint_is_loaded_with_its_metadata_and_weights(tmp_path: Path) -> None:
+    model = make_model(train=Geometry((40, 30), 24), input={"name": "pixels", **IMAGENET})
+    metadata = make_metadata(model, num_classes=3, protocol="jpeg_75", changed=("model.weights",))
+    network = build_network(model)
+    file = save_checkpoint(tmp_path / "best.ckpt", metadata, network.state_dict())
+    load_checkpoint(file).save(tmp_path / "model.safetensors")
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert loaded.metadata == metadata
+    assert loaded.state.keys() == network.state_dict().keys()
+    for key, value in network.state_dict().items():
+        assert torch.equal(loaded.state[key], value), key
+
+
+def test_metadata_of_a_safetensors_file_from_anybody_are_checked(tmp_path: Path) -> None:
+    about = make_metadata().as_dict() | {"data": "../x"}
+    save_safetensors(about, {"network.backbone.x": torch.ones(1)}, tmp_path / "file")
+    with pytest.raises(GenspotError, match="has invalid metadata: data="):
+        load_checkpoint(tmp_path / "file")

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
-from genspot.detector.safe_load import find_corruption, safe_load
+from genspot.detector.safe_load import find_corruption, safe_load, save_safetensors
 
 
 class RunsCode:
@@ -69,6 +69,10 @@ def safetensors_file() -> bytes:
     return safetensors.torch.save({"fc.weight": torch.arange(3.0)})
 
 
+def safetensors_about(text: str) -> bytes:
+    return safetensors.torch.save({"fc.weight": torch.arange(3.0)}, {"genspot": text})
+
+
 def torchscript() -> bytes:
     file = BytesIO()
     torch.jit.save(torch.jit.script(nn.Linear(1, 1)), file)  # its code is compressed
@@ -92,10 +96,13 @@ def torchscript() -> bytes:
         (lambda: weights(flipped=1), r"damaged: \S*data/0 differs from its checksum"),
         (lambda: safetensors_file()[:-1], "is a damaged safetensors file .* copy or download"),
         (lambda: safetensors_file().replace(b"F32", b"F99"), "is a damaged safetensors file"),
+        (lambda: safetensors_about("{'a'"), "is a damaged safetensors file"),
+        (lambda: safetensors_about("[" * 100_000), "is a damaged safetensors file"),
         (torchscript, "is a TorchScript program; give the weights alone"),
     ],
     ids=["empty", "text", "page", "git-lfs", "pickle", "own pickle", "bytes", "gzip", "zip"]
-    + ["zip bomb", "cut short", "flipped", "safetensors cut short", "safetensors", "script"],
+    + ["zip bomb", "cut short", "flipped", "safetensors cut short", "safetensors"]
+    + ["safetensors with no JSON", "safetensors with deep JSON", "script"],
 )
 def test_safe_load_of_another_file_gives_one_line(
     make: Callable[[], bytes], expected: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
@@ -124,6 +131,43 @@ def test_safe_load_reads_safetensors(tmp_path: Path) -> None:
     content = safe_load(tmp_path / "file")
     assert content.keys() == {"fc.weight"}
     assert torch.equal(content["fc.weight"], torch.arange(3.0))
+
+
+def test_safe_load_of_a_saved_checkpoint_has_its_metadata_and_each_bit(tmp_path: Path) -> None:
+    about = {"version": 2, "lr": 0.1, "names": ["größe", None, True]}
+    shared = torch.tensor([[1.1, -0.0], [float("inf"), 1e-45]])
+    state = {
+        "network.first": shared,
+        "network.second": shared[1],  # in the same memory
+        "network.transposed": shared.t(),
+        "network.channels_last": torch.rand(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        "network.count": torch.tensor(2**62),
+        "network.half": torch.rand(3).half(),
+        "network.double": torch.rand(3).double(),
+        "network.none": torch.empty(0),
+    }
+    save_safetensors(about, state, tmp_path / "file")
+    content = safe_load(tmp_path / "file")
+    assert content.keys() == {"genspot", "state_dict"} and content["genspot"] == about
+    loaded = content["state_dict"]
+    assert loaded.keys() == state.keys()
+    for key, value in state.items():
+        assert loaded[key].dtype == value.dtype and loaded[key].shape == value.shape, key
+        assert loaded[key].numpy().tobytes() == value.numpy().tobytes(), key
+
+
+def test_saved_checkpoint_is_the_same_file_each_time(tmp_path: Path) -> None:
+    state = {f"network.{number}": torch.full((number,), 0.5) for number in range(9)}
+    files = [tmp_path / str(number) for number in range(9)]
+    for file in files:
+        save_safetensors({"version": 2, "data": "x"}, state, file)
+    assert len({file.read_bytes() for file in files}) == 1
+    assert files[0].stat().st_mode & 0o777 == 0o666 & ~umask()
+
+
+def umask() -> int:
+    os.umask(value := os.umask(0))
+    return value
 
 
 def test_safe_load_reads_archives_without_checksums(tmp_path: Path) -> None:
