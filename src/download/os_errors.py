@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,9 @@ def named_os_errors(path: Path | None = None) -> Iterator[None]:
         name = error.filename or path
         if name is None:
             raise
+        # Arrow has a text of its own in `strerror`.
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise GenspotError(
-            f"{name}: {str(error.strerror).lower()}; what is complete stays, and the same command "
+            f"{name}: {reason.lower()}; what is complete stays, and the same command "
             "continues once this is put right"
         ) from error
