@@ -131,8 +131,9 @@ def _content(part: memoryview, row: _Row) -> bytes:
     stored = part[_content_start(part, row) :][: row.compressed]
     if len(stored) != row.compressed:
         raise DamagedError("its content reaches into what follows it")
-    content = bytes(stored)
-    if row.method == zipfile.ZIP_DEFLATED:
+    if row.method == zipfile.ZIP_STORED:
+        content = bytes(stored)
+    else:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         content = inflate.decompress(stored, row.size + 1)  # bounds what a wrong size may take
         if not inflate.eof or inflate.unused_data or len(content) != row.size:
