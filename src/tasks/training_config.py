@@ -24,6 +24,7 @@ from genspot.tasks.overrides import (
     overridden_keys,
     search_path_overrides,
 )
+from genspot.tasks.places import names_weights
 from genspot.tasks.schema import plain
 
 # Training sets that no test sets go with, and what the user has to name.
@@ -83,6 +84,11 @@ def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
     keys = overridden_keys(command_line_overrides())
     if metadata.aug is None and "aug" in keys:  # a published file does not say
         metadata = replace(metadata, aug=cfg.aug.name)
+    if names_weights(cfg.checkpoint) and "aug" in keys and cfg.aug.name != metadata.aug:
+        raise GenspotError(
+            f"checkpoint={cfg.checkpoint} was trained with aug={metadata.aug}, not aug="
+            f"{cfg.aug.name}: leave aug out"
+        )
     if plain(cfg, "model.weights") is not None and "model.weights" in keys:
         raise GenspotError(
             f"model.weights={cfg.model.weights} starts a training; task={cfg.task.name} takes "

@@ -155,7 +155,7 @@ def fetch_weights(entry: Weights, folder: Path, quiet: bool) -> Path:
             fetch_file(RemoteFile(client, file, progress), path, progress)
     except GenspotError as error:
         raise GenspotError(f"{error}; by hand: save that file as {path} ({about})") from error
-    log.info("fetched to %s: %s", path, about)
+    log.info("it is %s: %s", path, about)
     return path
 
 

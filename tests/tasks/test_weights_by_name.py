@@ -366,3 +366,16 @@ def test_file_of_a_form_that_nobody_knows_is_tested_as_its_entry_says(
         metadata = load_named_checkpoint("published/r", tmp_path / "cache").metadata
     assert (metadata.model.name, metadata.data) == ("resnet18", "progan_2cls")
     assert metadata.model.backbone == {"name": "resnet", "arch": "resnet18", "weights": None}
+
+
+def test_other_augmentation_than_that_of_the_entry_is_refused(
+    settings: list[str], tmp_path: Path
+) -> None:
+    save_set(tmp_path / "test" / "san", 1, 1)
+    settings += ["task=test", f"paths.test={tmp_path}/test", "generator=san"]
+    settings += [f"checkpoint={MINE}", "aug=blur_jpg_0.1"]
+    message = error_of(lambda: run_task(*settings, folder=tmp_path / "run"))
+    assert message == (
+        f"checkpoint={MINE} was trained with aug=none, not aug=blur_jpg_0.1: leave aug out"
+    )
+    run_task(*settings[:-1], "aug=none", folder=tmp_path / "run")
