@@ -74,12 +74,14 @@ def _front_matter(run: Run, repo: str, licence: str | None) -> str:
     """Return the metadata of the card as YAML."""
     from huggingface_hub import EvalResult, ModelCardData
 
+    conditions = ("crop", "degradations", "protocol")
     results = [
         EvalResult(
             task_type=TASK,
             task_name="detection of generated images",
             dataset_type=name,
             dataset_name=one.get("title") or name,
+            dataset_args={key: run.choices[key] for key in conditions},
             metric_type=kind,
             metric_name=label,
             metric_value=round(one[key], 6),

@@ -8,6 +8,7 @@ from typing import Any
 
 from genspot.report.runs import Run
 
+NOT_RECORDED = "not recorded"
 # Settings of the schedule under other names than their own.
 TERMS = {
     "optimizer": "optimiser",
@@ -32,8 +33,8 @@ def training_facts(run: Run, training: Mapping[str, Any]) -> list[tuple[str, str
         "input": words(trained_on["model"].get("input") or {}),
         "training images": run.choices["data"],
         "prepared": _geometry(trained_on["model"].get("train") or {}),
-        "augmentation": run.choices["aug"],
-        "seed": run.choices["seed"].removeprefix("seed "),
+        "augmentation": trained_on.get("aug") or NOT_RECORDED,
+        "seed": NOT_RECORDED if run.training_seed is None else str(run.training_seed),
     }
     if images:
         facts["training images"] += f" ({images['real']:,} real and {images['fake']:,} fake)"
@@ -44,15 +45,15 @@ def training_facts(run: Run, training: Mapping[str, Any]) -> list[tuple[str, str
         figures = {key: validation[key] for key in ("ap", "acc")}
         facts["validation"] = ", ".join(f"{key} {100 * one:.1f}%" for key, one in figures.items())
     versions = metrics.get("versions") or {}
-    facts["software"] = ", ".join(map(" ".join, versions.items())) or "not recorded"
-    facts["commit of genspot"] = metrics.get("commit") or "not recorded"
+    facts["software"] = ", ".join(map(" ".join, versions.items())) or NOT_RECORDED
+    facts["commit of genspot"] = metrics.get("commit") or NOT_RECORDED
     return [*facts.items()]
 
 
 def _settings(training: Mapping[str, Any]) -> dict[str, str]:
     """Return the terms that only the settings of the training have."""
     if not training:
-        return {"recipe": "not recorded"}
+        return {"recipe": NOT_RECORDED}
     part = {key: training.get(key) or {} for key in ("aug", "model", "schedule", "trainer")}
     steps = (part["aug"].get("train") or {}).get("transforms") or []
     backbone = part["model"].get("backbone") or {}

@@ -55,6 +55,15 @@ def test_card_has_metadata_that_the_client_of_the_hub_reads(run: Run) -> None:
     assert {kind for name, kind in found if name == "only_fakes"} == {"true_positive_rate"}
 
 
+def test_metadata_of_the_card_say_how_the_images_were_tested(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", degradations=["blur_1", "jpeg_75"], crop=None)
+    card = card_of(run)
+    for one in huggingface_hub.ModelCard(card).data.eval_results:
+        assert one.dataset_args["crop"] == "whole images"
+        assert one.dataset_args["degradations"] == "blur_1 then jpeg_75"
+    assert "All test images were degraded first: blur\\_1 then jpeg\\_75." in card
+
+
 def test_card_without_a_licence_says_so_and_names_none(run: Run) -> None:
     card = card_of(run)
     assert huggingface_hub.ModelCard(card).data.license is None

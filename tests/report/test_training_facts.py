@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_facts_of_a_training_that_is_not_known_are_those_of_the_checkpoint(run: 
     assert found["prepared"] == "resized to 256 × 200, then random crop of 224 × 224 pixels"
     assert (found["seed"], found["changed settings"]) == ("3", "data.classes")
     assert found["validation"] == "ap 90.0%, acc 75.0%"
+
+
+def test_facts_that_a_published_file_does_not_tell_are_not_invented(tmp_path: Path) -> None:
+    unknown = make_run(tmp_path / "run", seed=5, trained_on={"aug": None, "seed": None})
+    found = facts(unknown, {})
+    for term in ("augmentation", "seed", "recipe", "software", "commit of genspot"):
+        assert found[term] == "not recorded", term
 
 
 def test_facts_of_a_known_training_are_its_settings(run: Run) -> None:
