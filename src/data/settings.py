@@ -91,7 +91,7 @@ class TrainingSet:
     classes: Classes  # class folders; "any": every one there is; None: no class folders
     num_classes: int | None = None  # train on this many classes, drawn with the seed; None: all
     simulator: dict[str, Any] | None = None  # name, upsampling and stages, if it is built here
-    format: str = "files"  # "files", or "packed" to read what task=pack wrote
+    format: str = "files"  # "files", or "packed" to read a packed copy
     own: bool = False  # of the user's own: nobody can download it
     offer: str = ""  # the command that fetches the images, in a sentence; "": there is none
     labels: Labels = DEFAULT_LABELS
