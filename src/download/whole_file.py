@@ -27,7 +27,7 @@ from genspot.download.workers import map_ahead
 
 log = logging.getLogger(__name__)
 
-CHUNK = 8 * 2**20  # bytes; a killed process loses at most those that its connections were at
+CHUNK = 4 * 2**20  # bytes; a killed process loses at most one for each connection
 ROUNDS = 4  # of fetching what is missing and verifying all
 LARGE = 2**30  # bytes; from here on, a right hash is remembered in PATH.verified
 

@@ -123,7 +123,7 @@ def with_initial_weights(cfg: DictConfig, model: ModelSettings) -> ModelSettings
         if f"{IMAGENET}_{network}" not in read_downloads():
             return model
         weights = f"{PUBLISHED}{IMAGENET}_{network}"
-    if not names_weights(weights):
+    if not isinstance(weights, str) or not names_weights(weights):
         return model
     try:
         path = local_file(weights, cfg.paths.weights, SETTING, cfg.quiet)
