@@ -186,13 +186,13 @@ def _carry_out(cfg: DictConfig, job: Job, client: Client, quiet: bool) -> list[s
     verb = "packing" if job.wanted.packed else "unpacking"
     with Progress(f"{verb} {title}", job.members.stored, quiet) as progress:
         source, cancel = job.files.source(progress), client.cancel
+        done: unpack.Unpacked | download_packed.Packed
         if isinstance(job.missing, unpack.Missing):
-            done = unpack.unpack(source, job.missing, threads, progress, cancel)
-            notes = [f"{done.extra} files of other origin"] * bool(done.extra)
+            done = unpacked = unpack.unpack(source, job.missing, threads, progress, cancel)
+            notes = [f"{unpacked.extra} files of other origin"] * bool(unpacked.extra)
         else:
-            packed = download_packed.pack(source, job.missing, threads, progress, cancel)
+            done = packed = download_packed.pack(source, job.missing, threads, progress, cancel)
             notes = [f"{packed.unreadable} unreadable"] * bool(packed.unreadable)
-            done = packed
     return [_title(job.wanted), f"{done.written:,}", f"{done.present:,}", ", ".join(notes)]
 
 
