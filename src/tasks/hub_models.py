@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -10,10 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from genspot.common.errors import GenspotError
 from genspot.common.extras import missing_extra
+from genspot.common.names import shown
 from genspot.common.text import safe_repr
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ def hub_file(name: str, setting: str) -> Path:
         raise GenspotError(f"{what}: give hub/OWNER/NAME, or hub/OWNER/NAME@REVISION")
     repo, revision = found.groups()
     library = hub_library(what)
-    page = f"{library.constants.ENDPOINT}/{repo}"
+    page = f"{library.HfApi().endpoint}/{repo}"
     log.info("%s: asking Hugging Face for it; its card, with the licence: %s", name, page)
     with explained(what):
         file = Path(library.hf_hub_download(repo, WEIGHTS, revision=revision))
@@ -91,29 +93,46 @@ def hub_library(what: str) -> Any:
         GenspotError: it is not installed; `what` needs it.
     """
     try:
-        import huggingface_hub
-        import huggingface_hub.constants
-        import huggingface_hub.utils
+        library, utils = map(importlib.import_module, ("huggingface_hub", "huggingface_hub.utils"))
     except ModuleNotFoundError:
         raise missing_extra(what, "huggingface_hub", "hub") from None
-    huggingface_hub.utils.logging.set_verbosity_error()  # it logs each of its attempts
+    utils.logging.set_verbosity_error()  # it logs each of its attempts
     for name in ("httpx", "httpx2"):  # which log each request
         logging.getLogger(name).setLevel(logging.WARNING)
     if os.environ.get("TQDM_DISABLE") == "1":
-        huggingface_hub.utils.disable_progress_bars()
-    return huggingface_hub
+        utils.disable_progress_bars()
+    return library
 
 
-def upload(folder: Path, repo: str, private: bool | None) -> tuple[str, str | None]:
+class Upload(NamedTuple):
+    """What an upload has left."""
+
+    page: str  # of the model
+    commit: str
+    before: str | None  # the commit before, where the repository held a model of genspot already
+
+
+def check_repository_name(repo: str | None) -> str:
+    """Return `repo`.
+
+    Raises:
+        GenspotError: it is no OWNER/NAME that the Hub takes, or huggingface_hub is not installed.
+    """
+    if not re.fullmatch(r"[^/]+/[^/]+", repo or ""):
+        raise GenspotError(f"repo={shown(repo)}: give repo=OWNER/NAME, of a model at Hugging Face")
+    hub_library("task=share")
+    with explained(f"repo={repo}"):
+        importlib.import_module("huggingface_hub.utils").validate_repo_id(repo)
+    return str(repo)
+
+
+def upload(folder: Path, repo: str, private: bool | None) -> Upload:
     """Upload the files of a model from `folder` in one commit; make the repository if need be.
 
     Args:
         folder: with `WEIGHTS`, `CARD` and `SETTINGS`.
         repo: OWNER/NAME.
         private: whether a repository that is made is private; None: as its owner has set it.
-
-    Returns:
-        The commit, and the one before where the repository held a model of genspot already.
 
     Raises:
         GenspotError: no token, no right to write, a repository with other content or of the other
@@ -137,7 +156,8 @@ def upload(folder: Path, repo: str, private: bool | None) -> tuple[str, str | No
             parent_commit=before and before.sha,
         )
     held_model = before and WEIGHTS in _names(before)
-    return done.oid, before.sha if held_model and before.sha != done.oid else None
+    former = before.sha if held_model and before.sha != done.oid else None
+    return Upload(f"{api.endpoint}/{repo}", done.oid, former)
 
 
 def _existing(api: Any, repo: str, private: bool | None) -> Any:
@@ -187,6 +207,8 @@ def _reason(error: Exception) -> str:
     """Return what is wrong and what to do."""
     from huggingface_hub import constants, errors
 
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        return _reason(error.__cause__)  # of one file's upload
     if isinstance(error, errors.GatedRepoError):
         return "its owner has to grant access: ask for it on the model's page, and give a token"
     if isinstance(error, errors.RepositoryNotFoundError):

@@ -22,7 +22,14 @@ from genspot.report.runs import Run
 from genspot.report.training_facts import without_folder
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import CONTENT
-from genspot.tasks.hub_models import CARD, SETTINGS, WEIGHTS, explained, hub_library, upload
+from genspot.tasks.hub_models import (
+    CARD,
+    HUB,
+    SETTINGS,
+    WEIGHTS,
+    check_repository_name,
+    upload,
+)
 from genspot.tasks.schema import plain
 from genspot.tasks.weights_by_name import load_named_checkpoint
 
@@ -37,14 +44,7 @@ def share(cfg: DictConfig) -> None:
         GenspotError: no repository or checkpoint is named, there are no results of the checkpoint,
             or it cannot be uploaded; in one line.
     """
-    folder, repo = Path(cfg.paths.output), plain(cfg, "repo")
-    if repo is None:
-        raise GenspotError("task=share needs repo=OWNER/NAME, of a model at Hugging Face")
-    library = hub_library("task=share")
-    with explained(f"repo={repo}"):
-        library.utils.validate_repo_id(repo)
-    if repo.count("/") != 1:
-        raise GenspotError(f"repo={repo}: name its owner too, repo=OWNER/NAME")
+    folder, repo = Path(cfg.paths.output), check_repository_name(plain(cfg, "repo"))
     checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
     run = _tested(checkpoint, plain(cfg, "runs"))
     training = _training(checkpoint)
@@ -53,11 +53,11 @@ def share(cfg: DictConfig) -> None:
     write_text(render_model_card(run, training, repo, plain(cfg, "task.licence")), folder / CARD)
     for name in (WEIGHTS, SETTINGS, CARD):
         print_path(name, folder / name)
-    commit, former = upload(folder, repo, plain(cfg, "task.private"))
-    print_path("model", f"{library.constants.ENDPOINT}/{repo}")
-    print_path("checkpoint", f"hub/{repo}@{commit}")
-    if former:
-        print_path("before", f"hub/{repo}@{former}")
+    page, commit, before = upload(folder, repo, plain(cfg, "task.private"))
+    print_path("model", page)
+    print_path("checkpoint", f"{HUB}{repo}@{commit}")
+    if before:
+        print_path("before", f"{HUB}{repo}@{before}")
 
 
 def _tested(checkpoint: Checkpoint, runs: Any) -> Run:

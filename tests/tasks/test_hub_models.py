@@ -142,8 +142,9 @@ def test_hub_file_without_the_extra_is_an_error(monkeypatch: pytest.MonkeyPatch)
 def test_upload_makes_a_repository_with_the_files_in_one_commit(
     hub: HubServer, folder: Path
 ) -> None:
-    commit, before = upload(folder, "jane/new", None)
+    page, commit, before = upload(folder, "jane/new", None)
     repository = hub.repositories["jane/new"]
+    assert page == f"{hub.url}/jane/new"
     assert (commit, before, repository.private) == (repository.head, None, False)
     assert {name: repository.files()[name] for name in FILES} == FILES
     assert len(repository.commits) == 2  # the first is the Hub's own
@@ -153,9 +154,9 @@ def test_upload_makes_a_repository_with_the_files_in_one_commit(
 def test_upload_to_a_model_of_genspot_names_the_commit_before(
     hub: HubServer, folder: Path
 ) -> None:
-    first, _ = upload(folder, "jane/new", None)
+    _, first, _ = upload(folder, "jane/new", None)
     (folder / "model.safetensors").write_bytes(b"better")
-    second, before = upload(folder, "jane/new", None)
+    _, second, before = upload(folder, "jane/new", None)
     assert before == first != second
     assert file_of(f"hub/jane/new@{first}").read_bytes() == FILES["model.safetensors"]
     assert file_of("hub/jane/new").read_bytes() == b"better"
@@ -166,7 +167,7 @@ def test_upload_goes_on_with_a_repository_that_a_failed_one_has_made(
 ) -> None:
     hub.failures["/commit/"] = 500
     assert "answers: " in error_of(upload, folder, "jane/new", True)
-    commit, before = upload(folder, "jane/new", True)
+    _, commit, before = upload(folder, "jane/new", True)
     assert (commit, before) == (hub.repositories["jane/new"].head, None)
     assert hub.repositories["jane/new"].private
 
@@ -233,17 +234,19 @@ def test_upload_without_the_right_is_an_error_of_one_line(
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("asked", "status", "expected"),
     [
-        (409, "the name is taken, by a repository that the token does not open"),
-        (429, "too many requests; give the same command later"),
-        (500, "answers: "),
+        ("/repos/create", 409, "the name is taken, by a repository that the token does not open"),
+        ("/repos/create", 429, "too many requests; give the same command later"),
+        ("/repos/create", 500, "answers: "),
+        ("/objects/", 400, "answers: "),
+        ("/commit/", 400, "answers: "),
     ],
 )
 def test_upload_that_the_hub_does_not_take_is_an_error(
-    status: int, expected: str, hub: HubServer, folder: Path
+    asked: str, status: int, expected: str, hub: HubServer, folder: Path
 ) -> None:
-    hub.failures["/repos/create"] = status
+    hub.failures[asked] = status
     assert expected in error_of(upload, folder, "jane/new", None)
 
 

@@ -190,8 +190,8 @@ def test_share_of_a_model_that_its_name_does_not_build_is_refused(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (["repo=null"], "task=share needs repo=OWNER/NAME, of a model at Hugging Face"),
-        (["repo=alone"], "repo=alone: name its owner too, repo=OWNER/NAME"),
+        (["repo=null"], "repo=null: give repo=OWNER/NAME, of a model at Hugging Face"),
+        (["repo=alone"], "repo=alone: give repo=OWNER/NAME, of a model at Hugging Face"),
         (["repo='a b/c'"], "repo=a b/c: Hugging Face refuses it: Repo id must"),
         (["runs=[a,b]"], "task=share makes the card of one run: runs=FOLDER"),
     ],
