@@ -45,8 +45,10 @@ def training_facts(run: Run, training: Mapping[str, Any]) -> list[tuple[str, str
         figures = {key: validation[key] for key in ("ap", "acc")}
         facts["validation"] = ", ".join(f"{key} {100 * one:.1f}%" for key, one in figures.items())
     versions = metrics.get("versions") or {}
-    facts["software"] = ", ".join(map(" ".join, versions.items())) or NOT_RECORDED
-    facts["commit of genspot"] = metrics.get("commit") or NOT_RECORDED
+    facts["software of the test"] = ", ".join(map(" ".join, versions.items())) or NOT_RECORDED
+    facts["genspot of the test"] = (
+        f"commit {metrics['commit']}" if metrics.get("commit") else NOT_RECORDED
+    )
     return [*facts.items()]
 
 

@@ -71,7 +71,7 @@ def test_facts_of_a_training_that_is_not_known_are_those_of_the_checkpoint(run: 
 def test_facts_that_a_published_file_does_not_tell_are_not_invented(tmp_path: Path) -> None:
     unknown = make_run(tmp_path / "run", seed=5, trained_on={"aug": None, "seed": None})
     found = facts(unknown, {})
-    for term in ("augmentation", "seed", "recipe", "software", "commit of genspot"):
+    for term in ("augmentation", "seed", "recipe", "software of the test", "genspot of the test"):
         assert found[term] == "not recorded", term
 
 
