@@ -163,6 +163,27 @@ def test_read_odd_file_returns_pils_pixels(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(pixels, np.asarray(file.convert("RGB")))
 
 
+@pytest.mark.parametrize("kind", [*AS_PIL, *DEEP_GREY, *REFUSED])
+def test_read_bytes_gives_the_pixels_or_the_reason_of_the_file(kind: str, tmp_path: Path) -> None:
+    name, content = (AS_PIL | DEEP_GREY | REFUSED)[kind][:2]
+    path = str(tmp_path / name)
+    (tmp_path / name).write_bytes(content)
+    for with_pil, read_file in ((False, read), (True, image_io.read_with_pil)):
+        results = []
+        for call in (
+            lambda read_file=read_file: read_file(path),
+            lambda with_pil=with_pil: image_io.read_bytes(path, content, with_pil=with_pil),
+        ):
+            try:
+                results.append(call())
+            except Exception as error:  # as the packed copy records it
+                results.append(image_io.describe_error(error))
+        if isinstance(results[0], str):
+            assert results[0] == results[1]
+        else:
+            np.testing.assert_array_equal(*results)
+
+
 def test_read_keeps_orientation_drops_transparency_and_takes_the_first_frame(
     tmp_path: Path,
 ) -> None:

@@ -98,6 +98,7 @@ def test_pack_after_a_download_finds_the_copy_complete(release: Release) -> None
         assert f"{copy} holds {images} images, 0 of them unreadable; verified" in output
 
 
+@pytest.mark.slow
 def test_training_on_a_downloaded_copy_gives_the_bits_of_the_files(release: Release) -> None:
     done(release.run("data=mini", "generator=[mini_a]", "data.format=packed"))
     runs = [f"hydra.run.dir={release.root}/{name}" for name in ("packed", "files")]
@@ -157,6 +158,16 @@ def test_stopped_download_continues_after_its_last_shard(
         assert_packed(release, "train", ["car", "cat"])
         served = sum(release.servers.served(name) for name in release.files("train"))
         assert served < needed * (1.1 - complete / 4) + 100_000  # directory and samples
+
+
+@pytest.mark.slow
+def test_two_downloads_at_once_pack_each_image_once(release: Release) -> None:
+    release.servers.pause = 0.05
+    processes = [release.start(*PACKED) for _ in range(2)]
+    outputs = [done(release.finish(process)) for process in processes]
+    assert sum("train images: car, cat\t32\t0" in output for output in outputs) == 1
+    assert sum("train images: car, cat\t0\t32" in output for output in outputs) == 1
+    assert_packed(release, "train", ["car", "cat"])
 
 
 @pytest.mark.slow
