@@ -234,8 +234,12 @@ def _complete(
                 refetched = True
     finally:
         part.close()
-        if len(part.missing()) == part.count:
+        missing = len(part.missing())
+        if missing == part.count:
             part.remove()
+        elif missing:
+            kept = part.count - missing
+            log.info("%s keeps %d of %d chunks for the next run", part.file, kept, part.count)
     if damaged:
         raise GenspotError(
             f"{part.file} does not keep what is written to it: check the disk, or choose another"

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
+from genspot.common.ranks import is_rank_zero
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
 from genspot.detector.initial_weights import HINT, SETTING
 from genspot.detector.metadata import Metadata
@@ -151,7 +152,8 @@ def fetch_weights(entry: Weights, folder: Path, quiet: bool) -> Path:
     log.info("licence: %s; source: %s", entry.licence, entry.source)
     total = missing_bytes(path, file.size, file.sha256)
     try:
-        with Client() as client, Progress(file.name, total, quiet) as progress:
+        hidden = quiet or not is_rank_zero()  # the others wait
+        with Client() as client, Progress(file.name, total, hidden) as progress:
             fetch_file(RemoteFile(client, file, progress), path, progress)
     except GenspotError as error:
         raise GenspotError(f"{error}; by hand: save that file as {path} ({about})") from error

@@ -313,7 +313,7 @@ def test_fetch_file_on_a_disk_that_loses_what_is_written_ends(
 
 
 def test_fetch_file_that_a_signal_stops_ends_soon_and_continues(
-    servers: Servers, tmp_path: Path
+    servers: Servers, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Both connections wait for a server that stalls, and would for a minute."""
 
@@ -323,6 +323,7 @@ def test_fetch_file_that_a_signal_stops_ends_soon_and_continues(
     def stop(*_: object) -> None:
         raise StoppedError
 
+    caplog.set_level("INFO")
     path, entry = tmp_path / NAME, servers.entry(NAME)
     servers.faults.add(stall(times=FOREVER, skip=3))
     before = signal.signal(signal.SIGALRM, stop)
@@ -339,6 +340,7 @@ def test_fetch_file_that_a_signal_stops_ends_soon_and_continues(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started < 10
+    assert f"{part(path)} keeps 3 of 11 chunks for the next run" in caplog.messages
     servers.faults.waiting.clear()
     servers.forget()
     fetch(servers, path)
