@@ -18,7 +18,7 @@ from genspot.tasks.baselines import read_baselines
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config_files import config_folders
 from genspot.tasks.download_commands import test_offers, training_offer
-from genspot.tasks.error_messages import BASELINE_IS_NO_CHOICE
+from genspot.tasks.error_messages import NO_CHOICES
 from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
 from genspot.tasks.overrides import (
@@ -76,8 +76,9 @@ def check_settings(cfg: DictConfig) -> None:
     check_plain_run()
     check_recipe()
     check_values(cfg)
-    if "baseline" in cfg:
-        raise GenspotError(BASELINE_IS_NO_CHOICE)
+    for group, message in NO_CHOICES.items():
+        if group in cfg:
+            raise GenspotError(message)
     add_test_sets(cfg, labels(cfg))
     generator_specs(cfg)
     check_objective(cfg)

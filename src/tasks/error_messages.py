@@ -39,7 +39,11 @@ PLUGINS = {
     "hydra/launcher/ray": "hydra/launcher=ray needs Ray, in a checkout: make ray; elsewhere: "
     "pip install ray==2.60.0, then pip install --no-deps hydra-ray-launcher==1.2.2",
 }
-BASELINE_IS_NO_CHOICE = "baseline: files of conf/baseline/ are not chosen; tests read all of them"
+NO_CHOICES = {  # folders of conf/
+    "baseline": "baseline: files of conf/baseline/ are not chosen; tests read all of them",
+    "download": "download: files of conf/download/ are not chosen; data=NAME and generator=[NAME,…] "
+    "say which of them task=download takes",
+}
 OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "
     "paths.datasets=PATH for data"
@@ -70,8 +74,9 @@ def format_error(error: BaseException) -> str:
             "several values: give a list, generator=[sitd,san], quote a text with commas, "
             f"{quoted}, or sweep over them with -m"
         )
-    if str(error).startswith("Could not override 'baseline'"):
-        return BASELINE_IS_NO_CHOICE
+    for group, message in NO_CHOICES.items():
+        if str(error).startswith(f"Could not override '{group}'"):
+            return message
     if twice := re.match(r"Multiple values for (\S+)\. To override", str(error)):
         return f"{twice[1]} is a setting already: leave out the + before it"
     cause = root_cause(error)

@@ -37,6 +37,7 @@ MISTAKES = {
     ),
     "plus before a plain setting": (["+seed=3"], ["seed is a setting already"]),
     "published figures chosen": (["baseline=wang2020"], ["baseline/ are not chosen; tests read"]),
+    "published files chosen": (["download=progan_val"], ["conf/download/ are not chosen; data=NAME"]),
     "plus before a recipe": (["+recipe=npr"], ["recipe is a setting already: leave out the +"]),
     "number of a recipe": (["recipe=1"], ["recipe) is null, or a number"]),
     "launcher of no sweep": (["hydra/launcher=basic"], ["launcher=basic is of a sweep: add -m"]),
