@@ -16,12 +16,15 @@ from typing import Any
 
 import yaml
 
+from genspot.tasks.config import check_settings
+from genspot.tasks.download import download
 from helpers.archives import DEFLATED, STORED, cut, seven_zip_bytes, zip_bytes
 from helpers.cli_runner import CliRunner
 from helpers.download_faults import Fault
 from helpers.download_servers import Servers, published_files
 from helpers.processes import is_running
 from helpers.settings import ROOT
+from helpers.tasks import composed
 
 TIMEOUT_S = 120
 CLASSES = ("car", "cat", "dog")
@@ -84,6 +87,14 @@ class Release:
         result = CliRunner()(*self.settings(*overrides), cwd=self.root, **env)
         return result.returncode, result.stdout + result.stderr
 
+    def call(self, *overrides: str) -> None:
+        """Run the task in this process; its output is that of the test."""
+        conf = f"hydra.searchpath=['file://{self.root / 'conf'}']"
+        settings = ("task=download", conf, f"paths.root={self.root}", *overrides)
+        with composed(*settings, folder=self.root / "runs/here") as cfg:
+            check_settings(cfg)
+            download(cfg)
+
     def finish(self, process: subprocess.Popen[str]) -> tuple[int, str]:
         output, _ = process.communicate(timeout=TIMEOUT_S)
         return process.returncode, output
@@ -139,11 +150,19 @@ def published_release(
     root: Path,
     members: Mapping[str, Mapping[str, bytes]] | None = None,
     faults: Iterable[Fault] = (),
+    volumes: Mapping[str, bytes] | None = None,
     **settings: Any,
 ) -> Iterator[Release]:
     """Yield a release of the classes CLASSES and of the test sets mini_a and mini_b.
 
     data=mini are two of the classes, data=mini_all all. The run's processes end with the block.
+
+    Args:
+        root: working directory of the runs.
+        members: files of the archives by split and name; None: random ones.
+        faults: see `published_files`.
+        volumes: the files mini_train.7z.NNN; None: made of the members.
+        settings: see `published_files`.
     """
     if members is None:
         members = {
@@ -151,8 +170,11 @@ def published_release(
             "val": random_members(CLASSES, 3, seed=2),
             "test": random_members(("mini_a", "mini_b/car", "mini_b/cat"), 3, seed=3),
         }
+    if volumes is None:
+        archive = zip_bytes(members["train"], METHODS["train"])
+        volumes = cut(seven_zip_bytes(archive), "mini_train.7z")
     files = {
-        **cut(seven_zip_bytes(zip_bytes(members["train"], METHODS["train"])), "mini_train.7z"),
+        **volumes,
         "mini_val.zip": zip_bytes(members["val"], METHODS["val"]),
         "mini_test.zip": zip_bytes(members["test"], METHODS["test"]),
     }
