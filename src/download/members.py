@@ -84,8 +84,8 @@ def batches(directory: Directory, limit: int = LIMIT) -> Iterator[Batch]:
         first = row
 
 
-def read_batch(source: ByteSource, batch: Batch) -> list[Member]:
-    """Return the members of a batch.
+def read_batch(source: ByteSource, batch: Batch) -> Iterator[Member]:
+    """Yield the members of a batch, one at a time: so each is freed before the next is made.
 
     The local header of each is compared with the directory, and its content's length and CRC-32.
     If something differs, the batch is read once more; if it differs again, the directory that is
@@ -94,31 +94,34 @@ def read_batch(source: ByteSource, batch: Batch) -> list[Member]:
     Raises:
         GenspotError: a member differs again, or the bytes cannot be had.
     """
+    rows = list(map(_Row, *(column.to_pylist() for column in batch.directory.table.columns)))
+    yielded = 0
     try:
-        return _members(source.read(batch.offset, batch.length), batch)
+        for member in _members(source, batch, rows):
+            yield member
+            yielded += 1
+        return
     except DamagedError as error:
         logger.warning("%s. These %s bytes are read once more.", error, f"{batch.length:,}")
     try:
-        return _members(source.read(batch.offset, batch.length), batch)
+        yield from _members(source, batch, rows[yielded:])
     except DamagedError:
         batch.directory.forget()  # the fault may be in the directory
         raise
 
 
-def _members(data: bytes, batch: Batch) -> list[Member]:
-    """Return the members in the bytes of a batch."""
-    view = memoryview(data)
-    columns = [column.to_pylist() for column in batch.directory.table.columns]
-    members = []
-    for row in map(_Row, *columns):
+def _members(source: ByteSource, batch: Batch, rows: list[_Row]) -> Iterator[Member]:
+    """Read the bytes of a batch and yield those of its members that `rows` are."""
+    view = memoryview(source.read(batch.offset, batch.length))
+    for row in rows:
         part = view[row.offset - batch.offset : row.end - batch.offset]
         try:
-            members.append(Member(row.name, _content(part, row)))
+            content = _content(part, row)
         except zlib.error as error:
             raise _damaged(batch, row, f"it cannot be decompressed ({error})") from None
         except DamagedError as error:
             raise _damaged(batch, row, str(error)) from None
-    return members
+        yield Member(row.name, content)
 
 
 def _damaged(batch: Batch, row: _Row, reason: str) -> DamagedError:
