@@ -14,6 +14,7 @@ from genspot.tasks.config_files import all_files, check_section, choices, read_f
 from genspot.tasks.kinds import (
     COMPONENT,
     FLAG,
+    LINK,
     PERCENT,
     SECTION,
     TEXT,
@@ -32,10 +33,6 @@ PERCENTAGES = Kind(
 ROWS = Kind(
     "a list of rows, each {row: …, model: …, …}",
     lambda value: isinstance(value, list) and bool(value) and all(map(SECTION.accepts, value)),
-)
-LINK = Kind(
-    "an address that begins with https:// or http://",  # reports link to it
-    lambda value: TEXT.accepts(value) and value.startswith(("https://", "http://")),
 )
 FILE: dict[str, Kind] = {"title": TEXT, "link": LINK, "rows": ROWS}
 ROW: dict[str, Kind] = {

@@ -25,11 +25,15 @@ from genspot.tasks import config, download_packed
 from genspot.tasks.download_archive import ArchiveFiles
 from genspot.tasks.download_choice import Choice, Wanted, choose
 from genspot.tasks.download_commands import next_command
+from genspot.tasks.places import names_weights
+from genspot.tasks.schema import plain
+from genspot.tasks.weights_by_name import local_file
 
 log = logging.getLogger(__name__)
 LINE = 100e6 / 8  # bytes a second, of the time that is named
 CONNECTIONS = 4  # at least
 SHOWN = 6  # folders that a line names
+WEIGHTS = ("checkpoint", "model.weights", "model.backbone.weights", "schedule.teacher")
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,20 @@ class Job:
 def download(cfg: DictConfig) -> None:
     """Fetch what is missing of the chosen sets; see `genspot.tasks.download_choice.choose`.
 
+    And the weights that `checkpoint` or another setting names, published/NAME.
+
     Raises:
         GenspotError: nothing that is published is chosen, a disk has no room, a file cannot be
             had, or something is damaged or in the way. What was fetched stays.
     """
     run = config.run_settings(cfg)
-    choice = choose(cfg)
+    named = {
+        setting: weights
+        for setting in WEIGHTS
+        if (weights := plain(cfg, setting)) and names_weights(weights)
+    }
+    choice = choose(cfg, beside_weights=bool(named))
+    weights = [local_file(one, cfg.paths.weights, key, run.quiet) for key, one in named.items()]
     with ExitStack() as stack:
         client = stack.enter_context(Client())
         for root, packed in sorted({(one.root, one.packed) for one in choice.wanted}):
@@ -93,6 +105,8 @@ def download(cfg: DictConfig) -> None:
         if cfg.archives == "remove":
             _remove(jobs)
     _print_results(cfg, choice, jobs, rows, run.quiet)
+    for path in weights:
+        print_path("weights", path)
 
 
 def _prepare(cfg: DictConfig, wanted: Wanted, client: Client, stack: ExitStack) -> Job:
@@ -214,12 +228,12 @@ def _print_results(
     cfg: DictConfig, choice: Choice, jobs: list[Job], rows: list[list[str]], quiet: bool
 ) -> None:
     """Print what is there now, and the command that uses it."""
-    if not quiet:
+    if not quiet and jobs:
         print_table(("complete", "new images", "there before", "notes"), rows)
         for name, page in choice.elsewhere.items():
             print_line(f"Not in the table of downloads, and missing: {name} ({page}).")
     for place in dict.fromkeys(job.place for job in jobs):
         print_path("images", place)
-    if not quiet:
+    if not quiet and jobs:
         training = any(job.wanted.archive.split == "train" for job in jobs)
         print_path("next", shlex.join(next_command(cfg, training)))

@@ -52,11 +52,15 @@ class Choice:
     elsewhere: dict[str, str]
 
 
-def choose(cfg: DictConfig) -> Choice:
+def choose(cfg: DictConfig, beside_weights: bool = False) -> Choice:
     """Return what the settings choose.
 
     These are the training and validation images of `data`, where the command line names `data` or
     it is published, and the test sets of `generator`; or with `all` every archive of the table.
+
+    Args:
+        cfg: of the download.
+        beside_weights: whether weights are chosen, so that images need not be.
 
     Raises:
         GenspotError: nothing that is published is chosen, or a place is no folder.
@@ -66,7 +70,7 @@ def choose(cfg: DictConfig) -> Choice:
         return Choice(_everything(cfg, found), {})
     training = _training(cfg, found)
     tests, elsewhere = _tests(cfg, found)
-    if training or tests:
+    if training or tests or (beside_weights and not elsewhere):
         return Choice(training + tests, elsewhere)
     if elsewhere:
         named = ", ".join(f"{name} ({page})" for name, page in elsewhere.items())

@@ -18,6 +18,7 @@ from genspot.download.table import Archive
 from genspot.tasks.config_files import config_folders
 from genspot.tasks.downloads import archives, read_downloads
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
+from genspot.tasks.schema import plain
 
 OF_DOWNLOADS = ("task", "archives", "recheck", "all", "quiet")  # what the next command leaves out
 DECODED = 2  # how much larger the published training images are in a packed copy, about
@@ -34,7 +35,8 @@ def next_command(cfg: DictConfig, training: bool) -> list[str]:
     kept = _overrides(lambda key: key not in OF_DOWNLOADS)
     if cfg.all:
         kept = ["data=progan_20cls", *kept]
-    return [*_program(), *([] if training else ["task=test", PUBLISHED]), *kept]
+    test = ["task=test"] + [PUBLISHED] * (plain(cfg, "checkpoint") is None)
+    return [*_program(), *([] if training else test), *kept]
 
 
 def training_offer(cfg: DictConfig, values: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from genspot.download.table import Archive, Download, FileEntry, ReferenceLogit,
 from genspot.tasks.config_files import all_files, check_section, choices, read_file
 from genspot.tasks.kinds import (
     COMPONENT,
+    LINK,
     NAME,
     SECTION,
     TEXT,
@@ -25,7 +26,7 @@ from genspot.tasks.kinds import (
 
 LARGEST = 2**60  # bytes
 ADDRESS = Kind(
-    "an address that begins with https:// or http://",
+    "the address of a file, https://SERVER/FILE or http://SERVER/FILE",
     lambda value: TEXT.accepts(value) and bool(re.match(r"https?://[^\s/]+/\S+$", value)),
 )
 DIGEST = Kind(
@@ -64,7 +65,7 @@ ENTRY: dict[str, Kind] = {
     "title": TEXT,
     "files": FILES,
     "licence": TEXT,
-    "source": ADDRESS,
+    "source": LINK,
 }
 ARCHIVE: dict[str, Kind] = {
     "split": one_of("train", "val", "test"),

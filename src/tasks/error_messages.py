@@ -41,8 +41,8 @@ PLUGINS = {
 }
 NO_CHOICES = {  # folders of conf/
     "baseline": "baseline: files of conf/baseline/ are not chosen; tests read all of them",
-    "download": "download: files of conf/download/ are not chosen; data=NAME and generator=[NAME,…] "
-    "say which of them task=download takes",
+    "download": "download: files of conf/download/ are not chosen; data=NAME and "
+    "generator=[NAME,…] say which of them task=download takes",
 }
 OTHER_FOLDERS = (
     "other places: hydra.run.dir=PATH for this run, paths.runs=PATH for all runs, "

@@ -123,6 +123,10 @@ def _is_runs(value: Any) -> bool:
 
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 TEXT = Kind("a text of one line", _is_text)
+LINK = Kind(
+    "an address that begins with https:// or http://",
+    lambda value: _is_text(value) and value.startswith(("https://", "http://")),
+)
 NAME = Kind(NAME_RULE, is_safe_name)
 NAME_OR_NAMES = either(
     NAME, Kind("a list of such names", lambda value: _is_list_of(is_safe_name, value))

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from genspot.tasks import download as module
 from genspot.tasks.config import check_settings
 from helpers.archives import label_folder_images
 from helpers.cli_runner import CliRunner
+from helpers.download_servers import published_files
 from helpers.errors import error_of
 from helpers.published_release import CLASSES, Release, published_release
 from helpers.tasks import composed
@@ -209,3 +211,25 @@ def test_interrupted_download_is_not_read_by_a_run(images: Release, run: CliRunn
     result = run(conf, "task=audit", *settings, cwd=images.root)
     assert result.returncode == 1
     assert "datasets/train/cat/0_real has not ended" in result.stderr.splitlines()[-1]
+
+
+def test_weights_that_a_setting_names_are_fetched_too(
+    release: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = b"weights" * 1000
+    with published_files({"own.pth": data}) as servers:
+        entry = servers.entry("own.pth")
+        about = {"kind": "weights", "title": "own", "licence": "none", "model": "resnet50"}
+        file = {"name": "own.pth", "url": entry.url, "bytes": entry.size, "sha256": entry.sha256}
+        own = {**about, "source": "https://example.org", "files": [file]}
+        (release.root / "conf/download/own.yaml").write_text(yaml.safe_dump(own))
+        cache = f"paths.weights={release.root}/cache"
+        download(release, "checkpoint=published/own", cache)
+        output = capsys.readouterr().out
+        download(release, "model.weights=published/own", cache, "generator=[mini_a]")
+        assert servers.served() == len(data)
+    assert output == f"weights:     {release.root}/cache/own.pth\n"
+    assert (release.root / "cache/own.pth").read_bytes() == data
+    assert not release.wrong("test", "mini_a")
+    message = error_of(download, release, "checkpoint=published/mine", "generator=[mini_b]")
+    assert "checkpoint=published/mine: no such weights; there are " in message

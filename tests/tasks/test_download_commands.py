@@ -133,6 +133,11 @@ def test_offer_of_own_config_folder_names_it(tmp_path: Path) -> None:
             False,
             ["task=test", "checkpoint=published/blur_jpg_0.5", "generator=[sitd,san]"],
         ),
+        (
+            ("generator=[san]", "checkpoint=best.ckpt"),
+            False,
+            ["task=test", "generator=[san]", "checkpoint=best.ckpt"],
+        ),
         (("all=true",), True, ["data=progan_20cls"]),
     ],
 )

@@ -37,7 +37,10 @@ MISTAKES = {
     ),
     "plus before a plain setting": (["+seed=3"], ["seed is a setting already"]),
     "published figures chosen": (["baseline=wang2020"], ["baseline/ are not chosen; tests read"]),
-    "published files chosen": (["download=progan_val"], ["conf/download/ are not chosen; data=NAME"]),
+    "published files chosen": (
+        ["download=progan_val"],
+        ["conf/download/ are not chosen; data=NAME"],
+    ),
     "plus before a recipe": (["+recipe=npr"], ["recipe is a setting already: leave out the +"]),
     "number of a recipe": (["recipe=1"], ["recipe) is null, or a number"]),
     "launcher of no sweep": (["hydra/launcher=basic"], ["launcher=basic is of a sweep: add -m"]),
@@ -69,7 +72,10 @@ MISTAKES = {
     # Found in the data
     "no data set": (
         ["data=progan_20cls", "paths.train=nowhere", "model.backbone.weights=null"],
-        ["nowhere", "74.7 GB", "sywang/CNNDetection", "data=simulated works without"],
+        [
+            *("nowhere", "python run.py task=download data=progan_20cls", "75.8 GB to transfer"),
+            *("GB are free in ", "data=simulated works without"),
+        ],
     ),
     "no test set": (
         [*TEST, "data=progan_20cls", "generator=progan", "paths.test=nowhere"],
