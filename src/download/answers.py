@@ -21,6 +21,7 @@ from genspot.download.table import FileEntry
 UNSIGNED_LIFETIME = 300.0  # seconds for which an address that does not say it is used
 BUSY = (408, 425, 429)  # and all from 500 on
 ENDED_EARLY = "the connection ended early"
+RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")  # no request is left for t seconds
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 PINNED = re.compile(r"/resolve/([0-9a-f]{40})/")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -90,24 +91,39 @@ def check_part(headers: Headers, status: int, offset: int, length: int, entry: F
         raise TryFailedError(f"{stated} bytes came instead of {expected}", few=True)
 
 
-def failed_status(status: int, headers: Headers, redirected: bool) -> TryFailedError | None:
-    """Return why an answer that has no bytes of the file may be tried again; None: it may not."""
+def failed_status(status: int, headers: Headers, storage: str | None) -> TryFailedError | None:
+    """Return why an answer that has no bytes of the file may be tried again; None: it may not.
+
+    Args:
+        status: of the answer.
+        headers: of the answer.
+        storage: the server that the table's address redirects to; None: the answer is that of
+            the table's address.
+    """
+    said = f"{storage or 'the server'} answers {status}"
     if status in BUSY or status >= 500:
-        return TryFailedError(f"the server answers {status}", retry_after=retry_after(headers))
+        return TryFailedError(said, retry_after=retry_after(headers))
     if status == 416:
         return TryFailedError("the server's file has another size (416)", few=True)
-    if redirected or status < 400:
-        return TryFailedError(f"the server answers {status}", few=True)
+    if storage or status < 400:
+        return TryFailedError(said, few=True)
     return None
 
 
 def retry_after(headers: Headers) -> float | None:
-    """Return the seconds that a server asks to wait; None: it does not say."""
+    """Return the seconds that a server asks to wait; None: it does not say.
+
+    The headers are `Retry-After`, and `RateLimit` of draft-ietf-httpapi-ratelimit-headers-09,
+    which huggingface.co sends (docs "Hub Rate limits").
+    """
     said = headers.get("Retry-After", "").strip()
     if said.isdigit():
         return float(said)
     until = _date(said)
-    return None if until is None else max(0.0, until - _now(headers))
+    if until is not None:
+        return max(0.0, until - _now(headers))
+    limit = RATE_LIMIT.search(headers.get("RateLimit", ""))
+    return None if limit is None else float(limit[1]) + 1  # whole seconds, rounded down
 
 
 def address_lifetime(url: str, headers: Headers) -> float:

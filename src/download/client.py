@@ -8,7 +8,6 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from types import TracebackType
 from urllib.parse import urlsplit
 
 import requests
@@ -97,15 +96,14 @@ class Client:
 
     Attributes:
         stop: set when reads are to end; `cancel` sets it and also ends those that wait for bytes.
-        answered: whether any server has answered yet.
         requests: number of requests sent.
-        received: bytes of files that arrived.
+        received: bytes of files that arrived; before the first, a missing connection is no outage
+            that is waited for: there may be no network, or a firewall before the storage servers.
     """
 
     def __init__(self, patience: Patience = DEFAULT_PATIENCE) -> None:
         self.patience = patience
         self.stop = threading.Event()
-        self.answered = False
         self.requests = 0
         self.received = 0
         self._idle: deque[requests.Session] = deque()  # a session serves one thread at a time
@@ -137,7 +135,6 @@ class Client:
             self._idle.append(session)
             raise self._failed(url, error) from error
         answer = Answer(self, url, session, response)
-        self.answered = True
         with self._lock:
             self._answers.add(answer)
         return answer
@@ -183,12 +180,7 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.cancel()
         while self._idle:
             self._idle.pop().close()
@@ -211,4 +203,4 @@ class Client:
                 f"{urlsplit(url).hostname}: {reason}; name the certificates of your network in "
                 "REQUESTS_CA_BUNDLE"
             )
-        return TryFailedError(f"{urlsplit(url).netloc}: {reason}", few=not self.answered)
+        return TryFailedError(f"{urlsplit(url).netloc}: {reason}", few=not self.received)

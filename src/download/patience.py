@@ -20,8 +20,8 @@ class Patience:
         first_wait: before the second try; it doubles with each further one.
         longest_wait: that it grows to; a server may ask for more (`Retry-After`).
         total: without a byte over all tries, after which the transfer ends with an error.
-        tries: in a row, after which it ends although `total` is not over: where no server has
-            answered yet, or where the answers are wrong.
+        tries: in a row, after which it ends although `total` is not over: where there is no
+            connection and no byte has arrived yet, or where the answers are wrong.
     """
 
     connect: float = 10.0

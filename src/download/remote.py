@@ -61,7 +61,6 @@ class RemoteFile:
         self.url = server_address(entry.url)
         self._address: Address | None = None
         self._linked = Linked(None, None)
-        self._tags: dict[str, str] = {}  # ETag by host
         self._resolving = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
@@ -195,12 +194,10 @@ class RemoteFile:
     def _check(self, answer: Answer, offset: int, length: int) -> None:
         """Raise if an answer does not hold the part that was asked for."""
         if answer.status not in (200, 206):
-            redirected = answer.url != self.url
-            failed = failed_status(answer.status, answer.headers, redirected)
-            raise failed or GenspotError(
+            storage = urlsplit(answer.url).netloc if answer.url != self.url else None
+            why = answer.headers.get("X-Error-Message")  # of huggingface.co
+            raise failed_status(answer.status, answer.headers, storage) or GenspotError(
                 f"{self.url}: the server does not give this file out: it answers {answer.status}"
+                + (f" ({why})" if why else "")
             )
         check_part(answer.headers, answer.status, offset, length, self.entry)
-        tag, host = answer.headers.get("ETag"), urlsplit(answer.url).netloc
-        if tag and self._tags.setdefault(host, tag) != tag:
-            raise TryFailedError("the server's file has changed meanwhile (ETag)", few=True)

@@ -106,17 +106,18 @@ def test_check_part_of_the_whole_file_accepts_it_only_from_its_start() -> None:
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 522])
 def test_failed_status_of_a_busy_server_may_be_tried_often(status: int) -> None:
-    failed = failed_status(status, {"Retry-After": "7"}, redirected=False)
+    failed = failed_status(status, {"Retry-After": "7"}, None)
     assert failed is not None
     assert (failed.few, failed.retry_after) == (False, 7)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 451])
 def test_failed_status_of_a_refusal_is_final_except_of_a_redirected_address(status: int) -> None:
-    assert failed_status(status, {}, redirected=False) is None
-    failed = failed_status(status, {}, redirected=True)
+    assert failed_status(status, {}, None) is None
+    failed = failed_status(status, {}, "storage.example")
     assert failed is not None
     assert failed.few
+    assert failed.reason == f"storage.example answers {status}"
 
 
 def test_retry_after_of_a_date_counts_from_the_servers_clock() -> None:
@@ -124,6 +125,23 @@ def test_retry_after_of_a_date_counts_from_the_servers_clock() -> None:
     assert retry_after({"Retry-After": "Fri, 27 Nov 2026 11:00:00 GMT", "Date": NOON}) == 0
     without_date = {"Retry-After": formatdate(time.time() + 60, usegmt=True)}
     assert retry_after(without_date) == pytest.approx(60, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [
+        ('"resolvers";r=0;t=55', 56),
+        ('"api"; r = 0; t = 0', 1),
+        ('"resolvers";r=2999;t=172', None),
+        ('"resolvers";r=10;t=5', None),
+        ("limit=100, remaining=0, reset=50", None),
+    ],
+)
+def test_retry_after_of_a_rate_limit_is_the_end_of_its_window(
+    limit: str, seconds: float | None
+) -> None:
+    assert retry_after({"RateLimit": limit}) == seconds
+    assert retry_after({"RateLimit": limit, "Retry-After": "7"}) == 7
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "1.5 minutes"])

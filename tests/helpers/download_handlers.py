@@ -95,7 +95,8 @@ class Handler(BaseHTTPRequestHandler):
         elif fault is not None and fault.kind == "cut" and self.role == "hub":
             self.close_connection = True
         elif data is None:
-            self.send(404, {"X-Error-Code": "EntryNotFound"}, b"Entry not found")
+            said = {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}
+            self.send(404, said, b"Entry not found")
         else:
             self.answer(data, span, fault)
 
@@ -144,12 +145,22 @@ class Hub(Handler):
     role = "hub"
 
     def answer(self, data: bytes, span: tuple[int, int] | None, fault: Fault | None) -> None:
-        headers = {"Location": self.signed(), "Content-Type": "text/plain; charset=utf-8"}
+        if self.folder == "/s" and self.query.get("dl") != "1":
+            return self.send(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE)
         if self.folder == "/s":
-            if self.query.get("dl") != "1":
-                return self.send(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE)
+            return self.redirect(302, f"{self.owner.hub}/scl/fi/0a1b/{self.name}?rlkey=2c&dl=1")
+        if self.folder.startswith("/datasets/old/"):  # a repository with another name now
+            return self.redirect(307, self.path.replace("/old/", "/org/"))
+        if self.folder.startswith("/mirror/"):
+            return self.redirect(308, self.owner.hub + self.path.removeprefix("/mirror"))
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if self.folder.startswith("/scl/"):
+            headers["Location"] = f"{self.signed('cd/0/inline')}#"
         else:
             headers |= {
+                "Location": self.signed("signed"),
+                "RateLimit": '"resolvers";r=2976;t=166',
+                "RateLimit-Policy": '"fixed window";"resolvers";q=3000;w=300',
                 "X-Repo-Commit": REVISION,
                 "X-Linked-Size": str(len(data)),
                 "X-Linked-ETag": f'"{self.owner.sha256(self.name)}"',
@@ -158,19 +169,28 @@ class Hub(Handler):
         headers |= fault.headers if fault is not None else {}
         self.send(302, headers, f"Found. Redirecting to {headers['Location']}".encode(), fault)
 
-    def signed(self) -> str:
-        """Return an address of the file that is valid for a while."""
+    def redirect(self, status: int, location: str) -> None:
+        """Send the client to another address of this server, without a word on the file."""
+        self.send(status, {"Location": location}, f"Redirecting to {location}".encode())
+
+    def signed(self, folder: str) -> str:
+        """Return an address of the file at the CDN that is valid for a while."""
         now, lifetime = time.time(), self.owner.lifetime
         token = f"{len(self.owner.requests):x}{now:.6f}"
         self.owner.valid[token] = now + lifetime
         date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         said = {
             "amz": {"X-Amz-Date": date, "X-Amz-Expires": str(lifetime), "X-Amz-Signature": token},
-            "epoch": {"Expires": str(int(now + lifetime)), "Signature": token},
+            "epoch": {
+                "Expires": str(int(now + lifetime)),
+                "Policy": "eyJTdGF0ZW1lbnQiOltdfQ__",
+                "Signature": token,
+                "Key-Pair-Id": "K1",
+            },
             "silent": {"Signature": token},
         }[self.owner.signing]
         name = urllib.parse.quote(self.name)
-        return f"{self.owner.cdn}/signed/{name}?{urllib.parse.urlencode(said)}"
+        return f"{self.owner.cdn}/{folder}/{name}?{urllib.parse.urlencode(said)}"
 
 
 class Cdn(Handler):
@@ -180,6 +200,8 @@ class Cdn(Handler):
         token = self.query.get("X-Amz-Signature") or self.query.get("Signature") or ""
         if self.folder != "/direct" and self.owner.valid.get(token, 0) < time.time():
             return self.send(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+        if self.folder == "/cd/0/inline":
+            return self.send(302, {"Location": self.path.replace("/inline/", "/inline2/")})
         kind = None if fault is None else fault.kind
         if span is None:
             return self.send(416, {"Content-Range": f"bytes */{len(data)}"})

@@ -1,9 +1,11 @@
 """Servers on loopback in the place of those of the published files.
 
 The hub answers `/datasets/OWNER/NAME/resolve/REVISION/FILE` as Hugging Face does: with a redirect
-to a signed address of the CDN that expires, and with the file's size and SHA-256. `/s/FILE?dl=1`
-redirects without them, as Dropbox does, and `dl=0` is a page. The CDN answers ranges; its
-`/direct/FILE` needs no signature.
+to a signed address of the CDN that expires, and with the file's size and SHA-256. Of the OWNER
+"old" it redirects to "org" by a relative address; below `/mirror/` it redirects all, as mirrors
+do. `/s/FILE?dl=1` redirects as Dropbox does: three times, the last by a relative address of the
+CDN, and without a word on the file; `dl=0` is a page. The CDN answers ranges; its `/direct/FILE`
+needs no signature.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ class Servers:
         faults: those to come.
         requests: all so far.
         lifetime: seconds for which a signed address is valid; it says so.
-        signing: how the address says it: "amz" (X-Amz-Date, X-Amz-Expires), "epoch" (Expires), or
-            "silent".
+        signing: how the address says it: "amz" (X-Amz-Date, X-Amz-Expires), "epoch" (Expires, as
+            CloudFront), or "silent".
         pause: seconds before each 64 KiB of a body.
     """
 
@@ -61,7 +63,7 @@ class Servers:
         return f"{self.hub}{REPOSITORY}/{REVISION}/{name}"
 
     def dropbox_url(self, name: str) -> str:
-        """An address that redirects and says nothing of the file."""
+        """An address that redirects three times and says nothing of the file."""
         return f"{self.hub}/s/{name}?dl=1"
 
     def direct_url(self, name: str) -> str:

@@ -177,7 +177,7 @@ ONCE = {
     "page": faults.html(),
     "page of the hub": faults.html(server="hub"),
     "wrong total": faults.wrong_headers({"Content-Range": "bytes 0-999/1000"}),
-    "another file": faults.wrong_headers({"ETag": '"other"'}, skip=3),
+    "another node of the CDN": faults.wrong_headers({"ETag": '"other"'}, skip=3),
     "429": faults.answer(429, "0"),
     "429 of the hub": faults.answer(429, "0", server="hub"),
     "503": faults.answer(503, times=4),
