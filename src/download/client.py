@@ -61,6 +61,7 @@ class Answer:
         self.response = response
         self.status = response.status_code
         self.headers = response.headers
+        self.location = session.get_redirect_target(response)  # None: it is no redirect
 
     def read(self, limit: int) -> bytes:
         """Return the next bytes of the body as they were sent, at most `limit`; b"" at its end.

@@ -26,7 +26,6 @@ from genspot.download.table import FileEntry
 
 PIECE = 256 * 1024  # bytes between two looks at `Client.stop`
 MAX_REDIRECTS = 10
-REDIRECTS = (301, 302, 303, 307, 308)
 REFUSED = (400, 401, 403, 404, 410)  # what storage answers to an address that has expired
 
 
@@ -162,7 +161,7 @@ class RemoteFile:
         except TryFailedError:
             self._address = None  # the next try may lead to another server
             raise
-        if answer.status in REDIRECTS or (address.redirected and answer.status in REFUSED):
+        if answer.location or (address.redirected and answer.status in REFUSED):
             self.client.release(answer)
             self._address = None
             return None
@@ -173,7 +172,7 @@ class RemoteFile:
         url, until, seen = self.url, math.inf, set[str]()
         while True:
             answer = self.client.get(url, headers)
-            if answer.status not in REDIRECTS:
+            if not answer.location:
                 if not seen:
                     self._keep_linked(answer)
                 self._address = Address(url, until, redirected=bool(seen))
@@ -181,7 +180,7 @@ class RemoteFile:
             with answer:
                 self._keep_linked(answer)
                 seen.add(url)
-                url = urljoin(url, answer.headers.get("Location", ""))
+                url = urljoin(url, answer.location)
                 until = time.monotonic() + address_lifetime(url, answer.headers)
             if url in seen or len(seen) > MAX_REDIRECTS:
                 raise GenspotError(f"{self.url}: the server redirects without an end")

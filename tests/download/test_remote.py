@@ -362,9 +362,24 @@ def test_read_of_a_redirect_loop_raises_one_line() -> None:
         assert len(servers.requests) == 1
 
 
+def test_read_of_a_redirect_that_is_not_ascii_goes_there() -> None:
+    with remote_file() as (file, servers):
+        servers.files["ü"] = DATA
+        location = f"{servers.cdn}/direct/ü".encode().decode("latin-1")  # as servers send it
+        servers.faults.add(faults.wrong_headers({"Location": location}, server="hub"))
+        assert file.read(0, 10) == DATA[:10]
+        assert servers.requests[-1].name == "ü"
+
+
+def test_read_of_a_redirect_without_an_address_says_its_status() -> None:
+    with remote_file(faults.answer(302, server="hub", times=FOREVER)) as (file, _):
+        assert error_of(file.read, 0, 10) == f"{file.url}: the server answers 302 (3 tries)"
+
+
 def test_read_of_a_redirect_to_nowhere_raises_one_line() -> None:
     for location in ("", "mailto:nobody", "http://"):
-        with remote_file(faults.wrong_headers({"Location": location}, server="hub")) as (file, _):
+        wrong = faults.wrong_headers({"Location": location}, server="hub", times=FOREVER)
+        with remote_file(wrong) as (file, _):
             error_of(file.read, 0, 10)
 
 
