@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -120,12 +121,13 @@ def test_read_of_a_cut_connection_goes_on_at_the_byte(
 def test_read_of_a_stalled_connection_goes_on_at_the_byte(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with remote_file(faults.stall(after=200_001)) as (file, servers):
+    patience = replace(SHORT, stall=1)  # longer than a busy machine makes an answer wait
+    with remote_file(faults.stall(after=200_001), patience=patience) as (file, servers):
         started = time.monotonic()
         assert file.read(0, 900_000) == DATA
-        assert 0.3 <= time.monotonic() - started < 3
+        assert 1 <= time.monotonic() - started < 5
         assert servers.served() == 900_000
-    assert "a: no byte came for 0.3 s; the next try follows in 0.0 s" in caplog.text
+    assert "a: no byte came for 1 s; the next try follows in 0.0 s" in caplog.text
 
 
 def test_read_during_an_outage_waits_for_its_end() -> None:
