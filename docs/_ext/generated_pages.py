@@ -43,6 +43,10 @@ GROUPS = {
     "download": "Published files: addresses, sizes, hashes and licences; tasks read all of them",
     "experiments": "Studies: settings that answer one question",
 }
+ALL_READ = {  # groups that are none to choose from
+    "baseline": "each is one publication",
+    "download": "each is one entry, `published/NAME` if it is of weights",
+}
 ROOMS = {
     "augment": "Degradations of images, each an albumentations transform.",
     "data": "From images on disk to batches.",
@@ -151,9 +155,7 @@ def group_page(group: str, folder: Path) -> Iterator[str]:
     """Yield the page of a config group."""
     place = folder.relative_to(ROOT)
     yield from (f"# {group}", "", f"{GROUPS[group]}.", "")
-    meaning = (
-        "each is one publication" if group == "baseline" else f"each is one choice of `{group}=`"
-    )
+    meaning = ALL_READ.get(group, f"each is one choice of `{group}=`")
     yield from (f"The files of `{place}/`; {meaning}.", "")
     for file in sorted(folder.rglob("*.yaml"), key=lambda file: (file.parent, file.name)):
         comment, content = split_comment(file.read_text(encoding="utf-8"))
