@@ -23,6 +23,7 @@ from genspot.tasks.generators import generator_specs, is_own
 from genspot.tasks.objective import check_objective
 from genspot.tasks.overrides import (
     check_plain_run,
+    check_tasks,
     command_line_overrides,
     parse_overrides,
     search_path_overrides,
@@ -76,6 +77,7 @@ def check_settings(cfg: DictConfig) -> None:
     check_plain_run()
     check_recipe()
     check_values(cfg)
+    check_tasks(cfg.task.name)
     for group, message in NO_CHOICES.items():
         if group in cfg:
             raise GenspotError(message)

@@ -16,6 +16,15 @@ from genspot.common.errors import GenspotError
 IN_QUOTES = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 LITERAL = re.compile(rf"\\.|{IN_QUOTES}", re.S)
 
+# Settings that one or two tasks alone read.
+OF_TASKS = {
+    **dict.fromkeys(("all", "archives", "recheck"), ("download",)),
+    "repo": ("share",),
+    "inputs": ("predict", "verify"),
+    "runs": ("report", "share"),
+    "report": ("report",),
+}
+
 
 def refuse_open_brackets(arguments: Sequence[str]) -> None:
     """Check that no override ends within brackets, as where a shell has split it at a space.
@@ -80,3 +89,18 @@ def check_plain_run() -> None:
     for one in parse_overrides(list(job.overrides.hydra)) if job.mode != RunMode.MULTIRUN else ():
         if one.key_or_group.replace("/", ".").startswith(("hydra.sweeper", "hydra.launcher")):
             raise GenspotError(f"{one.input_line} is of a sweep: add -m")
+
+
+def check_tasks(task: str) -> None:
+    """Check that the command line has no setting that only other tasks than `task` read.
+
+    Raises:
+        GenspotError: it has one.
+    """
+    for key in overridden_keys(command_line_overrides()):
+        tasks = OF_TASKS.get(key.partition(".")[0], (task,))
+        if task not in tasks:
+            names = " and ".join(f"task={one}" for one in tasks)
+            raise GenspotError(
+                f"{key} is a setting of {names}, without effect on task={task}: leave it out"
+            )

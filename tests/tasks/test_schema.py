@@ -158,3 +158,28 @@ def test_check_settings_refuses_a_generator_whatever_the_task(tmp_path: Path) ->
         settings = [f"task={task}", "generator=[san]", "+generator.san.foo=1"]
         message = error_of(lambda overrides: check(*overrides, folder=tmp_path), settings)
         assert message.startswith("no setting generator.san.foo; there are: path, title, name")
+
+
+@pytest.mark.parametrize(
+    ("setting", "tasks"),
+    [
+        ("all=true", "task=download"),
+        ("archives=remove", "task=download"),
+        ("recheck=true", "task=download"),
+        ("repo=a/b", "task=share"),
+        ("inputs=a.png", "task=predict and task=verify"),
+        ("runs=[a]", "task=report and task=share"),
+        ("report.title=a", "task=report"),
+    ],
+)
+def test_check_settings_refuses_a_setting_of_other_tasks(
+    setting: str, tasks: str, tmp_path: Path
+) -> None:
+    for own in tasks.split(" and "):
+        check(own, setting, folder=tmp_path)
+    key = setting.partition("=")[0]
+    for other in ("train", "test", "pack"):
+        message = error_of(lambda task: check(task, setting, folder=tmp_path), f"task={other}")
+        assert message == (
+            f"{key} is a setting of {tasks}, without effect on task={other}: leave it out"
+        )
