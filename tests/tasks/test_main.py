@@ -109,11 +109,11 @@ def test_bars_are_off_in_pipes_before_the_settings_are_checked(tmp_path: Path) -
     """tqdm reads its switch when it is imported, as the check of a table of generators does."""
     program = (
         "import os, sys\n"
-        "from genspot.tasks import config, main\n"
+        "from genspot.tasks import main\n"
         "def check(cfg):\n"
         "    print(os.environ.get('TQDM_DISABLE'), 'tqdm' in sys.modules)\n"
         "    raise SystemExit\n"
-        "config.check_settings = check\n"
+        "main.check_settings = check\n"
         "main.main()\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "TQDM_DISABLE"}
