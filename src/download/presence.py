@@ -121,7 +121,7 @@ def record_complete(root: Path, folder: str, members: Directory) -> None:
         OSError: the folder cannot be read, or the record not be written.
     """
     if digest := _digest(_rows(root / folder, members)):
-        (root / folder / UNFINISHED).unlink(missing_ok=True)
+        _unmark(root / folder)
         _write_record(root, {**_read_record(root), folder: digest})
 
 
@@ -130,6 +130,7 @@ def _wrong_rows(root: Path, folder: str, members: Directory) -> list[_Row]:
     rows = _rows(root / folder, members)
     digest = _digest(rows)
     if digest and _read_record(root).get(folder) == digest:
+        _unmark(root / folder)
         return []
     files = [row for row in rows if row.there is not None]
     with map_ahead(_Row.is_right, files, READERS, lambda: None) as results:
@@ -137,6 +138,12 @@ def _wrong_rows(root: Path, folder: str, members: Directory) -> list[_Row]:
     if len(right) == len(rows):
         record_complete(root, folder, members)
     return [row for row in rows if row.name not in right]
+
+
+def _unmark(folder: Path) -> None:
+    """Let runs read a folder: all of its files are there."""
+    if (mark := folder / UNFINISHED).exists():  # in a folder that can only be read, it is not
+        mark.unlink()
 
 
 def _rows(path: Path, members: Directory) -> list[_Row]:

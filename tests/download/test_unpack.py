@@ -204,11 +204,13 @@ def test_unpack_marks_folders_that_are_not_complete_until_they_are(
     assert not list(case.root.rglob(UNFINISHED))
 
 
-def test_find_missing_removes_the_mark_of_a_folder_that_another_program_completed(
-    case: Case,
+@pytest.mark.parametrize("recorded", [False, True])
+def test_find_missing_removes_the_mark_of_a_folder_that_is_complete(
+    case: Case, recorded: bool
 ) -> None:
     case.run()
-    (case.root / HIDDEN / "complete.json").unlink()
+    if not recorded:  # another program completed it
+        (case.root / HIDDEN / "complete.json").unlink()
     (case.root / FOLDERS[0] / UNFINISHED).touch()
     assert not case.missing()
     assert not list(case.root.rglob(UNFINISHED))
