@@ -73,7 +73,10 @@ def choose(cfg: DictConfig, beside_weights: bool = False) -> Choice:
     if training or tests or (beside_weights and not elsewhere):
         return Choice(training + tests, elsewhere)
     if elsewhere:
-        named = ", ".join(f"{name} ({page})" for name, page in elsewhere.items())
+        pages: dict[str, list[str]] = {}
+        for name, page in elsewhere.items():
+            pages.setdefault(page, []).append(name)
+        named = ", ".join(f"{', '.join(names)} ({page})" for page, names in pages.items())
         raise GenspotError(
             f"no entry of download/ has {named}: docs/test_sets.md says how to get it by hand"
         )

@@ -43,6 +43,11 @@ def _generator(key: Any, values: Any) -> dict[str, Any]:
     """Return the checked settings of one file."""
     setting = f"generator.{shown(key)}"
     NAME.check("a key of generator, which is a name", key)
+    if key in GENERATOR and not isinstance(values, dict):
+        raise GenspotError(
+            f"{setting}={shown(values)}: a file of generator/ gives its set a name: NAME: "
+            f"{{{key}: {shown(values)}}}"
+        )
     if not isinstance(values, dict) or "path" not in values:
         raise GenspotError(f"{setting} needs {setting}.path, the folder of its images")
     if "published" in values:  # of versions before conf/baseline/

@@ -218,11 +218,13 @@ def _reason(error: Exception) -> str:
     if isinstance(error, errors.LocalEntryNotFoundError):
         why = _one_line(error.__cause__ or error)
         return (
-            f"{constants.ENDPOINT} cannot be reached, and {constants.HF_HUB_CACHE} has no copy "
-            f"({why})"
+            f"{constants.ENDPOINT} cannot be reached ({why}), and {constants.HF_HUB_CACHE} has no "
+            f"copy; by hand: save {WEIGHTS} of the model's page, and give its path"
         )
     if isinstance(error, errors.EntryNotFoundError):
-        return f"the model has no {WEIGHTS}, which task=share leaves; download its file by hand"
+        return (
+            f"it has no {WEIGHTS}, as task=share leaves; save its file by hand, and give its path"
+        )
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         return REASONS.get(status) or f"{constants.ENDPOINT} answers: {_one_line(error)}"

@@ -10,6 +10,7 @@ import pyarrow as pa
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
+from genspot.common.names import shown
 from genspot.common.tables import write_csv
 from genspot.common.text import printable
 from genspot.detector.checkpoint import Checkpoint
@@ -96,8 +97,9 @@ def _folder(cfg: DictConfig, entry: Weights) -> Path:
     inputs = inputs if isinstance(inputs, list) else [inputs]
     if len(inputs) != 1 or inputs[0] is None or not Path(str(inputs[0])).is_dir():
         raise GenspotError(
-            f"task=verify needs inputs=FOLDER, of the images whose logits were published: "
-            f"{_some(dict.fromkeys(one.image for one in entry.logits))} ({entry.logits_source})"
+            f"inputs={shown(inputs[0] if len(inputs) == 1 else inputs)}: task=verify needs "
+            "inputs=FOLDER, of the images whose logits were published: "
+            f"{_some(dict.fromkeys(one.image for one in entry.logits))}; {entry.logits_source}"
         )
     return Path(str(inputs[0]))
 

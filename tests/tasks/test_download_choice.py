@@ -144,6 +144,7 @@ def test_own_set_with_the_name_of_a_published_one_is_not_fetched(tmp_path: Path)
             "data=folder is not in the table of published files: bring your own",
         ),
         (["generator=[aigc_adm]"], "no entry of download/ has aigc_adm (https://github.com/Ekko"),
+        (["generator=[aigc_adm,aigc_glide]"], "has aigc_adm, aigc_glide (https://github.com/Ekko"),
         (["all=true", "data=progan_1cls"], "all=true takes every archive, whatever data says"),
         (["all=true", "generator=[san]"], "all=true takes every archive, whatever generator says"),
         (

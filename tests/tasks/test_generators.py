@@ -121,6 +121,12 @@ def test_generator_specs_refuse_a_key_that_is_no_name(key: str) -> None:
     assert key in refusal(**{key: {"path": "here"}})
 
 
+def test_generator_specs_of_a_file_without_a_name_say_how_it_begins() -> None:
+    expected = "generator.path=/sets/a: a file of generator/ gives its set a name: NAME: {path: "
+    assert refusal(path="/sets/a").startswith(expected)
+    assert specs(path={"path": "a"})["path"]["name"] == "path"
+
+
 @pytest.mark.parametrize("other", ["san", "San", "SAN"])
 def test_generator_specs_refuse_two_sets_of_one_name(other: str) -> None:
     message = refusal(san={"path": "a"}, folder={"path": "b", "name": other})

@@ -129,8 +129,9 @@ def test_hub_file_without_a_network_and_a_copy_is_an_error(
     use("http://127.0.0.1:9", tmp_path, monkeypatch)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's own pauses
     message = error_of(file_of, "hub/jane/model")
-    expected = f"http://127.0.0.1:9 cannot be reached, and {tmp_path}/hub has no copy ("
-    assert message.startswith(f"checkpoint=hub/jane/model: {expected}")
+    assert message.startswith("checkpoint=hub/jane/model: http://127.0.0.1:9 cannot be reached (")
+    by_hand = "by hand: save model.safetensors of the model's page, and give its path"
+    assert message.endswith(f"), and {tmp_path}/hub has no copy; {by_hand}")
 
 
 def test_hub_file_without_the_extra_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

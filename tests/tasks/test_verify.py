@@ -133,8 +133,8 @@ def test_verify_with_an_unreadable_image_names_it(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (["inputs=null"], r"needs inputs=FOLDER, .*: a\.png, sub/b\.png, c\.png \(a test\)"),
-        (["inputs=nowhere"], "needs inputs=FOLDER"),
+        (["inputs=null"], r"needs inputs=FOLDER, .*: a\.png, sub/b\.png, c\.png; a test"),
+        (["inputs=nowhere"], "inputs=nowhere: task=verify needs inputs=FOLDER"),
         (["inputs=[.,.]"], "needs inputs=FOLDER"),
         (["crop=32"], "crop has no effect on task=verify"),
         (["degradations=jpeg_75"], "degradations has no effect"),
