@@ -99,7 +99,7 @@ def test_hub_file_of_another_name_is_an_error(name: str) -> None:
         ("hub/jane/none", "there is no such model, or it is private and needs a token (hf auth"),
         ("hub/jane/gated", "its owner has to grant access: ask for it on the model's page"),
         ("hub/jane/model@v2", "the model has no such revision; give a branch, a tag or a whole"),
-        ("hub/jane/other", "the model has no model.safetensors, which task=share leaves"),
+        ("hub/jane/other", "it has no model.safetensors, as task=share leaves; save its"),
         ("hub/jane/a--b", "Hugging Face refuses it: Cannot have -- or .. in repo_id: 'jane/a--b'"),
     ],
 )
