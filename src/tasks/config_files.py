@@ -59,6 +59,8 @@ def read_file(file: Path) -> Any:
     """
     try:
         return OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    except RecursionError:
+        raise GenspotError(f"{file} cannot be read: a value holds itself") from None
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException) as error:
         reason = printable(" ".join(str(error).split()))
         raise GenspotError(f"{file} cannot be read: {reason}") from error

@@ -53,8 +53,13 @@ IMAGE = Kind(
     ),
 )
 NAMES = _list_of("a list of names", COMPONENT)
+OF_TRANSFERS = (".part", ".part.chunks", ".verified", ".lock")  # files beside one that is fetched
+FILE_NAME = Kind(
+    f"{NAME.words}, and does not end in {' or '.join(OF_TRANSFERS)}",
+    lambda value: NAME.accepts(value) and not value.lower().endswith(OF_TRANSFERS),
+)
 FILE: dict[str, Kind] = {
-    "name": NAME,
+    "name": FILE_NAME,
     "url": ADDRESS,
     "bytes": whole(1, LARGEST),
     "sha256": optional(DIGEST),

@@ -95,6 +95,7 @@ def test_users_entries_stand_among_those_of_conf(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         ("[1, 2", "cannot be read"),
+        ("&a [*a]", "own.yaml cannot be read: a value holds itself"),
         ([ARCHIVE], "own.yaml: give kind, title"),
         (ARCHIVE | {"kind": "set"}, "own.yaml: kind=set: give archive or weights"),
         (ARCHIVE | {"size": 1}, "size is no key; there are: kind, title"),
@@ -108,6 +109,7 @@ def test_users_entries_stand_among_those_of_conf(tmp_path: Path) -> None:
         (ARCHIVE | {"files": []}, "files=[]: give a list of files, each {name"),
         (ARCHIVE | {"files": [FILE, FILE | {"name": "A.zip"}]}, "files: two have one name"),
         (ARCHIVE | {"files": [FILE | {"name": "../a"}]}, "files[0].name=../a: give a text with"),
+        (ARCHIVE | {"files": [FILE | {"name": "b.Part"}]}, "files[0].name=b.Part: give a text"),
         (ARCHIVE | {"files": [FILE | {"url": "ftp://a/b"}]}, "files[0].url=ftp://a/b: give the"),
         (ARCHIVE | {"files": [FILE | {"bytes": "10"}]}, "files[0].bytes=10: give a whole number"),
         (ARCHIVE | {"files": [FILE | {"sha256": "abc"}]}, "files[0].sha256=abc: give the 64"),
