@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -44,7 +45,7 @@ def server_address(url: str) -> str:
     endpoint = os.environ.get("HF_ENDPOINT", "").strip()
     if not endpoint or not url.startswith(HUB):
         return url
-    if not endpoint.startswith(("http://", "https://")):
+    if not re.match(r"https?://[^\s/]", endpoint):
         raise GenspotError(f"HF_ENDPOINT={endpoint}: write an address such as https://HOST")
     return f"{endpoint.rstrip('/')}/{url.removeprefix(HUB)}"
 

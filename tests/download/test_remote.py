@@ -444,10 +444,10 @@ def test_read_at_hf_endpoint_asks_there(monkeypatch: pytest.MonkeyPatch) -> None
         assert redirected.sha256() == servers.sha256("a")
         elsewhere = servers.entry("a", url="https://host/a")
         assert RemoteFile(file.client, elsewhere, file.progress).url == "https://host/a"
-        monkeypatch.setenv("HF_ENDPOINT", "mirror.example")
-        assert "HF_ENDPOINT=mirror.example" in error_of(
-            RemoteFile, file.client, mirrored.entry, file.progress
-        )
+        for wrong in ("mirror.example", "http://", "https:///mirror"):
+            monkeypatch.setenv("HF_ENDPOINT", wrong)
+            message = error_of(RemoteFile, file.client, mirrored.entry, file.progress)
+            assert message == f"HF_ENDPOINT={wrong}: write an address such as https://HOST"
 
 
 def test_read_through_a_proxy_sends_all_requests_there(monkeypatch: pytest.MonkeyPatch) -> None:
