@@ -137,8 +137,12 @@ class Handler(BaseHTTPRequestHandler):
             if self.owner.pause:
                 time.sleep(self.owner.pause)
             piece = memoryview(body)[start : start + PIECE]
-            self.wfile.write(piece)
-            self.request_.sent += len(piece)
+            self.request_.sent += len(piece)  # before a client that has it all asks for the sum
+            try:
+                self.wfile.write(piece)
+            except OSError:
+                self.request_.sent -= len(piece)
+                raise
 
 
 class Hub(Handler):
