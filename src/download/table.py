@@ -29,7 +29,7 @@ class FileEntry:
     def by_hand(self, folder: Path) -> str:
         """Return how a user places the file in `folder`, for the end of a message."""
         digest = f", SHA-256 {self.sha256}" if self.sha256 else ""
-        return f"by hand: {self.url} as {folder / self.name}, {self.size:,} bytes{digest}"
+        return f"by hand: save {self.url} as {folder / self.name} ({self.size:,} bytes{digest})"
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,29 +47,26 @@ class _Counted:
 
 @dataclass(frozen=True)
 class _Remote:
-    """A remote file; its errors say how to do without it."""
+    """A remote file; its errors say how to do without it, and how many more are missing."""
 
     file: RemoteFile
     folder: Path
+    archive: str
+    more: int
 
     @property
     def size(self) -> int:
         return self.file.size
 
     def read(self, offset: int, length: int) -> bytes:
-        with _named(self.file.entry, self.folder):
+        try:
             return self.file.read(offset, length)
-
-
-@contextmanager
-def _named(file: FileEntry, folder: Path) -> Iterator[None]:
-    """Add to the errors of a block how a user places the file in `folder`."""
-    try:
-        yield
-    except TransferStoppedError:
-        raise
-    except GenspotError as error:
-        raise GenspotError(f"{error}; {file.by_hand(folder)}") from error
+        except TransferStoppedError:
+            raise
+        except GenspotError as error:
+            more = f", and {self.more} more files of download/{self.archive}.yaml beside it"
+            by_hand = self.file.entry.by_hand(self.folder) + more * bool(self.more)
+            raise GenspotError(f"{error}; {by_hand}") from error
 
 
 class ArchiveFiles:
@@ -217,11 +213,12 @@ class ArchiveFiles:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def _volumes(self, progress: Progress) -> Volumes:
+        name, more = self.archive.name, len(self.remote) - 1
         return Volumes(
             [
                 _Counted(self._local[file.name], progress)
                 if file.name in self._local
-                else _Remote(RemoteFile(self._client, file, progress), self.folder)
+                else _Remote(RemoteFile(self._client, file, progress), self.folder, name, more)
                 for file in self.archive.files
             ]
         )

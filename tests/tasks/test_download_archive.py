@@ -201,6 +201,12 @@ def test_error_of_the_server_says_how_to_place_the_file_by_hand(
     message = error_of(files.directory)
     entry = archive.files[0]
     assert message.endswith(
-        f"; by hand: {entry.url} as {tmp_path / entry.name}, {entry.size:,} bytes, "
-        f"SHA-256 {entry.sha256}"
+        f"; by hand: save {entry.url} as {tmp_path / entry.name} ({entry.size:,} bytes, SHA-256 "
+        f"{entry.sha256}), and 6 more files of download/{archive.name}.yaml beside it"
     )
+    files.close()
+    for file in archive.files[:-1]:
+        (tmp_path / file.name).write_bytes(FILES[file.name])
+    files = ArchiveFiles(archive, tmp_path, client, recheck=False)
+    assert error_of(files.directory).endswith(f"SHA-256 {archive.files[-1].sha256})")
+    files.close()
