@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -120,10 +121,26 @@ def _training_data(checkpoint: Checkpoint) -> tuple[dict[Split, Place], dict[str
 
 
 def _has_validation_images(cfg: DictConfig) -> bool:
-    """Return whether the validation images of the checkpoint's own training set are here."""
+    """Return whether the validation images of the checkpoint's own training set are here.
+
+    Where only those of other classes are, the log says so.
+    """
     # `record` leaves only the name of a training set that is not the one of this configuration.
-    place = plain(cfg, "data.val")
-    return bool(place) and missing_path(place) is None
+    place, classes, count = (
+        plain(cfg, f"data.{key}") for key in ("val", "classes", "num_classes")
+    )
+    if not place or missing_path(place) is not None:
+        return False
+    if count is None and isinstance(classes, list) and os.path.isdir(str(place)):
+        absent = [name for name in classes if not os.path.isdir(os.path.join(place, name))]
+        if absent and plain(cfg, "data.format") != "packed":
+            log.warning(
+                "%s lacks the class folders %s: no threshold and no temperature are fitted on the "
+                "validation images of %s",
+                *(place, ", ".join(absent), plain(cfg, "data.name")),
+            )
+            return False
+    return True
 
 
 def log_results(results: Run | None, loggers: list[Logger]) -> None:

@@ -97,6 +97,17 @@ def test_test_scores_validation_images_that_are_here(
     assert read_metrics(folder)["fit"] == read_metrics(trained)["fit"]
 
 
+def test_test_without_validation_images_of_all_classes_fits_nothing_and_says_so(
+    published_checkpoint: Path, images: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "val" / "car").mkdir(parents=True)
+    settings = [*settings_of(published_checkpoint, images), f"paths.val={tmp_path}/val"]
+    folder = run_task(*settings, folder=tmp_path / "run")
+    assert f"{tmp_path}/val lacks the class folders airplane, bicycle, bird, boat" in caplog.text
+    assert "are fitted on the validation images of progan_20cls" in caplog.text
+    assert not read_metrics(folder).get("fit")
+
+
 def test_test_takes_links_and_nested_images_and_lists_what_is_left_out(
     trained: Path, tmp_path: Path
 ) -> None:
