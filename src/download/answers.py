@@ -21,8 +21,9 @@ from genspot.download.table import FileEntry
 UNSIGNED_LIFETIME = 300.0  # seconds for which an address that does not say it is used
 BUSY = (408, 425, 429)  # and all from 500 on
 ENDED_EARLY = "the connection ended early"
-RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d+)")  # no request is left for t seconds
-RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+# No request is left for t seconds.
+RATE_LIMIT = re.compile(r"\br\s*=\s*0\s*;\s*t\s*=\s*(\d{1,9})\b")
+RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 PINNED = re.compile(r"/resolve/([0-9a-f]{40})/")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -117,7 +118,7 @@ def retry_after(headers: Headers) -> float | None:
     which huggingface.co sends (docs "Hub Rate limits").
     """
     said = headers.get("Retry-After", "").strip()
-    if said.isdigit():
+    if re.fullmatch("[0-9]{1,9}", said):
         return float(said)
     until = _date(said)
     if until is not None:
@@ -140,7 +141,7 @@ def address_lifetime(url: str, headers: Headers) -> float:
             end = date.replace(tzinfo=UTC).timestamp() + int(query["X-Amz-Expires"])
         else:
             end = float(int(query["Expires"]))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return UNSIGNED_LIFETIME
     return end - _now(headers)
 
@@ -180,5 +181,5 @@ def _now(headers: Headers) -> float:
 def _date(text: str) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -136,6 +136,9 @@ class Client:
         except OSError as error:  # RequestException is one
             self._idle.append(session)
             raise self._failed(url, error) from error
+        except ValueError as error:  # of a redirect, which requests reads at once
+            self._idle.append(session)
+            raise TryFailedError(f"it redirects to no address: {error}", few=True) from error
         answer = Answer(self, url, session, response)
         with self._lock:
             self._answers.add(answer)

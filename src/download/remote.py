@@ -93,7 +93,7 @@ class RemoteFile:
         if found is None or pinned is None or commit != pinned[1]:
             raise GenspotError(
                 f"{self.url}: neither the table nor the server names its SHA-256 for a pinned "
-                "revision, so that it cannot be verified"
+                "revision, so that it cannot be verified: give it in the entry of download/"
             )
         self.client.notice(
             f"{self.entry.name}: its SHA-256 is not in the table; the server names {found} for "

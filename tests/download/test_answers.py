@@ -83,6 +83,7 @@ def test_check_part_of_the_right_part_accepts_it(headers: dict[str, str]) -> Non
         (206, {"Content-Range": "bytes 100-150/1000"}),
         (206, {"Content-Range": "bytes 100-149/1001"}),
         (206, {"Content-Range": "bytes 100-149/*"}),
+        (206, {"Content-Range": f"bytes 100-149/{'9' * 5000}"}),
         (206, {"Content-Range": "items 100-149/1000"}),
         (206, {"Content-Type": "multipart/byteranges; boundary=x"}),
         (206, {"Content-Range": "bytes 100-149/1000", "Content-Length": "49"}),
@@ -135,6 +136,7 @@ def test_retry_after_of_a_date_counts_from_the_servers_clock() -> None:
         ('"resolvers";r=2999;t=172', None),
         ('"resolvers";r=10;t=5', None),
         ("limit=100, remaining=0, reset=50", None),
+        (f'"api";r=0;t={"9" * 400}', None),
     ],
 )
 def test_retry_after_of_a_rate_limit_is_the_end_of_its_window(
@@ -144,9 +146,13 @@ def test_retry_after_of_a_rate_limit_is_the_end_of_its_window(
     assert retry_after({"RateLimit": limit, "Retry-After": "7"}) == 7
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "1.5 minutes"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "soon", "-5", "1.5 minutes", "\xb2", "9" * 400, "Fri, 27 Nov 99999999999 12:00:00 GMT"],
+)
 def test_retry_after_of_anything_else_is_unknown(text: str) -> None:
     assert retry_after({"Retry-After": text}) is None
+    assert retry_after({"Retry-After": "7", "Date": text}) == 7
 
 
 @pytest.mark.parametrize(
@@ -158,6 +164,8 @@ def test_retry_after_of_anything_else_is_unknown(text: str) -> None:
         ("X-Amz-Expires=3600", UNSIGNED_LIFETIME),
         ("X-Amz-Date=today&X-Amz-Expires=3600", UNSIGNED_LIFETIME),
         ("Expires=never", UNSIGNED_LIFETIME),
+        (f"Expires={'9' * 400}", UNSIGNED_LIFETIME),
+        (f"X-Amz-Date=20261127T115000Z&X-Amz-Expires={'9' * 400}", UNSIGNED_LIFETIME),
         ("", UNSIGNED_LIFETIME),
     ],
 )

@@ -379,7 +379,7 @@ def test_read_of_a_redirect_without_an_address_says_its_status() -> None:
 
 
 def test_read_of_a_redirect_to_nowhere_raises_one_line() -> None:
-    for location in ("", "mailto:nobody", "http://"):
+    for location in ("", "mailto:nobody", "http://", "http://[x/"):
         wrong = faults.wrong_headers({"Location": location}, server="hub", times=FOREVER)
         with remote_file(wrong) as (file, _):
             error_of(file.read, 0, 10)
