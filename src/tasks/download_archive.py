@@ -194,23 +194,24 @@ class ArchiveFiles:
         return self._known["start"], self._known["size"]
 
     def _read_record(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError, ValueError):
             record = read_json(self._record)
-            if isinstance(record, dict) and record.get("files") == self._digest():
-                return record | {key: int(record[key]) for key in ("start", "size")}
+            if isinstance(record, dict) and record == self._signed(record):
+                return record
         return {}
 
     def _write_record(self, found: Directory) -> None:
         start, size = self._place()
         kept = found.kept.name if found.kept else ""
-        about = {"files": self._digest(), "start": start, "size": size, "directory": kept}
         with suppress(OSError):  # it is asked for again then
-            write_json(about, self._record)
+            record = self._signed({"start": start, "size": size, "directory": kept})
+            write_json(record, self._record)
 
-    def _digest(self) -> str:
-        """Return a digest of the files as the table has them."""
+    def _signed(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return a record with a digest of it and of the files as the table has them."""
+        known = {key: record.get(key) for key in ("start", "size", "directory")}
         rows = [(file.name, file.url, file.size, file.sha256) for file in self.archive.files]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        return known | {"digest": hashlib.sha256(json.dumps([known, rows]).encode()).hexdigest()}
 
     def _volumes(self, progress: Progress) -> Volumes:
         name, more = self.archive.name, len(self.remote) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -127,17 +128,30 @@ def test_known_directory_needs_no_server_until_recheck(
     assert servers.requests
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"files": 1}', None])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"digest": 1}'])
 def test_damaged_record_of_the_directory_is_read_from_the_archive(
-    archive: Archive, client: Client, tmp_path: Path, content: str | None
+    archive: Archive, client: Client, tmp_path: Path, content: str
 ) -> None:
     first = ArchiveFiles(archive, tmp_path, client, recheck=False).directory()
     record = tmp_path / "mini.json"
     right = record.read_text()
-    record.write_text(right.replace('"start"', '"begin"') if content is None else content)
+    record.write_text(content)
     files = ArchiveFiles(archive, tmp_path, client, recheck=False)
     assert files.directory().table.equals(first.table)
     assert record.read_text() == right
+
+
+@pytest.mark.parametrize("change", [{"start": 7}, {"size": 9}, {"directory": 5}, {"size": None}])
+def test_record_of_the_directory_that_is_wrong_is_not_believed(
+    archive: Archive, client: Client, tmp_path: Path, change: dict[str, object]
+) -> None:
+    first = ArchiveFiles(archive, tmp_path, client, recheck=False).directory()
+    record = tmp_path / "mini.json"
+    right = record.read_text()
+    record.write_text(json.dumps(json.loads(right) | change))
+    files = ArchiveFiles(archive, tmp_path, client, recheck=False)
+    assert files.directory().table.equals(first.table)
+    assert read(files) == ZIP and record.read_text() == right
 
 
 def test_directory_of_another_release_is_not_taken_for_this_one(
