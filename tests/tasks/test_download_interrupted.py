@@ -143,13 +143,13 @@ def test_download_killed_while_it_unpacks_serves_nothing_again(tmp_path: Path) -
 
 
 def test_two_downloads_at_once_wait_for_each_other(tmp_path: Path) -> None:
-    with large_release(tmp_path, 25, pause=0.005) as release:
+    with large_release(tmp_path, 10, pause=0.005) as release:
         processes = [release.start(*TRAIN) for _ in range(2)]
         outputs = [assert_done(release.finish(process)) for process in processes]
         assert sum("waiting" in output for output in outputs) == 1, outputs
         assert not release.wrong("train", "car", "cat")
         needed = release.bytes_of("train", "car", "cat") + release.bytes_of("val", "car", "cat")
-        assert release.servers.served() < needed * 1.3
+        assert release.servers.served() < needed + MB
 
 
 def test_download_without_space_is_refused_before_it_begins(tmp_path: Path) -> None:
@@ -223,10 +223,10 @@ def test_byte_that_flips_in_a_part_is_fetched_again_alone(tmp_path: Path) -> Non
     name = "mini_val.zip"
     with large_release(tmp_path, 2, val=120) as release:
         size = len(release.servers.files[name])
-        assert size > 7 * CHUNK
-        lost = faults.stall(name=name, offset=6 * CHUNK, times=faults.FOREVER)
+        last = (size // CHUNK - 1) * CHUNK  # of the last whole chunk, before the directory
+        lost = faults.stall(name=name, offset=last, times=faults.FOREVER)
         release.servers.faults.add(lost)
-        release.kill_when(lambda: release.servers.served(name) > size - CHUNK, *WHOLE)
+        release.kill_when(lambda: release.servers.served(name) >= size - CHUNK, *WHOLE)
         release.servers.faults.clear()
         flip(next((tmp_path / DOWNLOADS).rglob(f"{name}.part")), 5)  # its first chunk is complete
         release.servers.forget()

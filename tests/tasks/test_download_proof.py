@@ -103,6 +103,16 @@ def test_download_of_all_classes_without_archives_transfers_their_bytes_alone(
     assert release.servers.served() < size + TAILS
 
 
+@pytest.mark.parametrize("choice", [SOME, ALL], ids=["ranges", "whole"])
+def test_complete_download_needs_no_server(choice: tuple[str, ...], release: Release) -> None:
+    release.call(*choice)
+    release.servers.forget()
+    with release.servers.outage():
+        release.call(*choice)
+    release.call(*choice)
+    assert not release.servers.requests
+
+
 def test_download_from_volumes_that_are_there_needs_no_server(release: Release) -> None:
     folder = release.root / DOWNLOADS
     folder.mkdir(parents=True)
