@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +68,12 @@ def choose(cfg: DictConfig, beside_weights: bool = False) -> Choice:
     """
     found = archives(read_downloads())
     if cfg.all:
-        return Choice(_everything(cfg, found), {})
+        everything = _everything(cfg, found)
+        _check_roots(everything)
+        return Choice(everything, {})
     training = _training(cfg, found)
     tests, elsewhere = _tests(cfg, found)
+    _check_roots(training + tests)
     if training or tests or (beside_weights and not elsewhere):
         return Choice(training + tests, elsewhere)
     if elsewhere:
@@ -85,6 +89,22 @@ def choose(cfg: DictConfig, beside_weights: bool = False) -> Choice:
         "nothing that is published is chosen: give data=NAME, generator=[NAME,…] or all=true; "
         f"data: {', '.join(known)}; generator: forensynths and its sets"
     )
+
+
+def _check_roots(wanted: list[Wanted]) -> None:
+    """Check that no folder gets the images of two splits, whose files have the same names.
+
+    Raises:
+        GenspotError: one does.
+    """
+    splits: dict[str, str] = {}
+    for one in wanted:
+        first = splits.setdefault(os.path.realpath(one.root), one.archive.split)
+        if first != one.archive.split:
+            raise GenspotError(
+                f"{one.root} would hold the images of both {first} and {one.archive.split}: give "
+                "each a folder of its own, paths.train=, paths.val= and paths.test=PATH"
+            )
 
 
 def _everything(cfg: DictConfig, found: list[Archive]) -> list[Wanted]:

@@ -165,3 +165,22 @@ def test_what_cannot_be_fetched_is_one_line(
     tmp_path: Path, overrides: list[str], expected: str
 ) -> None:
     assert expected in error_of(chosen, tmp_path, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "splits"),
+    [
+        (("data=progan_1cls", "generator=[]", "data.val=${data.train}"), "train and val"),
+        (("data=progan_1cls", "generator=[]", "paths.val=link"), "train and val"),
+        (("data=progan_1cls", "paths.test=${paths.val}"), "val and test"),
+        (("all=true", "paths.val=${paths.test}"), "val and test"),
+    ],
+)
+def test_one_folder_for_two_splits_is_refused(
+    tmp_path: Path, overrides: tuple[str, ...], splits: str
+) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "datasets/train")
+    given = [one.replace("=link", f"={tmp_path}/link") for one in overrides]
+    message = error_of(chosen, tmp_path, *given)
+    assert f" would hold the images of both {splits}: give each a folder of its own" in message
