@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 4 * 2**20  # bytes; a killed process loses at most one for each connection
 ROUNDS = 4  # of fetching what is missing and verifying all
-LARGE = 2**30  # bytes; from here on, a right hash is remembered in PATH.verified
+PART, JOURNAL, RECORD = ".part", ".part.chunks", ".verified"  # endings of the files beside one
+LARGE = 2**30  # bytes; from here on, a right hash is remembered in RECORD
 
 
 def fetch_file(remote: RemoteFile, path: Path, progress: Progress, connections: int = 4) -> None:
@@ -49,7 +50,7 @@ def fetch_file(remote: RemoteFile, path: Path, progress: Progress, connections: 
             disk.
     """
     expected = remote.sha256()
-    with named_os_errors(path), lock(path.with_name(f"{path.name}.lock"), path):
+    with named_os_errors(path), lock(_beside(path, ".lock"), path):
         if is_verified(path, remote.size, expected):
             return
         part = _Part(path, remote.size, expected)
@@ -97,6 +98,12 @@ def missing_bytes(path: Path, size: int, sha256: str | None) -> int:
     return sum(part.span(number)[1] for number in part.missing())
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file, what has arrived of it, and what is known of it; none need be there."""
+    for ending in ("", PART, JOURNAL, RECORD):
+        _beside(path, ending).unlink(missing_ok=True)
+
+
 class _Part:
     """A file while it is fetched: its chunks, and which of them have arrived.
 
@@ -107,8 +114,8 @@ class _Part:
     """
 
     def __init__(self, path: Path, size: int, sha256: str | None) -> None:
-        self.file = path.with_name(f"{path.name}.part")
-        self.journal = path.with_name(f"{path.name}.part.chunks")
+        self.file = _beside(path, PART)
+        self.journal = _beside(path, JOURNAL)
         self.size = size
         self.count = -(-size // CHUNK)
         self._about = {"bytes": size, "chunk": CHUNK, "sha256": sha256}
@@ -127,6 +134,8 @@ class _Part:
 
     def open(self) -> None:
         """Make the file and its journal ready to be written."""
+        if not self._checksums and self.file.exists():
+            log.warning("%s holds no chunk of this file: fetched from the start", self.file)
         self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o666)
         os.ftruncate(self._descriptor, self.size)
         self._write_journal()
@@ -173,11 +182,6 @@ class _Part:
         self.file.replace(path)
         self.journal.unlink()
 
-    def remove(self) -> None:
-        """Remove what has arrived, which is of no use."""
-        self.file.unlink(missing_ok=True)
-        self.journal.unlink(missing_ok=True)
-
     def _line(self, number: int) -> str:
         return f"{number} {self._checksums[number]:08x}\n"
 
@@ -190,7 +194,6 @@ class _Part:
         try:
             about, *lines = self.journal.read_text(encoding="ascii", errors="replace").split("\n")
             if not _is_of(about, self._about) or self.file.stat().st_size != self.size:
-                log.warning("%s is of another file: fetched from the start", self.file)
                 return {}
         except FileNotFoundError:
             return {}
@@ -235,8 +238,9 @@ def _complete(
     finally:
         part.close()
         missing = len(part.missing())
-        if missing == part.count:
-            part.remove()
+        if missing == part.count:  # what has arrived is of no use
+            part.file.unlink(missing_ok=True)
+            part.journal.unlink(missing_ok=True)
         elif missing:
             kept = part.count - missing
             log.info("%s keeps %d of %d chunks for the next run", part.file, kept, part.count)
@@ -266,14 +270,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(path: Path) -> Path:
-    return path.with_name(f"{path.name}.verified")
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
 
 
 def _remembered(path: Path) -> str | None:
     """Return the SHA-256 that `path` had when its size and time were as they are now."""
     try:
-        content = read_json(_record(path))
+        content = read_json(_beside(path, RECORD))
     except (OSError, ValueError):
         return None
     known = isinstance(content, dict) and content | _state(path) == content
@@ -284,9 +288,9 @@ def _remember(path: Path, digest: str) -> None:
     if path.stat().st_size < LARGE:
         return
     try:
-        write_json({**_state(path), "sha256": digest}, _record(path))
+        write_json({**_state(path), "sha256": digest}, _beside(path, RECORD))
     except OSError as error:  # a folder that others fill; it is hashed each time
-        log.info("%s cannot be written (%s)", _record(path), error)
+        log.info("%s cannot be written (%s)", _beside(path, RECORD), error)
 
 
 def _state(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,19 +136,27 @@ def _require_space(jobs: list[Job]) -> None:
     needs: Counter[Path] = Counter()
     for job in jobs:
         needs[job.place] += job.disk
-    without = dict(needs)
+    images = dict(needs)
     for job in jobs:
         if job.whole:
             needs[job.files.folder] += job.fetched
     try:
         disk.require_space(needs)
     except GenspotError as error:
-        kept = sum(needs.values()) - sum(without.values())
-        if not kept:
+        if not _has_space(images):
             raise
+        kept = sum(needs.values()) - sum(images.values())
         raise GenspotError(
             f"{error}; archives=none keeps no archive, and needs {size_text(kept)} less"
         ) from None
+
+
+def _has_space(needs: Mapping[Path, int]) -> bool:
+    try:
+        disk.require_space(needs)
+    except GenspotError:
+        return False
+    return True
 
 
 def _print_plan(jobs: list[Job]) -> None:
@@ -234,6 +242,6 @@ def _print_results(
             print_line(f"Not in the table of downloads, and missing: {name} ({page}).")
     for place in dict.fromkeys(job.place for job in jobs):
         print_path("images", place)
-    if not quiet and jobs:
-        training = any(job.wanted.archive.split == "train" for job in jobs)
-        print_path("next", shlex.join(next_command(cfg, training)))
+    training = any(job.wanted.archive.split == "train" for job in jobs)
+    if not quiet and jobs and (command := next_command(cfg, training)):
+        print_path("next", shlex.join(command))

@@ -22,10 +22,9 @@ from genspot.download.remote import RemoteFile
 from genspot.download.seven_zip import stored_content
 from genspot.download.source import ByteSource, LocalFile, Volumes, Window
 from genspot.download.table import Archive, FileEntry
-from genspot.download.whole_file import fetch_file, is_verified, missing_bytes
+from genspot.download.whole_file import fetch_file, is_verified, missing_bytes, remove_file
 
 log = logging.getLogger(__name__)
-RECORD = ".verified"  # beside a file whose SHA-256 was right
 
 
 @dataclass(frozen=True)
@@ -153,11 +152,9 @@ class ArchiveFiles:
             self._use(file)
 
     def remove(self) -> None:
-        """Remove the files in `folder`."""
+        """Remove the files in `folder`, and what has arrived of others."""
         for file in self.archive.files:
-            path = self.folder / file.name
-            for one in (path, path.with_name(path.name + RECORD)):
-                one.unlink(missing_ok=True)
+            remove_file(self.folder / file.name)
 
     def _find(self, file: FileEntry, recheck: bool) -> None:
         """Use the file in `folder` if it is there and right."""

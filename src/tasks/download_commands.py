@@ -20,7 +20,8 @@ from genspot.tasks.downloads import archives, read_downloads
 from genspot.tasks.overrides import command_line_overrides, parse_overrides
 from genspot.tasks.schema import plain
 
-OF_DOWNLOADS = ("task", "archives", "recheck", "all", "quiet")  # what the next command leaves out
+# What the next command leaves out; its run has a folder of its own.
+OF_DOWNLOADS = ("task", "archives", "recheck", "all", "quiet", "hydra.run.dir", "hydra.sweep.dir")
 DECODED = 2  # how much larger the published training images are in a packed copy, about
 PUBLISHED = "checkpoint=published/blur_jpg_0.5"
 
@@ -28,15 +29,26 @@ PUBLISHED = "checkpoint=published/blur_jpg_0.5"
 def next_command(cfg: DictConfig, training: bool) -> list[str]:
     """Return the command that uses what a download has fetched.
 
+    That is a test of the checkpoint, if one is named; else a training, which ends with a test;
+    else a test of published weights.
+
     Args:
         cfg: of the download.
         training: whether training images are among it.
+
+    Returns:
+        Its words; [] where no test set is chosen: neither runs without.
     """
+    if not (cfg.all or plain(cfg, "generator")):
+        return []
     kept = _overrides(lambda key: key not in OF_DOWNLOADS)
     if cfg.all:
         kept = ["data=progan_20cls", *kept]
-    test = ["task=test"] + [PUBLISHED] * (plain(cfg, "checkpoint") is None)
-    return [*_program(), *([] if training else test), *kept]
+    if plain(cfg, "checkpoint") is not None:
+        kept = ["task=test", *kept]
+    elif not training:
+        kept = ["task=test", PUBLISHED, *kept]
+    return [*_program(), *kept]
 
 
 def training_offer(cfg: DictConfig, values: Mapping[str, Any]) -> str:

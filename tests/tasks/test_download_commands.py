@@ -139,6 +139,12 @@ def test_offer_of_own_config_folder_names_it(tmp_path: Path) -> None:
             ["task=test", "generator=[san]", "checkpoint=best.ckpt"],
         ),
         (("all=true",), True, ["data=progan_20cls"]),
+        (("all=true", "data.format=packed"), True, ["data=progan_20cls", "data.format=packed"]),
+        (
+            ("data=progan_4cls", "checkpoint=best.ckpt", "hydra.run.dir=a"),
+            True,
+            ["task=test", "data=progan_4cls", "checkpoint=best.ckpt"],
+        ),
     ],
 )
 def test_next_command_uses_what_was_fetched(
@@ -146,5 +152,9 @@ def test_next_command_uses_what_was_fetched(
 ) -> None:
     with composed("task=download", *overrides, folder=ROOT) as cfg:
         found = next_command(cfg, training)
-    own = [one for one in found if not one.startswith("hydra.")]
-    assert own == ["python", "run.py", *expected]
+    assert found == ["python", "run.py", *expected]
+
+
+def test_no_command_follows_a_download_without_test_sets() -> None:
+    with composed("task=download", "data=progan_4cls", "generator=[]", folder=ROOT) as cfg:
+        assert next_command(cfg, training=True) == []
