@@ -143,7 +143,6 @@ def fetch_weights(entry: Weights, folder: Path, quiet: bool) -> Path:
     """
     (file,) = entry.files
     path = folder / file.name
-    about = f"{file.size:,} bytes, SHA-256 {file.sha256}"
     if is_verified(path, file.size, file.sha256):
         return path
     if found := _file_of_torchvision(entry):
@@ -156,8 +155,8 @@ def fetch_weights(entry: Weights, folder: Path, quiet: bool) -> Path:
         with Client() as client, Progress(file.name, total, hidden) as progress:
             fetch_file(RemoteFile(client, file, progress), path, progress)
     except GenspotError as error:
-        raise GenspotError(f"{error}; by hand: save that file as {path} ({about})") from error
-    log.info("it is %s: %s", path, about)
+        raise GenspotError(f"{error}; {file.by_hand(folder)}") from error
+    log.info("it is %s: %s bytes, SHA-256 %s", path, f"{file.size:,}", file.sha256)
     return path
 
 

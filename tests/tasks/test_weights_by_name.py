@@ -136,8 +136,8 @@ def test_name_without_a_server_says_what_to_do_by_hand(
         message = error_of(load_named_checkpoint, MINE, cfg.paths.weights)
     assert message.startswith(servers.url(FILE))
     assert message.endswith(
-        f"by hand: save that file as {tmp_path}/cache/{FILE} ({len(DATA):,} bytes, SHA-256 "
-        f"{DIGEST})"
+        f"; by hand: save {servers.url(FILE)} as {tmp_path}/cache/{FILE} ({len(DATA):,} bytes, "
+        f"SHA-256 {DIGEST})"
     )
     assert {file.name for file in (tmp_path / "cache").iterdir()} == {f"{FILE}.lock"}
 
