@@ -147,7 +147,7 @@ def report_stop(request: ShutdownRequested, folder: Path, task: str) -> None:
     elif folder.exists():
         print_line(f"{request}; nothing to continue from was left; to start again: {command}")
     else:
-        print_line(f"{request}; nothing of this run was left")  # data sets and features may be
+        print_line(f"{request}; no results were left; data and weights stay")
 
 
 def exit_with_error(error: BaseException, folder: Path | None = None) -> NoReturn:

@@ -98,7 +98,7 @@ def test_training_stopped_outside_of_its_steps_resumes_to_the_same_bits(
     assert "Traceback" not in first.stderr
     if phase == "setup":
         assert first.stderr.splitlines()[-1] == (
-            "genspot: stopped by SIGTERM; nothing of this run was left"
+            "genspot: stopped by SIGTERM; no results were left; data and weights stay"
         )
         assert not (tmp_path / "run").exists()
     else:
@@ -119,7 +119,7 @@ def test_prediction_stopped_in_its_first_batch_says_that_nothing_was_left(
     assert result.returncode == EXIT_CODES[name], result.stderr
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("genspot: ")]
-    assert line == f"genspot: stopped by {name}; nothing of this run was left"
+    assert line == f"genspot: stopped by {name}; no results were left; data and weights stay"
     assert not (tmp_path / "run").exists()
 
 
