@@ -107,11 +107,13 @@ def test_training_with_other_weights_is_refused_before_data_are_read(
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
-@pytest.mark.parametrize("task", ["test", "predict"])
+@pytest.mark.parametrize(
+    "chosen", [["task=test", "test_sets={{a: {}}}"], ["task=predict", "inputs={}"]]
+)
 def test_test_with_weights_of_a_training_is_refused(
-    task: str, trained: Path, tmp_path: Path
+    chosen: list[str], trained: Path, tmp_path: Path
 ) -> None:
-    settings = [f"task={task}", f"checkpoint={trained}/best.ckpt", "model.weights=a.pth"]
-    settings += [f"inputs={tmp_path}", f"test_sets={{a: {tmp_path}}}"]
+    settings = [f"checkpoint={trained}/best.ckpt", "model.weights=a.pth"]
+    settings += [one.format(tmp_path) for one in chosen]
     with pytest.raises(GenspotError, match=r"model\.weights=a\.pth starts a training"):
         run_task(*settings, tiny(tmp_path)[1], folder=tmp_path / "run")
