@@ -77,6 +77,8 @@ class Release:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # It is ignored in background processes, and what these start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self.processes.append(process)
         return process
