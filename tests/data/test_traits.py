@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from genspot.data.traits import TRAIT_SCHEMA, find_traits, flat_share, read_traits
+from helpers.image_bytes import encode
+
+
+def smooth(side: int = 160, seed: int = 0) -> Image.Image:
+    """Return noise without much detail, which JPEG leaves its traces in."""
+    noise = np.random.default_rng(seed).integers(0, 256, (side // 4, side // 4, 3), np.uint8)
+    return Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_quality_of_jpeg_is_that_of_the_file_and_of_the_traces_in_png(
+    quality: int, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(encode(smooth(), "JPEG", quality=quality))
+    Image.open(tmp_path / "a.jpg").save(tmp_path / "a.png")
+    of_file, of_traces = (find_traits(f"{tmp_path}/a.{end}", 1) for end in ("jpg", "png"))
+    assert (of_file["format"], of_traces["format"]) == ("JPEG", "PNG")
+    assert of_file["jpeg_quality"] == quality
+    assert of_traces["jpeg_quality"] == pytest.approx(quality, abs=3)
+    assert (of_file["width"], of_file["height"]) == (160, 160)
+
+
+def test_photo_without_jpeg_has_no_quality(tmp_path: Path) -> None:
+    smooth().save(tmp_path / "a.png")
+    assert find_traits(f"{tmp_path}/a.png", 1)["jpeg_quality"] is None
+
+
+def test_flat_share_counts_neighbours_of_nearly_one_colour() -> None:
+    image = np.zeros((2, 5, 3), np.uint8)
+    image[0] = [[0, 0, 0], [1, 0, 0], [1, 2, 0], [1, 2, 0], [200, 2, 0]]
+    assert flat_share(image) == 6 / 8  # in the first row 2 of 4 steps, in the second all
+    assert flat_share(np.full((4, 1, 3), 9, np.uint8)) == 0
+
+
+def test_read_traits_has_a_row_for_each_photo_also_where_it_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    smooth().save(tmp_path / "a.png")
+    (tmp_path / "torn.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
+    paths = [f"{tmp_path}/{name}.png" for name in ("none", "a", "torn", "a")]
+    table = read_traits(pa.chunked_array([paths]), 0, 1, "traits")
+    assert table.schema == TRAIT_SCHEMA
+    assert table["width"].to_pylist() == [None, 160, None, 160]
+    assert table.slice(0, 1).to_pylist() == [dict.fromkeys(TRAIT_SCHEMA.names)]
