@@ -68,6 +68,10 @@ SCHEMAS = (
     "PublishedReference",
     "BaselineFigures",
     "CalibrationFit",
+    "Calibration",
+    "CalibrationMeans",
+    "LeftOut",
+    "ProbabilityFigures",
     "TrainedOn",
     "ValidationFigures",
 )

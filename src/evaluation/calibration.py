@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.scores import check_finite
 
 TEMPERATURE_RANGE = (0.01, 100.0)  # a temperature is sought between these
+LEFT_OUT = "Only the figures after temperature scaling are left out."
+AT_BOUND = 1.01  # a temperature within this factor of a bound is at the bound
 
 
 def fit(validation: pa.Table) -> CalibrationFit | None:
@@ -38,7 +39,7 @@ def fit(validation: pa.Table) -> CalibrationFit | None:
     if temperature is None:
         notes.append(
             f"No temperature is fitted, which is no error: {_no_temperature(labels, logits)}. "
-            "Only the figures after temperature scaling are left out."
+            f"{LEFT_OUT}"
         )
     return {
         "threshold": threshold,
@@ -106,8 +107,8 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float | None:
     """Return the temperature T that minimises the negative log likelihood of sigmoid(logit / T).
 
     Guo et al., ICML 2017, section 4.2, with T between 0.01 and 100. None if the minimum is not
-    between them: logits that separate the classes have none, and the best T of uninformative
-    logits is infinite.
+    between them, or `at_bound`: logits that separate the classes have none, and the best T of
+    uninformative logits is infinite.
     """
     margins = _margins(labels, logits)
 
@@ -121,9 +122,18 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float | None:
     lowest, highest = TEMPERATURE_RANGE
     if not slope(highest) < 0 < slope(lowest):
         return None
+    from scipy.optimize import minimize_scalar  # slow: a prediction does without it
+
     bounds = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-8})
-    return float(np.exp(min((0.0, float(found.x)), key=loss)))
+    temperature = float(np.exp(min((0.0, float(found.x)), key=loss)))
+    return None if at_bound(temperature) else temperature
+
+
+def at_bound(temperature: float) -> bool:
+    """Return whether a temperature is at a bound of its search, or beyond: the fit has failed."""
+    lowest, highest = TEMPERATURE_RANGE
+    return not lowest * AT_BOUND < temperature < highest / AT_BOUND
 
 
 def _no_temperature(labels: np.ndarray, logits: np.ndarray) -> str:
@@ -140,6 +150,22 @@ def _no_temperature(labels: np.ndarray, logits: np.ndarray) -> str:
 def _margins(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Return the logits of fakes and the negative logits of reals: above 0 where correct."""
     return np.where(labels == 1, 1.0, -1.0) * logits.astype(np.float64)
+
+
+def brier_score(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Return the mean squared difference in [0, 1] of P(fake) and the label of N images.
+
+    G. Brier, Monthly Weather Review 78(1), 1950, for two classes by P(fake).
+    """
+    return float(((probabilities - labels) ** 2).mean())
+
+
+def log_loss(labels: np.ndarray, log_odds: np.ndarray) -> float:
+    """Return the mean negative log likelihood in nats of P(fake) = sigmoid(`log_odds`).
+
+    The log odds, unlike the probabilities, keep it finite.
+    """
+    return float(np.logaddexp(0, -_margins(labels, log_odds)).mean())
 
 
 def expected_calibration_error(

@@ -136,13 +136,15 @@ def generator_metrics(
         return result
     from torchmetrics.functional.classification import binary_auroc
 
-    ece = calibration.expected_calibration_error
+    ece, probabilities = calibration.expected_calibration_error, calibration.probabilities(logits)
     result["ap"] = average_precision(labels, logits)
     result["auroc"] = float(binary_auroc(*_ranked(labels, logits)))
     result["acc_oracle"] = calibration.oracle_accuracy(labels, logits)
     result["tpr_at_fpr_0.01"] = calibration.tpr_at_fpr(labels, logits, 0.01)
     result["tpr_at_fpr_0.05"] = calibration.tpr_at_fpr(labels, logits, 0.05)
-    result["ece"] = ece(labels, calibration.probabilities(logits))
+    result["ece"] = ece(labels, probabilities)
+    result["brier"] = calibration.brier_score(labels, probabilities)
+    result["log_loss"] = calibration.log_loss(labels, logits)
     if fit is not None and fit["temperature"] is not None:
         calibrated = calibration.probabilities(logits, fit["temperature"])
         result["ece_calibrated"] = ece(labels, calibrated)

@@ -43,6 +43,8 @@ Measures = TypedDict(
         "tpr_at_fpr_0.05": Annotated[Figure, "highest true-positive rate at an FPR ≤ 0.05"],
         "ece": Annotated[Figure, "expected calibration error of P(fake), 15 bins"],
         "ece_calibrated": Annotated[Figure, "the same with the temperature of `fit`"],
+        "brier": NotRequired[Annotated[Figure, "Brier score of P(fake): mean squared error"]],
+        "log_loss": NotRequired[Annotated[Figure, "mean negative log likelihood, in nats"]],
     },
 )
 MEASURES = tuple(Measures.__annotations__)
@@ -141,6 +143,44 @@ class CalibrationFit(TypedDict):
     notes: Annotated[list[str], "why one of them is not fitted, a sentence each"]
 
 
+class ProbabilityFigures(TypedDict):
+    """How P(fake) agrees with the labels."""
+
+    ece: Annotated[float, "expected calibration error, 15 bins"]
+    brier: Annotated[float, "Brier score: mean squared error"]
+    log_loss: Annotated[float, "mean negative log likelihood, in nats"]
+
+
+class LeftOut(TypedDict):
+    """Platt's scaling, fitted on the images of all other generators, and what it does on one."""
+
+    slope: Annotated[Figure, "factor of the logit, above 0; null: not fitted"]
+    offset: Annotated[Figure, "added to the product; null: not fitted"]
+    real: Annotated[int | None, "number of real images of the fit; null: not fitted"]
+    fake: Annotated[int | None, "number of fakes of the fit; null: not fitted"]
+    fault: Annotated[str | None, "why it is not fitted; null: it is"]
+    shares_reals: Annotated[bool, "whether the fit saw real images of the same set (`real_sets`)"]
+    before: Annotated[ProbabilityFigures, "of sigmoid(logit)"]
+    after: Annotated[
+        ProbabilityFigures | None,
+        "with the scaling, the prior being the generator's own share of fakes; null: not fitted",
+    ]
+
+
+class CalibrationMeans(TypedDict):
+    """Means over generators, each counting once."""
+
+    before: Annotated[ProbabilityFigures, "of sigmoid(logit)"]
+    after: Annotated[ProbabilityFigures | None, "null: a generator has no fit"]
+
+
+class Calibration(TypedDict):
+    """Calibration on generators that the fit did not see: leave one generator out."""
+
+    generators: Annotated[dict[str, LeftOut], "those with images of both classes"]
+    mean: Annotated[CalibrationMeans, "their means"]
+
+
 class TrainedOn(TypedDict):
     """What the checkpoint was trained on, as the checkpoint states it."""
 
@@ -212,6 +252,9 @@ class Results(Evaluation):
         ]
     ]
     fit: Annotated[CalibrationFit | None, "null: no validation scores of both classes"]
+    calibration: NotRequired[
+        Annotated[Calibration | None, "null: fewer than two generators have both classes"]
+    ]
     real_sets: Annotated[dict[str, str], "generator → the set of real images that it shares"]
     means: NotRequired[
         Annotated[

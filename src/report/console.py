@@ -14,6 +14,7 @@ from genspot.common.run_files import METRICS, REPORT, SCORES
 from genspot.common.text import printable
 from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY
 from genspot.report import protocols
+from genspot.report.calibration import calibration_notes
 from genspot.report.published import published_notes
 from genspot.report.tables import (
     CONSOLE_COLUMNS,
@@ -104,6 +105,7 @@ def notes(metrics: Mapping[str, Any]) -> list[str]:
     found += protocols.notes(metrics)
     found += published_notes(metrics)
     found += (metrics.get("fit") or {}).get("notes", [])
+    found += calibration_notes(metrics)
     found += metrics.get("notes", [])
     if metrics.get("means"):
         apart = sum(mean["generators"] for mean in metrics["means"].values())

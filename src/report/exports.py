@@ -10,6 +10,7 @@ from typing import Any
 from genspot.common.tables import csv_cell
 from genspot.evaluation.results import MEAN_ROWS
 from genspot.report import conditions, shares, tables
+from genspot.report.calibration import calibration_table
 from genspot.report.comparison import SEEDS_CAPTION, SeedGroup, best_aps
 from genspot.report.conditions import ConditionGroup
 from genspot.report.detectors import (
@@ -130,7 +131,7 @@ def render_markdown(
 
     The detectors that are `found`; AP of generators held out, of all runs, under conditions with
     its drop; the shares called fake of the sets of one class; AP over seeds; then each run's
-    figures, and those that were published.
+    figures, those that were published, and its calibration on generators left out of the fit.
     """
     names = _ap_names(runs)
     parts = [f"# {escape_markdown(title)}"]
@@ -156,9 +157,10 @@ def render_markdown(
     for run in runs:
         table = markdown_table(*tables.result_table(run.metrics, ALL_COLUMNS))
         parts += [f"## {escape_markdown(run.label)}", "In percent.", table]
-        if beside := published_table(run):
-            table = markdown_table(beside.heading, beside.rows)
-            parts += [escape_markdown(beside.caption), table]
+        for beside in (published_table(run), calibration_table(run.metrics)):
+            if beside:
+                table = markdown_table(beside.heading, beside.rows)
+                parts += [escape_markdown(beside.caption), table]
     return "\n\n".join(parts) + "\n"
 
 

@@ -15,6 +15,7 @@ from genspot.report import (
     summary,
     tables,
 )
+from genspot.report.calibration import calibration_table
 from genspot.report.console import notes
 from genspot.report.explanation import explain
 from genspot.report.held_out import differ_in_held_out, held_out_tables, in_order_of_sets
@@ -82,6 +83,7 @@ def _render_page(
         detectors=detectors.detector_tables(found),
         with_detectors=with_detectors,
         published_table=published_table,
+        calibration_table=calibration_table,
         heat_shade=comparison.heat_shade,
         ranked=any(run.complete_generators for run in runs),
         bars=comparison.mean_bars(runs) if several else None,

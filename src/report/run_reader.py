@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from genspot.common import run_files
 from genspot.common.errors import GenspotError
 from genspot.common.files import read_json
-from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY, Results
+from genspot.evaluation.calibration import LEFT_OUT, at_bound
+from genspot.evaluation.results import FAKES_ONLY, REALS_ONLY, Results, result_rows
 from genspot.evaluation.scores import read_scores
 from genspot.evaluation.shares import add_shares
 from genspot.report.runs import Run
@@ -48,7 +49,10 @@ def read_run(folder: Path) -> Run:
 
 
 def _add_what_is_newer(metrics: dict[str, Any], scores: pa.Table) -> None:
-    """Add what older runs did not write: the shares called fake, and which class a set has."""
+    """Add what older runs did not write, and remove figures of a temperature at a bound.
+
+    Older runs lack the shares called fake, and which class a set has.
+    """
     generators = metrics["generators"]
     older = {name: one for name, one in generators.items() if "fpr" not in one}
     clusters = metrics.get("clusters") or {}
@@ -56,6 +60,15 @@ def _add_what_is_newer(metrics: dict[str, Any], scores: pa.Table) -> None:
     for one in older.values():
         if one["status"] == "one class only":
             one["status"] = FAKES_ONLY if one["fake"] else REALS_ONLY
+    fit = metrics.get("fit")
+    if fit and (temperature := fit["temperature"]) is not None and at_bound(temperature):
+        fit["notes"].append(
+            f"The temperature {temperature:.4g} of this run is at a bound of its search: the fit "
+            f"has failed and is not used. {LEFT_OUT}"
+        )
+        fit["temperature"] = None
+        for _, figures in result_rows(metrics):
+            figures["ece_calibrated"] = None
 
 
 @functools.cache  # a report reads many runs; the command line none

@@ -24,6 +24,11 @@ def format_percent(value: float | None) -> str:
     return ABSENT if value is None else f"{100 * value:.1f}"
 
 
+def format_decimal(value: float | None) -> str:
+    """Return a number that is no fraction, such as a loss, with three decimals."""
+    return ABSENT if value is None else f"{value:.3f}"
+
+
 def format_signed(value: float | None) -> str:
     """Return a difference of fractions in percentage points, with its sign."""
     return ABSENT if value is None else f"{round(100 * value, 1) + 0:+.1f}".replace("-", "−")
@@ -131,6 +136,7 @@ CELLS: dict[str, Callable[[Figures], str]] = {
     "images": _image_counts,
     "published": partial(_published_cell, "ap"),
     "published_acc": partial(_published_cell, "acc"),
+    "log_loss": lambda figures: format_decimal(figures.get("log_loss")),
     "total_images": lambda figures: str(figures["images"]),
     **{rate: partial(format_estimate, key=rate) for rate in RATES},
 }
@@ -156,6 +162,8 @@ THRESHOLD_COLUMNS = {
     "acc_oracle": "accuracy at the best threshold (oracle)",
     "ece": "ECE",
     "ece_calibrated": "ECE after temperature scaling",
+    "brier": "Brier score",
+    "log_loss": "log loss (nats)",
 }
 # All with intervals.
 CALLED_COLUMNS = {

@@ -27,6 +27,7 @@ from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.validation_figures import read_validation_figures
 from genspot.evaluation import baselines, calibration, metrics, published
+from genspot.evaluation.left_out import left_out_calibration
 from genspot.evaluation.means import means_apart
 from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.scores import write_validation
@@ -107,6 +108,8 @@ def evaluate_checkpoint(
         baseline = _shortcut_scores(datamodule, run.seed)
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
+    complete = metrics.complete_generators(results["generators"])
+    context["calibration"] = left_out_calibration(scores, complete, context["real_sets"])
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
     size = image_size(datamodule.test_geometry, datamodule.train_geometry)
     context["network"] = measure_cost(network, *size, scorer.trainer.strategy.root_device)

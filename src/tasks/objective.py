@@ -20,7 +20,10 @@ from genspot.tasks.schema import plain
 
 VALIDATION = "val"
 VALIDATION_FIGURES = ("ap", "acc", "loss")
-LOWER_IS_BETTER = ("loss", "ece", "ece_calibrated", "fpr", "fpr_val_threshold")
+LOWER_IS_BETTER = (
+    *("loss", "ece", "ece_calibrated", "brier", "log_loss"),
+    *("fpr", "fpr_val_threshold"),
+)
 
 
 def split_objective(objective: str) -> tuple[str, str]:

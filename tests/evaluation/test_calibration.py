@@ -113,6 +113,21 @@ def test_fit_without_a_best_temperature_says_why(logits: list[float], reason: st
     assert reason in fit["notes"][-1]
 
 
+@pytest.mark.parametrize("scale", [0.01, 100.0])
+def test_fit_temperature_within_a_percent_of_a_bound_has_failed(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=3000) * 2
+    labels = (rng.random(3000) < expit(logits)).astype(np.int64)
+    unit = calibration.fit_temperature(labels, logits)
+    assert unit is not None
+    inwards = 1 if scale < 1 else -1
+    for factor, fitted in ((1.005, False), (1.02, True)):
+        case = logits * scale / unit * factor**inwards
+        found = calibration.fit(pa.table({"label": labels, "logit": case}))
+        assert found is not None and (found["temperature"] is not None) is fitted
+        assert found["notes"] == [] or "not between 0.01 and 100" in found["notes"][0]
+
+
 def test_fit_two_images_or_useless_logits_give_no_figures() -> None:
     two = calibration.fit(pa.table({"label": [0, 1], "logit": [-1.0, 2.0]}))
     assert two is not None and (two["threshold"], two["temperature"]) == (0.5, None)

@@ -24,7 +24,10 @@ def test_schema_has_exactly_the_keys_that_are_computed() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Results", "TrainedOn", "PublishedReference", "BaselineFigures", "CalibrationFit"],
+    [
+        *("Results", "TrainedOn", "PublishedReference", "BaselineFigures", "CalibrationFit"),
+        *("Calibration", "CalibrationMeans", "LeftOut", "ProbabilityFigures"),
+    ],
 )
 def test_schema_states_type_and_meaning_of_every_key(name: str) -> None:
     schema = getattr(results, name)

@@ -79,7 +79,9 @@ def test_tables_of_one_run_hold_its_figures(single) -> None:
         cells = dict(zip(rows[0], row, strict=True))
         assert re.sub(r"\\(.)", r"\1", cells["generator"]).startswith(generator)
         for key in EXPORTED_MEASURES:
-            assert cells[columns[key]] == percent(figures[key])
+            value = figures[key]
+            decimal = "–" if value is None else f"{value:.3f}"
+            assert cells[columns[key]] == (decimal if key == "log_loss" else percent(value))
         for key in ("fpr", "tpr"):
             interval = [percent(end) for end in figures.get(f"{key}_interval") or ()]
             shown = f"{percent(figures.get(key))} [{' – '.join(interval)}]" if interval else "–"

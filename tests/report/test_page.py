@@ -27,7 +27,9 @@ def test_page_shows_every_figure_of_the_metrics(
             key = (run.label, generator)
             shown = {name[2]: text for name, text in cells.items() if name[:2] == key}
             for measure in EXPORTED_MEASURES:
-                assert shown[measure] == percent(figures[measure])
+                value = figures[measure]
+                decimal = "–" if value is None else f"{value:.3f}"
+                assert shown[measure] == (decimal if measure == "log_loss" else percent(value))
             low, high = map(percent, figures["ap_interval"] or (None, None))
             assert shown["ap_interval"] == ("–" if low == "–" else f"{low} – {high}")
             assert shown["images"].split()[0] == str(figures["images"])

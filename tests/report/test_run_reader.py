@@ -46,6 +46,32 @@ def test_read_run_adds_what_older_runs_did_not_write(tmp_path: Path) -> None:
     assert read_run(write_run(replace(run, metrics=older))) == run
 
 
+def test_read_run_without_newer_figures_of_probabilities_reads(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    for figures in run.results.values():
+        del figures["brier"], figures["log_loss"]
+    assert read_run(write_run(run)) == run
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.010000054, 100.0])
+def test_read_run_with_a_temperature_at_a_bound_does_not_use_it(
+    temperature: float, tmp_path: Path
+) -> None:
+    fit = {"threshold": 0.5, "temperature": temperature, "images": 9, "notes": []}
+    found = read_run(write_run(make_run(tmp_path / "run", fit=fit))).metrics
+    assert found["fit"]["temperature"] is None and found["fit"]["threshold"] == 0.5
+    assert "is at a bound of its search: the fit has failed" in found["fit"]["notes"][0]
+    rows = [*found["generators"].values(), found["mean"]]
+    assert {one["ece_calibrated"] for one in rows} == {None}
+    assert None not in {one["ece"] for one in rows if one.get("status", "ok") == "ok"}
+
+
+def test_read_run_with_a_temperature_off_the_bounds_keeps_it(tmp_path: Path) -> None:
+    fit = {"threshold": 0.5, "temperature": 0.02, "images": 9, "notes": []}
+    run = make_run(tmp_path / "run", fit=fit)
+    assert read_run(write_run(run)) == run
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "config.yaml", "scores.parquet"])
 def test_read_run_without_a_file_names_it(name: str, tmp_path: Path) -> None:
     folder = write_run(make_run(tmp_path / "run", generators=("empty",)))
