@@ -1,0 +1,1 @@
+"""What the metadata of image files claims of their origin."""
