@@ -62,7 +62,7 @@ def test_calibration_table_names_generators_that_share_reals() -> None:
 def test_calibration_notes_say_the_means_and_where_it_grew() -> None:
     (line,) = calibration_notes(found())
     assert "ECE 20.0 → 20.0, Brier score 10.0 → 12.5, log loss (nats) 0.500 → 0.750" in line
-    assert line.endswith("the ECE grew on 1 of 2 (b).")
+    assert "the ECE grew on 1 of 2 (b). A constant 0.5 has" in line
 
 
 def test_calibration_notes_and_table_of_a_failed_fit_say_why() -> None:
