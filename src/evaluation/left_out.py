@@ -66,9 +66,9 @@ def _left_out(labels: np.ndarray, logits: np.ndarray, fit: Platt | str) -> LeftO
         "shares_reals": False,
     }
     if isinstance(fit, str):
-        return entry | {"fault": fit}  # type: ignore[no-any-return]
+        return entry | {"fault": fit}
     after = probability_figures(labels, fit.log_odds(logits, float(labels.mean())))
-    return entry | vars(fit) | {"after": after}  # type: ignore[no-any-return]
+    return entry | vars(fit) | {"after": after}
 
 
 def _mean(entries: list[LeftOut]) -> CalibrationMeans:

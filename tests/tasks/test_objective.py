@@ -112,5 +112,10 @@ def test_direction_that_looks_for_the_worst_value_is_refused(
 ) -> None:
     with pytest.raises(GenspotError, match=rf"^{message}[^\n]*\Z"):
         check_direction(objective, direction)
-    for good, way in (("val/ap", "maximize"), ("val/loss", "minimize"), ("ece/mean", "minimize")):
+    for good, way in (
+        ("val/ap", "maximize"),
+        ("val/loss", "minimize"),
+        ("ece/mean", "minimize"),
+        ("log_loss/mean", "minimize"),
+    ):
         check_direction(good, way)
