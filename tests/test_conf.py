@@ -22,9 +22,9 @@ from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.published_files import PUBLISHED_FILES, PublishedFile
 from genspot.tasks import config
 from genspot.tasks.baselines import read_baselines
-from genspot.tasks.components import make_network
 from genspot.tasks.composition import composed as hydra_composed
 from genspot.tasks.generators import generator_specs
+from genspot.tasks.networks import make_network
 from genspot.tasks.schema import GENERATOR
 from helpers.clip import SIDE, clip_overrides, save_encoder
 from helpers.settings import ROOT

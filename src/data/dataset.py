@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-import albumentations
 import numpy as np
 import pyarrow as pa
 import torch
@@ -19,6 +18,9 @@ from genspot.common.images import augmented
 from genspot.data import image_io
 from genspot.data.samplers import SampleIndex
 from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
+
+if TYPE_CHECKING:
+    import albumentations
 
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 DEGRADATIONS = "degradations"  # the setting of the transforms of test images

@@ -31,7 +31,6 @@ from PIL import (
     UnidentifiedImageError,
     _imaging,  # private: the only way to libtiff's error handler, see below
 )
-from torchvision.transforms import functional
 
 from genspot.common.images import UnreadableError as UnreadableError
 from genspot.common.images import check_size, is_out_of_memory
@@ -246,8 +245,11 @@ def resize(
             f"{width} × {height} pixels, resized to {size}, are more than "
             f"max_megapixels={max_megapixels}"
         )
-    target = size if isinstance(size, int) else list(size)
-    return np.array(functional.resize(Image.fromarray(image), target))
+    if isinstance(size, int):  # torchvision's rounding of the longer side
+        scaled = int(size * longer / shorter)
+        size = (scaled, size) if height > width else (size, scaled)
+    resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.array(resized)
 
 
 def crop(image: np.ndarray, size: int, top: int, left: int) -> np.ndarray:

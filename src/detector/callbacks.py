@@ -14,6 +14,7 @@ from torch import distributed
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import LAST_CHECKPOINT
 from genspot.detector.score_log import ScoreLog
+from genspot.detector.scoring_loop import append_batch
 
 
 def gather(value: Any) -> list[Any]:
@@ -65,12 +66,7 @@ class ScoreCollector(pl.Callback):
         batch: Any,
         *index: int,
     ) -> None:
-        scores, unreadable = {}, dict(batch["unreadable"])
-        if outputs is not None:
-            rows, logits, padded = (outputs[key].tolist() for key in ("rows", "logits", "padded"))
-            scores = dict(zip(rows, zip(logits, padded, strict=True), strict=True))
-            unreadable |= outputs["unreadable"]
-        self.score_log.append(scores, unreadable)
+        append_batch(self.score_log, outputs, batch)
 
     def on_predict_batch_end(self, *arguments: Any) -> None:
         self.on_test_batch_end(*arguments)

@@ -14,9 +14,9 @@ from torchmetrics.classification import BinaryAccuracy, BinaryAveragePrecision
 
 from genspot.detector.loss import CrossEntropy, TrainingLoss
 from genspot.detector.lr_schedules import build_scheduler
-from genspot.detector.memory import score_within_memory
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.parameters import clip_gradients, parameter_groups
+from genspot.detector.scoring_loop import score_batch
 
 Batch = dict[str, Any]
 Outputs = dict[str, Any]
@@ -92,23 +92,8 @@ class Detector(pl.LightningModule):
         self.val_metrics.reset()
 
     def test_step(self, batch: Batch, _: int) -> Outputs | None:
-        """Return the scores of the images that the memory has room for.
-
-        Returns:
-            rows (int64, N), logits (float32, N), padded (bool, N), and row → reason of the
-            images that are `unreadable` because they need more memory than there is.
-        """
-        if batch["image"] is None:
-            return None
-        logits, failed = score_within_memory(self, batch["image"])
-        scored = [index for index in range(len(batch["row"])) if index not in failed]
-        rows = batch["row"].tolist()
-        return {
-            "rows": batch["row"][scored],
-            "logits": logits,
-            "padded": batch["padded"][scored],
-            "unreadable": {rows[index]: reason for index, reason in failed.items()},
-        }
+        """Return the scores of a batch: see `genspot.detector.scoring_loop.score_batch`."""
+        return score_batch(self, batch)
 
     predict_step = test_step
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from genspot.common.errors import GenspotError
 from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 def resolve_precision(choice: object, accelerator: str, wrong_gradient: str | None = None) -> str:
@@ -72,6 +74,9 @@ def check_processes(trainer: pl.Trainer, sync_batchnorm: bool) -> None:
         GenspotError: torchrun or SLURM started another number of processes than `trainer`
             expects, or batch norms are to be synchronised on CPUs.
     """
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment  # slow
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
     for launched in (TorchElasticEnvironment, SLURMEnvironment):  # Lightning's own order
         if not launched.detect():
             continue

@@ -41,11 +41,11 @@ from genspot.runtime.provenance import commit, versions
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
 from genspot.tasks.chosen_sets import chosen_sets
-from genspot.tasks.components import silence_warnings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.overrides import command_line_overrides
 from genspot.tasks.paths import CHECKOUT
 from genspot.tasks.scoring import check_unreadable
+from genspot.tasks.warnings_filter import silence_warnings
 
 
 class UnfitDataError(GenspotError):

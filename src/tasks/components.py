@@ -1,8 +1,7 @@
-"""What the configuration is made into: network, data module, trainer, loggers."""
+"""What the configuration is made into: data module, trainer, loggers."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,6 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
-from torch import nn
 
 from genspot.augment.check import check_augmentation, check_composition
 from genspot.augment.conditions import parse_test_protocol
@@ -28,14 +26,6 @@ from genspot.common.errors import GenspotError
 from genspot.common.protocols import OWN_PROTOCOL, split_condition, without_condition
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import Simulation
-from genspot.detector.backbones import BACKBONES
-from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.dry_run import check_trained_network
-from genspot.detector.inputs import INPUTS
-from genspot.detector.network import (
-    DetectorNetwork,
-    custom_model_error,
-)
 from genspot.detector.precision import check_processes
 from genspot.detector.progress import ProgressLog
 from genspot.detector.settings import ModelSettings
@@ -49,63 +39,6 @@ OWN_ARGUMENTS = {
     "enable_checkpointing": "callbacks=",
     "plugins": "trainer.strategy",
 }
-
-
-def make_network(
-    cfg: DictConfig, model: ModelSettings, initial_weights: bool = True
-) -> DetectorNetwork:
-    """Return the network of `model`.
-
-    A part that `model` does not describe is built by the user's own config, `cfg.model`.
-
-    Args:
-        cfg: the configuration.
-        model: its settings.
-        initial_weights: whether it gets the initial weights that it names; a checkpoint that is
-            loaded into it has its own.
-
-    Raises:
-        GenspotError: it cannot be built.
-    """
-    if not initial_weights:
-        model = model.without_initial_weights()
-    parts: dict[str, nn.Module] = {}
-    for name, settings, registry in (
-        ("input", model.input, INPUTS),
-        ("backbone", model.backbone, BACKBONES),
-    ):
-        if settings:
-            parts[name] = registry.build(settings)
-        elif OmegaConf.select(cfg.model, f"{name}._target_"):
-            node = config.as_dict(cfg.model[name])
-            if "weights" in node and not initial_weights:
-                node["weights"] = None
-            parts[name] = instantiate(node, _convert_="all")
-            if not isinstance(parts[name], nn.Module):
-                raise GenspotError(
-                    f"model.{name}._target_={node['_target_']} gives no torch.nn.Module"
-                )
-        else:
-            raise custom_model_error(model)
-    return DetectorNetwork(
-        **parts, trainable=model.trainable, channels_last=cfg.trainer.channels_last
-    )
-
-
-def make_scoring_network(
-    cfg: DictConfig, checkpoint: Checkpoint, model: ModelSettings
-) -> DetectorNetwork:
-    """Return the network of `model` with the weights of `checkpoint`, tried on black images.
-
-    Raises:
-        GenspotError: it cannot be built, has other weights, or fails on images of the test's size;
-            the checkpoint is named.
-    """
-    with checkpoint.named():
-        network = make_network(cfg, model, initial_weights=False)
-        checkpoint.load_into(network, model.name)
-        check_trained_network(network, model, model.test.with_crop(cfg.crop))
-    return network
 
 
 def make_datamodule(
@@ -262,22 +195,3 @@ def make_trainer(cfg: DictConfig, precision: str, **arguments: Any) -> pl.Traine
         ) from error
     check_processes(trainer, cfg.trainer.sync_batchnorm)
     return trainer
-
-
-def silence_warnings() -> None:
-    """Leave out what Lightning reports on every run, and tracebacks of full log files."""
-    logging.raiseExceptions = False
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning").setLevel(logging.WARNING)
-    for message in (
-        ".*does not have many workers.*",
-        ".*exists and is not empty.*",
-        ".*treespec.*deprecated.*",
-        ".*predict returned None.*",
-        ".*recommended to use .self.log.*sync_dist=True.*",  # torchmetrics does so by itself
-        ".*smaller than the logging interval.*",
-        r".*module\(s\) in eval mode at the start.*",  # what is frozen stays so
-        ".*module.* in eval mode at the start of training.*",  # frozen parts
-        "Total length of .* across ranks is zero.*",  # all is scored already
-    ):
-        warnings.filterwarnings("ignore", message)

@@ -24,7 +24,7 @@ from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.cost import measure_cost
 from genspot.detector.dry_run import image_size
 from genspot.detector.metadata import Metadata
-from genspot.detector.network import DetectorNetwork
+from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.validation_figures import read_validation_figures
 from genspot.evaluation import baselines, calibration, metrics, published
 from genspot.evaluation.left_out import left_out_calibration
@@ -38,6 +38,7 @@ from genspot.report.runs import Run
 from genspot.runtime.provenance import commit, versions
 from genspot.tasks.config import RunSettings, TestSettings
 from genspot.tasks.error_messages import NO_SPACE
+from genspot.tasks.lightning_scoring import LightningLoop
 from genspot.tasks.paths import CHECKOUT
 from genspot.tasks.scoring import (
     Scorer,
@@ -77,7 +78,8 @@ def evaluate_checkpoint(
         GenspotError: no image could be scored; some logits are not finite, and the others are
             written; or the report fails, and the figures are written.
     """
-    scorer = Scorer(cfg, run, checkpoint, metadata.model, network, datamodule)
+    loop = LightningLoop(cfg, run, fuse_batchnorm(network), datamodule)
+    scorer = Scorer(cfg, run, checkpoint, metadata.model, loop, datamodule)
     skipped = datamodule.skipped
     not_read = [*unreadable_in_training]
     not_read += [skipped[split] for split in TRAINING_SPLITS if split in skipped]
@@ -112,7 +114,7 @@ def evaluate_checkpoint(
     context["calibration"] = left_out_calibration(scores, complete, context["real_sets"])
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
     size = image_size(datamodule.test_geometry, datamodule.train_geometry)
-    context["network"] = measure_cost(network, *size, scorer.trainer.strategy.root_device)
+    context["network"] = measure_cost(network, *size, loop.trainer.strategy.root_device)
     context["training_images"] = _training_images(datamodule)
     if "train" in datamodule.tables:
         context["validation"] = read_validation_figures(checkpoint.path)

@@ -14,7 +14,7 @@ from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
 from genspot.runtime.content import Content, describe_file
 from genspot.runtime.run_folder import CHECKPOINTS
-from genspot.tasks.components import make_network
+from genspot.tasks.networks import make_network
 from genspot.tasks.overrides import command_line_overrides, overridden_keys
 from genspot.tasks.schema import plain
 from genspot.tasks.weights_by_name import local_file, with_initial_weights

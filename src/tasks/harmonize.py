@@ -27,8 +27,8 @@ from genspot.report.console import print_line, print_path, print_table
 from genspot.tasks import config
 from genspot.tasks.chosen_sets import chosen_sets
 from genspot.tasks.commands import quoted
-from genspot.tasks.components import silence_warnings
 from genspot.tasks.scoring import check_unreadable
+from genspot.tasks.warnings_filter import silence_warnings
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,13 @@ from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.common.tables import concat, write_csv
+from genspot.detector.network import fuse_batchnorm
 from genspot.report.predictions import prediction_table, print_predictions
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
-from genspot.tasks.components import (
-    make_datamodule,
-    make_scoring_network,
-    silence_warnings,
-)
+from genspot.tasks.networks import make_scoring_network
+from genspot.tasks.plain_scoring import make_image_data, make_loop
 from genspot.tasks.schema import plain
 from genspot.tasks.scoring import (
     Scorer,
@@ -26,6 +24,7 @@ from genspot.tasks.scoring import (
     refuse_not_finite,
 )
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.warnings_filter import silence_warnings
 from genspot.tasks.weights_by_name import load_named_checkpoint
 
 
@@ -55,16 +54,17 @@ def predict(cfg: DictConfig) -> None:
     crop = model.test.with_crop(cfg.crop).crop
     record(cfg, metadata, crop)
     own = metadata.protocol
-    datamodule = make_datamodule(cfg, model, "none", False, inputs, own_protocol=own)
+    images = make_image_data(cfg, model, inputs, own)
     run = config.run_settings(cfg)
     content = {"checkpoint": describe_file(checkpoint.path)}
     save_config(run.folder, run.config_text, run.resume, content=content)
-    datamodule.setup("predict")
-    scorer = Scorer(cfg, run, checkpoint, model, network, datamodule)
+    images.setup("predict")
+    loop = make_loop(cfg, run, fuse_batchnorm(network), images)
+    scorer = Scorer(cfg, run, checkpoint, model, loop, images)
     scores, unreadable = scorer.score("predict")
     if not scorer.is_first:
         return
-    unreadable = concat([unreadable, datamodule.skipped["predict"]]).select(["path", "reason"])
+    unreadable = concat([unreadable, images.skipped["predict"]]).select(["path", "reason"])
     write_csv(unreadable, run.folder / UNREADABLE)
     scores, not_finite = finite(scores)
     refuse_not_finite([not_finite], len(scores) + len(not_finite), run.folder)

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,21 +18,15 @@ from genspot.common.protocols import without_condition
 from genspot.common.run_files import NOT_FINITE, UNREADABLE
 from genspot.common.tables import concat, write_csv
 from genspot.common.text import printable
-from genspot.data.datamodule import ImageDataModule
+from genspot.data.image_data import ImageData
 from genspot.data.settings import Split
-from genspot.detector.callbacks import ScoreCollector
 from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.graceful_stop import GracefulStop
-from genspot.detector.module import Detector
-from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
 from genspot.detector.score_log import ScoreLog
 from genspot.detector.settings import ModelSettings
 from genspot.detector.state_dicts import digest_of
 from genspot.evaluation.scores import score_table, unreadable_table
-from genspot.tasks.components import make_trainer
 from genspot.tasks.config import RunSettings
-from genspot.tasks.stopping import SHUTDOWN
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +34,27 @@ log = logging.getLogger(__name__)
 NAMES: dict[Split, str] = {"val": "validation", "test": "test", "predict": "prediction"}
 
 
+class Loop(Protocol):
+    """What scores the images of a split, batch by batch."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the first of the run, which has all scores in the end."""
+
+    def score(self, split: Split, score_log: ScoreLog) -> None:
+        """Append the scores of the images of `split` to `score_log`."""
+
+
 class Scorer:
-    """A detector in float32 that scores the images of a data module, split by split.
+    """A detector in float32 that scores the images of a run, split by split.
 
     Args:
-        cfg: with the trainer's settings, the degradations and the protocol.
+        cfg: with the degradations and the protocol.
         run: its folder, which gets the logs of scores, and whether they are continued.
         checkpoint: with the weights.
         model: which the checkpoint is scored as.
-        network: of that model, with the weights of the checkpoint.
-        datamodule: with the images.
-
-    Raises:
-        GenspotError: the weights do not fit the network; the machine lacks what is asked for.
+        loop: which scores them.
+        images: what it scores.
     """
 
     def __init__(
@@ -61,27 +63,23 @@ class Scorer:
         run: RunSettings,
         checkpoint: Checkpoint,
         model: ModelSettings,
-        network: DetectorNetwork,
-        datamodule: ImageDataModule,
+        loop: Loop,
+        images: ImageData,
     ) -> None:
         exact_float32()
-        self.run, self.datamodule, self.degradations = run, datamodule, str(cfg.degradations)
+        self.run, self.images, self.loop = run, images, loop
+        self.degradations = str(cfg.degradations)
         self.about = {"weights": digest_of(checkpoint.state).hex(), "model": model.as_dict()}
-        self.about["geometry"] = datamodule.test_geometry.as_dict()
+        self.about["geometry"] = images.test_geometry.as_dict()
         self.protocol, self.own_protocol = str(cfg.protocol), checkpoint.metadata.protocol
         limits = ("max_megapixels", "max_whole_megapixels")
-        self.about |= {name: getattr(datamodule.loading, name) for name in limits}
-        self.detector = Detector(fuse_batchnorm(network))
-        self.collector = ScoreCollector(ScoreLog(run.folder, "", {}))
-        callbacks = [self.collector, GracefulStop(SHUTDOWN, run.folder)]
-        self.trainer = make_trainer(cfg, "32-true", callbacks=callbacks)
-        datamodule.trainer = self.trainer  # it tells a loader which rank it is of
+        self.about |= {name: getattr(images.loading, name) for name in limits}
         self.logs: list[ScoreLog] = []
 
     @property
     def is_first(self) -> bool:
         """Whether this process is the first of the run, which has all scores in the end."""
-        return bool(self.trainer.is_global_zero)
+        return self.loop.is_first
 
     def score(self, split: Split) -> tuple[pa.Table, pa.Table]:
         """Score the images of `split` that no earlier part of the run has scored.
@@ -90,18 +88,11 @@ class Scorer:
             On the first process, all scores and all unreadable images: see `score_table` and
             `unreadable_table`.
         """
-        samples = self.datamodule.tables[split]
+        samples = self.images.tables[split]
         scored = self._open_log(split, samples)
         last = scored.unreadable.keys() | scored.changed
-        self.datamodule.known[split] = (scored.scores, last)
-        self.collector.score_log = scored
-        if split == "test":
-            self.trainer.test(self.detector, datamodule=self.datamodule, verbose=False)
-        else:
-            loader = self.datamodule.predict_dataloader
-            if split == "val":
-                loader = self.datamodule.calibration_dataloader
-            self.trainer.predict(self.detector, loader(), return_predictions=False)
+        self.images.known[split] = (scored.scores, last)
+        self.loop.score(split, scored)
         self.logs.append(scored)
         rows = list(scored.scores)
         logits, padded = zip(*scored.scores.values(), strict=True) if rows else ((), ())

@@ -30,16 +30,16 @@ from genspot.tasks.components import (
     failing_with,
     make_datamodule,
     make_loggers,
-    make_scoring_network,
-    silence_warnings,
 )
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
 from genspot.tasks.evaluate import evaluate_checkpoint
 from genspot.tasks.features import keep_features
+from genspot.tasks.networks import make_scoring_network
 from genspot.tasks.schema import plain
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.warnings_filter import silence_warnings
 from genspot.tasks.weights_by_name import load_named_checkpoint
 
 log = logging.getLogger(__name__)

@@ -41,9 +41,7 @@ from genspot.tasks.components import (
     failing_with,
     make_datamodule,
     make_loggers,
-    make_network,
     make_trainer,
-    silence_warnings,
 )
 from genspot.tasks.config import RunSettings
 from genspot.tasks.content import describe_sets
@@ -56,11 +54,13 @@ from genspot.tasks.fine_tuning import (
 )
 from genspot.tasks.model_name import check_model_name
 from genspot.tasks.named_settings import changed_settings
+from genspot.tasks.networks import make_network
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
 from genspot.tasks.training_check import check_training
 from genspot.tasks.training_parts import make_detector
+from genspot.tasks.warnings_filter import silence_warnings
 
 log = logging.getLogger(__name__)
 

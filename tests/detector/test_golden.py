@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import LambdaCallback
 
 from genspot.detector.module import Detector
 from genspot.tasks import config
-from genspot.tasks.components import make_datamodule, make_network
+from genspot.tasks.components import make_datamodule
+from genspot.tasks.networks import make_network
 from helpers.detectors import make_trainer
 from helpers.settings import ROOT
 from helpers.tasks import composed

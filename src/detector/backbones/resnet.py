@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import torchvision
 from torch import nn
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones import register_backbone
+from genspot.detector.backbones.residual import ARCHITECTURES, ResNet
 from genspot.detector.initial_weights import HINT, load_body, load_state_dict
 
 HEAD = ("fc.weight", "fc.bias")
@@ -28,22 +28,22 @@ def resnet(arch: str, weights: str | None = None) -> nn.Module:
     Raises:
         GenspotError: no such ResNet; the weights cannot be had, or are not those of `arch`.
     """
-    if not str(arch).startswith(("resnet", "resnext", "wide_resnet")):
-        raise GenspotError(f"model.backbone.arch={arch}: no ResNet of torchvision")
-    try:
-        network = cast(Any, torchvision.models.get_model(arch, weights=None))
-    except ValueError as error:
-        raise GenspotError(f"model.backbone.arch={arch}: {error}") from error
+    if arch not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise GenspotError(f"model.backbone.arch={arch}: no ResNet of torchvision; known: {known}")
+    network = ResNet(ARCHITECTURES[arch])
     if weights is not None:
         state = _imagenet(arch) if weights == "imagenet" else load_state_dict(Path(str(weights)))
         load_body(network, state, HEAD, f"{weights} for {arch}")
     network.fc = nn.Linear(network.fc.in_features, 1)
     nn.init.normal_(network.fc.weight, 0.0, 0.02)
     nn.init.zeros_(network.fc.bias)
-    return cast(nn.Module, network)
+    return network
 
 
 def _imagenet(arch: str) -> dict[str, Any]:
+    import torchvision  # slow: a prediction does without it
+
     try:
         # The first version: the second was published two years after the paper.
         weights = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torchvision.models.resnet import Bottleneck
 
 from genspot.detector.backbones import register_backbone
+from genspot.detector.backbones.residual import Bottleneck
 
 
 @register_backbone("two_stage_resnet50")
