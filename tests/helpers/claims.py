@@ -64,8 +64,14 @@ def jpeg_with(segment: bytes) -> bytes:
     return content[:2] + segment + content[2:]
 
 
-def sign(content: bytes, kind: str, source_type: str = GENERATED) -> bytes:
-    """Return a file with a C2PA manifest, signed by a certificate that is made for it."""
+def sign(content: bytes, kind: str, address: str | None = None) -> bytes:
+    """Return a file with a C2PA manifest, signed by a certificate that is made for it.
+
+    Args:
+        content: the file.
+        kind: its format, as PIL names it.
+        address: where the manifest lies; None: in the file.
+    """
     import c2pa
 
     chain, key = _certificate()
@@ -73,7 +79,7 @@ def sign(content: bytes, kind: str, source_type: str = GENERATED) -> bytes:
     actions = [
         {
             "action": "c2pa.created",
-            "digitalSourceType": source_type,
+            "digitalSourceType": GENERATED,
             "softwareAgent": {"name": "Paintbot"},
         }
     ]
@@ -82,7 +88,11 @@ def sign(content: bytes, kind: str, source_type: str = GENERATED) -> bytes:
         "assertions": [{"label": "c2pa.actions", "data": {"actions": actions}}],
     }
     signed = BytesIO()
-    c2pa.Builder(manifest).sign(signer, f"image/{kind.lower()}", BytesIO(content), signed)
+    builder = c2pa.Builder(manifest)
+    if address:
+        builder.set_remote_url(address)
+        builder.set_no_embed()
+    builder.sign(signer, f"image/{kind.lower()}", BytesIO(content), signed)
     return signed.getvalue()
 
 
@@ -91,6 +101,7 @@ def _certificate() -> tuple[bytes, bytes]:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     root, leaf = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
@@ -128,8 +139,6 @@ def _certificate() -> tuple[bytes, bytes]:
             extensions.append((usages, False))
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
-        from cryptography.hazmat.primitives.hashes import SHA256
-
         chain += builder.sign(root, SHA256()).public_bytes(serialization.Encoding.PEM)
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
     return chain, leaf.private_bytes(*form, serialization.NoEncryption())

@@ -21,10 +21,11 @@ EXIF_FIELDS = (TAGS.Make, TAGS.Model, TAGS.Software, TAGS.DateTime, TAGS.ImageDe
 EXIF_IFD_FIELDS = (TAGS.DateTimeOriginal, TAGS.UserComment)
 COMMENT_CODES = {b"ASCII\0\0\0": "ascii", b"UNICODE\0": "utf-16"}  # EXIF 2.32, table 9
 
-# The fields of XMP that are read, by namespace and name.
 EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/ "
 PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/ "
 TIFF = "http://ns.adobe.com/tiff/1.0/ "
+PROVENANCE = "http://purl.org/dc/terms/ provenance"  # the address of a C2PA manifest
+# By namespace and name.
 XMP_FIELDS = {
     EXTENSION + "DigitalSourceType",
     EXTENSION + "AISystemUsed",
@@ -34,7 +35,7 @@ XMP_FIELDS = {
     TIFF + "Make",
     TIFF + "Model",
     TIFF + "Software",
-    "http://purl.org/dc/terms/ provenance",  # the address of a C2PA manifest
+    PROVENANCE,
 }
 RESOURCE = "http://www.w3.org/1999/02/22-rdf-syntax-ns# resource"
 
@@ -111,6 +112,8 @@ def _xmp_kind(name: str, text: str) -> str:
     if name.startswith(EXTENSION):
         kind = terms.source_type_kind(text)
         return kind if name.endswith("DigitalSourceType") else claims.GENERATED
+    if name == PROVENANCE:
+        return claims.CREDENTIALS
     if name in (TIFF + "Make", TIFF + "Model"):
         return claims.CAMERA
     return terms.program_kind(text)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_manifest_claims_names_a_camera_and_limits_the_actions() -> None:
     )
 
 
-def test_settings_of_the_package_allow_no_network() -> None:
-    verify = credentials.SETTINGS["verify"]
-    assert not (verify["remote_manifest_fetch"] or verify["ocsp_fetch"])
+def test_read_claims_of_a_manifest_elsewhere_names_it_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.c2pa"
+        content = sign(save("JPEG"), "JPEG", address)
+        (tmp_path / "image").write_bytes(content)
+        (found,) = read_claims(str(tmp_path / "image"), 10).claims
+        assert (found.kind, found.value) == (claims.CREDENTIALS, address)
+        with pytest.raises(Exception, match="must fetch remote manifests"):
+            list(credential_claims(BytesIO(content), "JPEG"))
+        with pytest.raises(BlockingIOError):  # nobody has asked the server
+            server.accept()
