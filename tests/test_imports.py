@@ -93,6 +93,7 @@ def test_room_holds_about_a_quarter_of_the_code_at_most() -> None:
         ("genspot.tasks.report", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
         ("genspot.evaluation.baselines", {"torch", "torchmetrics", "sklearn"}),
         ("genspot.tasks.train", {"wandb", "timm"}),
+        ("genspot.data.claims.read", {"torch", "c2pa"}),
     ],
 )
 def test_module_does_not_import_what_it_may_not_need(module: str, absent: set[str]) -> None:

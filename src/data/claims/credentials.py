@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 
 from genspot.common import claims
 from genspot.common.claims import Claim
+from genspot.common.extras import missing_extra
 from genspot.data.claims import terms
 from genspot.data.claims.fields import clean
 
 SOURCE = "C2PA"
 MAX_REPORT = 2**24  # characters of what the package says of a file
 MAX_ACTIONS = 20
-NO_PACKAGE = "present, not read: that needs c2pa-python: pip install 'genspot[c2pa]'"
 
 # No network, and no trust in names that nobody has checked.
 SETTINGS = {
@@ -30,20 +30,21 @@ SETTINGS = {
 
 
 def credential_claims(file: BinaryIO, image_format: str) -> Iterator[Claim]:
-    """Yield the claims of the C2PA manifest of a file, or that it was not read.
+    """Yield the claims of the C2PA manifest of a file.
 
     Args:
         file: the whole file, of which the presence of a manifest is known.
         image_format: JPEG, PNG, WEBP, AVIF or TIFF.
 
     Raises:
+        GenspotError: the package is not installed; one claim says that a manifest is there.
         Exception: whatever the package raises for a manifest that it cannot read.
     """
     try:
         context = _context()
     except ImportError:
-        yield Claim(claims.CREDENTIALS, SOURCE, "manifest", NO_PACKAGE)
-        return
+        yield Claim(claims.CREDENTIALS, SOURCE, "manifest", "present, not read")
+        raise missing_extra("reading it", "c2pa-python", "c2pa") from None
     from c2pa import Reader
 
     file.seek(0)

@@ -12,6 +12,7 @@ from genspot.data.claims import credentials
 from genspot.data.claims.credentials import credential_claims, manifest_claims
 from genspot.data.claims.read import read_claims
 from helpers.claims import save, sign
+from helpers.image_bytes import build_png
 
 FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"]
 MANIFEST = {"claim_generator": "some program", "signature_info": None}
@@ -49,14 +50,17 @@ def test_read_claims_of_a_file_changed_after_it_was_signed_is_invalid(
     assert signature.startswith("invalid: ") and "assertion.dataHash.mismatch" in signature
 
 
-def test_credential_claims_without_the_package_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
+def test_read_claims_without_the_package_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "c2pa", None)
     credentials._context.cache_clear()
-    (found,) = credential_claims(BytesIO(), "JPEG")
-    assert (found.kind, found.field) == (claims.CREDENTIALS, "manifest")
-    assert "pip install 'genspot[c2pa]'" in found.value
+    (tmp_path / "image").write_bytes(build_png([(b"caBX", b""), (b"IEND", b"")]))
+    found = read_claims(str(tmp_path / "image"), 10)
+    (claim,) = found.claims
+    assert (claim.kind, claim.value) == (claims.CREDENTIALS, "present, not read")
+    (note,) = found.notes
+    assert "pip install 'genspot[c2pa]'" in note and "make c2pa" in note
 
 
 def test_manifest_claims_of_a_sparse_report_names_what_is_there() -> None:
