@@ -141,7 +141,7 @@ def test_lock_file_pins_all_that_users_tests_and_extras_need() -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     direct = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
     named = {canonicalize_name(Requirement(text).name) for text in sum(extras.values(), direct)}
-    names = ("c2pa", "dashboards", "hub", "optuna", "slurm", "timm")
+    names = ("c2pa", "dashboards", "export", "hub", "optuna", "slurm", "timm")
     tested = [text for name in names for text in extras[name]]
     assert named | needed_packages(direct + tested) <= pinned_versions().keys()
 

@@ -27,7 +27,7 @@ class MedianResidual(Pixels):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 N×3×H×W of `uint8` pixels N×3×H×W."""
-        if pixels.device.type != "cpu":
+        if pixels.device.type != "cpu" or torch.compiler.is_exporting():  # no loop in a graph
             return self._residual(pixels)
         # One after the other, the arrays of an image stay in the caches of a CPU; those of a batch
         # are fetched from the system each time, which takes several times as long.

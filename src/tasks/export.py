@@ -1,0 +1,225 @@
+"""Write a detector as a file of ONNX, OpenVINO or safetensors, and check that it is the same."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.data.image_io import centre_crop
+from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.export import (
+    check_packages,
+    run_openvino,
+    write_int8,
+    write_metadata,
+    write_onnx,
+    write_openvino,
+)
+from genspot.detector.exported import is_exported, load_exported
+from genspot.detector.metadata import Metadata
+from genspot.detector.network import DetectorNetwork, fuse_batchnorm
+from genspot.detector.precision import exact_float32
+from genspot.report.console import print_line, print_path
+from genspot.runtime.content import describe_file
+from genspot.runtime.run_folder import save_config
+from genspot.tasks import config
+from genspot.tasks.export_images import labelled_batches, parity_images
+from genspot.tasks.exported import describe_int8
+from genspot.tasks.networks import make_scoring_network
+from genspot.tasks.schema import plain
+from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.warnings_filter import silence_warnings
+from genspot.tasks.weights_by_name import load_named_checkpoint
+
+FILES = {
+    "onnx": "detector.onnx",
+    "onnx_int8": "detector_int8.onnx",
+    "openvino": "detector.xml",  # and its weights beside it, detector.bin
+    "safetensors": "detector.safetensors",
+}
+TOLERANCE = 1e-4  # of a logit, or of its size where that is above 1
+CALIBRATION = 64  # images on which the ranges of the activations of int8 are measured
+
+Score = Callable[[np.ndarray], np.ndarray]  # uint8 N×3×H×W to logits
+
+
+def export(cfg: DictConfig) -> None:
+    """Write the files of `format` into the run's folder.
+
+    Raises:
+        GenspotError: no usable checkpoint, a package is missing, the network cannot be exported,
+            or a file gives other logits than PyTorch; in one line.
+    """
+    silence_warnings()
+    formats = list(dict.fromkeys(plain(cfg, "format")))
+    check_packages(formats)
+    if is_exported(cfg.checkpoint):
+        raise GenspotError(
+            f"checkpoint={cfg.checkpoint} is exported already; give the checkpoint that it was "
+            "made from"
+        )
+    checkpoint = load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
+    cfg = with_training_config(cfg, checkpoint.metadata)
+    metadata = resolve_metadata(cfg, checkpoint)
+    exact_float32()
+    network = fuse_batchnorm(make_scoring_network(cfg, checkpoint, metadata.model))
+    geometry = metadata.model.test.with_crop(cfg.crop)
+    record(cfg, metadata, geometry.crop)
+    run = config.run_settings(cfg)
+    content = {"checkpoint": describe_file(checkpoint.path)}
+    save_config(run.folder, run.config_text, run.resume, content=content)
+    metadata = replace(metadata, model=replace(metadata.model, test=geometry))
+    exporter = _Exporter(cfg, checkpoint, metadata, network)
+    for name in formats:
+        exporter.write(name)
+        print_path(name, run.folder / FILES[name])
+
+
+class _Exporter:
+    """The files of one detector, and the images that they are compared on."""
+
+    def __init__(
+        self,
+        cfg: DictConfig,
+        checkpoint: Checkpoint,
+        metadata: Metadata,
+        network: DetectorNetwork,
+    ) -> None:
+        self.cfg, self.checkpoint, self.metadata = cfg, checkpoint, metadata
+        self.network, self.folder = network, Path(cfg.paths.output)
+        self.crop = metadata.model.test.crop
+        self.about: dict[str, Any] = {
+            "version": importlib.metadata.version("genspot"),
+            "checkpoint": describe_file(checkpoint.path)["sha256"],
+        }
+        self.images: list[np.ndarray] = []
+        self.expected: list[float] = []
+
+    def write(self, name: str) -> None:
+        """Write the file of one format."""
+        path = self.folder / FILES[name]
+        if name == "safetensors":
+            replace(self.checkpoint, metadata=self.metadata).save(path)
+            return
+        if not self.images:
+            self._score_images()
+        source = path if name == "onnx" else self.folder / f".{FILES[name]}.float32"
+        try:
+            write_onnx(self.network, self.crop, self._example(), source)
+            if name == "onnx_int8":
+                self._int8(source, path)
+            elif name == "openvino":
+                self._openvino(source, path)
+            else:
+                self._onnx(path)
+        except BaseException:  # no file stays that was not checked
+            path.unlink(missing_ok=True)
+            path.with_suffix(".bin").unlink(missing_ok=True)
+            raise
+        finally:
+            if source != path:
+                source.unlink(missing_ok=True)
+
+    def _onnx(self, path: Path) -> None:
+        write_metadata(path, self.metadata, self.about)
+        parity = self._check(load_exported(path).logits, path)
+        write_metadata(path, self.metadata, self.about | {"parity": parity})
+
+    def _openvino(self, source: Path, path: Path) -> None:
+        write_openvino(source, path, self.metadata, self.about)
+        self._check(run_openvino(path), path)
+
+    def _int8(self, source: Path, path: Path) -> None:
+        step = max(1, len(self.images) // CALIBRATION)
+        write_int8(source, (image[None] for image in self.images[::step]), path)
+        for file in (source, path):
+            write_metadata(file, self.metadata, self.about)
+        plain_file, int8 = load_exported(source), load_exported(path)
+        found = _average_precisions(self.cfg, self.metadata, plain_file.logits, int8.logits)
+        write_metadata(path, self.metadata, self.about | {"int8": {"sets": found}})
+        print_line(f"8 bits: {describe_int8({'sets': found})}")
+
+    def _score_images(self) -> None:
+        self.images = parity_images(self.cfg, self.metadata)
+        with torch.inference_mode():
+            for image in self.images:
+                pixels = image.transpose(1, 2, 0)
+                cropped = pixels if self.crop is None else centre_crop(pixels, self.crop)
+                batch = torch.from_numpy(np.ascontiguousarray(cropped))[None]
+                self.expected += self.network(batch).tolist()
+
+    def _example(self) -> np.ndarray:
+        """Return two images of a usual size, from which the exporter follows the network."""
+        return np.ascontiguousarray(np.stack([max(self.images, key=np.size)] * 2))
+
+    def _check(self, score: Score, path: Path) -> dict[str, Any]:
+        """Return how near the logits of a file are to PyTorch's.
+
+        Raises:
+            GenspotError: one of them is not near enough.
+        """
+        found = np.array([float(score(image[None])[0]) for image in self.images])
+        largest = max(self.images, key=np.size)
+        together = score(np.ascontiguousarray(np.stack([largest] * 3)))  # a batch, not one image
+        expected = np.array(self.expected)
+        alone = expected[[image is largest for image in self.images]][0]
+        differences = np.abs(np.append(found, together) - np.append(expected, [alone] * 3))
+        sizes = np.maximum(1, np.abs(np.append(expected, [alone] * 3)))
+        if not (differences <= TOLERANCE * sizes).all():
+            worst = float(np.nanmax(differences, initial=0.0))
+            raise GenspotError(
+                f"{path.name} is refused: a logit differs by {worst:.2g} from PyTorch's on "
+                f"{len(found)} images, accepted are {TOLERANCE:g} (of the logit's size above 1); "
+                "format=[safetensors] keeps the network as it is"
+            )
+        largest_difference = float(differences.max())
+        print_line(
+            f"{path.name}: the logits of {len(found)} images are PyTorch's; the largest "
+            f"difference is {largest_difference:.2g}"
+        )
+        return {
+            "images": len(found),
+            "largest_difference": largest_difference,
+            "tolerance": TOLERANCE,
+        }
+
+
+def _average_precisions(
+    cfg: DictConfig, metadata: Metadata, plain_score: Score, int8_score: Score
+) -> dict[str, dict[str, Any]]:
+    """Return the AP of each test set in float32 and with 8 bits, and its number of images.
+
+    Raises:
+        GenspotError: no test set, or one without images of both kinds.
+    """
+    from genspot.evaluation.metrics import average_precision
+
+    found: dict[str, tuple[list[int], list[float], list[float]]] = {}
+    batches: Iterator[tuple[list[str], list[int], np.ndarray]] = labelled_batches(cfg, metadata)
+    for names, labels, images in batches:
+        scores = plain_score(images).tolist(), int8_score(images).tolist()
+        for row in zip(names, labels, *scores, strict=True):
+            columns = found.setdefault(row[0], ([], [], []))
+            for column, value in zip(columns, row[1:], strict=True):
+                column.append(value)
+    result = {}
+    for name, (labels, plain_logits, int8_logits) in found.items():
+        if len(set(labels)) < 2:
+            raise GenspotError(
+                f"format=onnx_int8: {name} has no images of both kinds, of which its AP is made; "
+                "name another test set, generator=[…] or test_sets={NAME: PATH}"
+            )
+        pair = (
+            average_precision(np.array(labels), np.array(logits))
+            for logits in (plain_logits, int8_logits)
+        )
+        result[name] = dict(zip(("ap", "ap_int8"), pair, strict=True)) | {"images": len(labels)}
+    return result
