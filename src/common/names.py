@@ -9,6 +9,7 @@ from genspot.common.text import safe_repr
 
 MAX_NAME = 60  # characters: up to 4 bytes each, and a file system takes 255 with the ending
 NO_PROTOCOL = "none"  # the value of the setting `protocol` with which no image is changed
+NO_REFERENCE = "none"  # the value of `reference` with which no photo is graded
 PUNCTUATION = " ._-+()"
 NAME_RULE = (
     f"a text with a letter in it, of at most {MAX_NAME} letters, digits, spaces and . _ - + ( ), "

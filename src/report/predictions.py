@@ -12,6 +12,7 @@ import pyarrow as pa
 from genspot.common.names import NO_PROTOCOL
 from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.evaluation import calibration
+from genspot.report import evidence
 from genspot.report.console import is_terminal, print_line, print_path, print_table
 
 LIMITS = (
@@ -51,7 +52,7 @@ def prediction_table(scores: pa.Table) -> pa.Table:
 
     Returns:
         Columns path, logit, probability (sigmoid of the logit, in [0, 1]), verdict, calibrated
-        (always false) and padded.
+        (always false) and padded; where `scores` has them, those of `evidence.COLUMNS` too.
     """
     scores = scores.sort_by([("logit", "descending")])
     logits = scores["logit"].to_numpy().astype(np.float64)
@@ -64,6 +65,7 @@ def prediction_table(scores: pa.Table) -> pa.Table:
             "calibrated": pa.repeat(False, len(logits)),
             "padded": scores["padded"],
         }
+        | {name: scores[name] for name in evidence.COLUMNS if evidence.is_graded(scores)}
     )
 
 
@@ -99,22 +101,31 @@ def print_predictions(
 
 
 def _print_table(predictions: pa.Table) -> None:
-    """Print a row per image; of many in a terminal, the numbers of each verdict and the first."""
+    """Print a row per image; of many in a terminal, the numbers of each verdict and the first.
+
+    With grades in place of verdicts where there are any.
+    """
     summary = is_terminal() and len(predictions) > MAX_ROWS
-    if summary:
+    graded = evidence.is_graded(predictions)
+    if summary and graded:
+        print_table(("grade", "images"), evidence.grade_counts(predictions))
+    elif summary:
         counts = Counter(predictions["verdict"].to_pylist())
         print_table(
             ("verdict (uncalibrated)", "images"),
             [(name, str(counts[name])) for name in VERDICTS],
         )
-    shown = predictions.slice(0, TOP if summary else None)
-    print_table(
-        ("image", "logit", "probability", "verdict (uncalibrated)"),
-        [
-            (row["path"], f"{row['logit']:.2f}", f"{row['probability']:.4f}", row["verdict"])
-            for row in shown.to_pylist()
-        ],
-    )
+    shown = predictions.slice(0, TOP if summary else None).to_pylist()
+    if graded:
+        print_table(evidence.HEADING, evidence.grade_rows(shown))
+    else:
+        print_table(
+            ("image", "logit", "probability", "verdict (uncalibrated)"),
+            [
+                (row["path"], f"{row['logit']:.2f}", f"{row['probability']:.4f}", row["verdict"])
+                for row in shown
+            ],
+        )
     if summary:
         print_line(
             f"These are the {TOP} images with the highest logits of {len(predictions)}; "
@@ -124,7 +135,7 @@ def _print_table(predictions: pa.Table) -> None:
 
 def _notes(predictions: pa.Table, crop: int | None, protocol: str) -> list[str]:
     """Return what a reader must know beside the predictions, one line each."""
-    lines = [LIMITS]
+    lines = [evidence.LIMITS if evidence.is_graded(predictions) else LIMITS]
     if protocol != NO_PROTOCOL:
         lines.append(
             f"protocol={protocol}: every image was changed like this first; protocol=none "

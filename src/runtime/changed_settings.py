@@ -65,6 +65,8 @@ ADDED = {
     "labels.fake": ["1_fake", "fake", "ai"],
     "aug.flip": 0.5,
     "keep_features": True,
+    "reference": None,
+    "deliveries": False,
     "schedule.optimizer.weight_decay": 0,
     "schedule.label_smoothing": 0,
     "schedule.class_weights": None,

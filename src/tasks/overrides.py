@@ -19,8 +19,11 @@ LITERAL = re.compile(rf"\\.|{IN_QUOTES}", re.S)
 # Settings that one or two tasks alone read.
 OF_TASKS = {
     **dict.fromkeys(("all", "archives", "recheck"), ("download",)),
+    "format": ("export",),
     "repo": ("share",),
-    "inputs": ("predict", "verify"),
+    "inputs": ("export", "predict", "reference", "verify"),
+    "reference": ("predict", "reference"),
+    "deliveries": ("predict",),
     "runs": ("report", "share"),
     "report": ("report",),
 }

@@ -80,6 +80,12 @@ PROTOCOL = Kind(
     f"{CHANGES.words}; in a test, own, or the same after matched_ or fakes_", TEXT.accepts
 )
 
+EXPORTS = ("onnx", "onnx_int8", "openvino", "safetensors")
+EXPORT_FORMATS = Kind(
+    f"a list of formats, {', '.join(EXPORTS)}, such as [onnx]",
+    lambda value: isinstance(value, list) and value != [] and all(one in EXPORTS for one in value),
+)
+
 # Dotted settings, those that hold others before them. What a constructor checks before data are
 # read is not repeated: degradations, protocol, aug.train, aug.val, model, the further trainer.*.
 SETTINGS: dict[str, Kind] = {
@@ -89,6 +95,7 @@ SETTINGS: dict[str, Kind] = {
     "checkpoint": optional(PATH),
     "allow_mismatch": FLAG,
     "inputs": optional(INPUTS),
+    "reference": optional(PATH),
     "test_sets": optional(TEST_SETS),
     "labels": SECTION,
     **{f"labels.{kind}": LABEL_NAMES for kind in ("real", "fake")},
@@ -104,6 +111,7 @@ SETTINGS: dict[str, Kind] = {
     "degradations": CHANGES,
     "protocol": PROTOCOL,
     "spectra": optional(whole(1)),
+    "deliveries": FLAG,
     "quiet": FLAG,
     "keep_features": FLAG,
     "max_unreadable": optional(whole(0)),
@@ -111,6 +119,7 @@ SETTINGS: dict[str, Kind] = {
     "all": FLAG,
     "archives": one_of("keep", "remove", "none"),
     "recheck": FLAG,
+    "format": EXPORT_FORMATS,
     "repo": optional(TEXT),
     "runs": RUNS,
     "report.title": optional(TEXT),

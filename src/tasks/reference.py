@@ -1,0 +1,73 @@
+"""Score real photos and keep their logits and traits as a reference, to grade others by."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from omegaconf import DictConfig
+
+from genspot.common.errors import GenspotError
+from genspot.common.names import NO_REFERENCE
+from genspot.evaluation.references import COLUMNS, Reference, check_number
+from genspot.report.console import print_line, print_path, print_table
+from genspot.report.evidence import reference_rows
+from genspot.tasks.grading import read_photo_traits, reference_path, scoring_facts
+from genspot.tasks.photos import prepare_photos
+from genspot.tasks.scoring import check_unreadable
+
+NOTE = (
+    "task=predict with this checkpoint grades photos by them: name this file, reference=FILE, or "
+    "leave it beside the checkpoint, where it is found. Photos of a kind, JPEG or not, of which "
+    "there are fewer than 99 get no grade."
+)
+
+
+def reference(cfg: DictConfig) -> None:
+    """Write the reference of a checkpoint, and print which photos it holds.
+
+    Raises:
+        GenspotError: no input, no usable checkpoint, fewer than 99 readable photos, photos below
+            folders of fakes, a logit that is not finite, or a file that cannot be written.
+    """
+    if cfg.reference == NO_REFERENCE:
+        raise GenspotError(
+            "task=reference writes reference=FILE; reference=none is of task=predict: leave it out"
+        )
+    photos = prepare_photos(cfg)
+    cfg, run = photos.cfg, photos.run
+    path = reference_path(cfg, photos.checkpoint.path)
+    if not path.parent.is_dir():
+        raise GenspotError(f"reference={path}: there is no folder {path.parent}; make it first")
+    _refuse_fakes(photos.images.tables["predict"]["path"].to_pylist(), cfg)
+    found = photos.score()
+    if found is None:
+        return
+    scores, unreadable = found
+    check_number(len(scores))
+    table = read_photo_traits(cfg, scores).append_column("logit", scores["logit"])
+    about = scoring_facts(cfg, photos.checkpoint, photos.model) | {"inputs": photos.inputs}
+    made = Reference(table.select(list(COLUMNS)), about)
+    try:
+        made.write(path)
+    except OSError as error:
+        raise GenspotError(
+            f"{path} cannot be written: {error.strerror}; give another file, reference=FILE"
+        ) from error
+    photos.scorer.remove_logs()
+    if not run.quiet:
+        print_table(("reference photos", "number", "median logit"), reference_rows(made))
+        print_line(NOTE)
+    print_path("reference", path)
+    check_unreadable(run, len(unreadable))
+
+
+def _refuse_fakes(paths: list[str], cfg: DictConfig) -> None:
+    """Raise GenspotError if photos lie in label folders of both classes."""
+    names = {PurePath(path).parent.name.casefold() for path in paths}
+    fakes = names & {name.casefold() for name in cfg.labels.fake}
+    reals = names & {name.casefold() for name in cfg.labels.real}
+    if fakes and reals:
+        raise GenspotError(
+            f"a reference is of real photos, and some lie in {min(fakes)}: give "
+            f"inputs=…/{min(reals)} alone"
+        )
