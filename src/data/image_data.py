@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,6 @@ from genspot.data.dataset import (
 from genspot.data.inputs import list_inputs
 from genspot.data.layout import Listing
 from genspot.data.loaders import ResumableDataLoader, eval_loader
-from genspot.data.packed.reader import PackedReader
 from genspot.data.samplers import SequentialDistributedSampler
 from genspot.data.settings import (
     TRAINING_SPLITS,
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FEW_IMAGES = 8  # that this process reads by itself sooner than it starts others
 SAMPLED_IMAGES = 5  # on which an augmentation is tried before the training
 
 
@@ -118,7 +118,8 @@ class ImageData:
         self.skipped: dict[Split, pa.Table] = {}
         self.listings: dict[Split, Listing] = {}
         self.known: dict[Split, tuple[Collection[int], Collection[int]]] = {}
-        self.readers: dict[Split, PackedReader] = {}  # of the splits that are packed
+        # Functions from a row to its image, of the splits that are not read from files.
+        self.readers: dict[Split, Callable[[int], np.ndarray]] = {}
         self.features: dict[Use, FeatureFunction] = {}
         self.train_loader: ResumableDataLoader | None = None
         self.resume_state: dict[str, int] | None = None
@@ -243,6 +244,8 @@ class ImageData:
         batch_size, prefetch = (self.loading.eval_batch_size, 2) if fixed_size else (1, 1)
         sampler = SequentialDistributedSampler(len(dataset), *self._rank(), *(known or ()))
         workers = self.loading.workers
+        if workers is None and len(sampler) <= FEW_IMAGES:
+            workers = 0
         return eval_loader(dataset, workers, prefetch, sampler=sampler, batch_size=batch_size)
 
     def _dataset(

@@ -189,11 +189,16 @@ def head(backbone: nn.Module) -> nn.Linear:
     return found
 
 
-def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:
+def fuse_batchnorm(network: DetectorNetwork, in_place: bool = False) -> DetectorNetwork:
     """Return a copy for evaluation with each batch norm fused into the convolution before it.
 
     In exact arithmetic the same function; in float32, logits move by about 1e-6 of their size.
     A backbone that torch.fx cannot trace is used as it is.
+
+    Args:
+        network: with its weights.
+        in_place: whether `network` may be changed: it is of no use afterwards, and the memory
+            holds its weights once.
     """
     network.eval()
     backbone = network.backbone
@@ -203,7 +208,7 @@ def fuse_batchnorm(network: DetectorNetwork) -> DetectorNetwork:
         if isinstance(backbone, PatchBackbone):
             backbone = TransformedPatches(backbone, fuse)
         else:
-            backbone = fuse(backbone)
+            backbone = fuse(backbone, inplace=in_place)
     except Exception as error:  # tracing runs the backbone's own code, which can raise anything
         log.info("batch norms are not fused (%s): evaluation is slower", error)
         return network
