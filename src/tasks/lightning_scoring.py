@@ -48,6 +48,11 @@ class LightningLoop:
         """Whether this process is the first of the run, which has all scores in the end."""
         return bool(self.trainer.is_global_zero)
 
+    @property
+    def processes(self) -> int:
+        """How many processes share the images."""
+        return int(self.trainer.world_size)
+
     def score(self, split: Split, score_log: ScoreLog) -> None:
         """Append the scores of the images of `split` to `score_log`."""
         self.collector.score_log = score_log

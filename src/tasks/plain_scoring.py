@@ -50,7 +50,7 @@ class PlainLoop:
         images: of the prediction.
     """
 
-    is_first = True
+    is_first, processes = True, 1
 
     def __init__(self, cfg: DictConfig, network: DetectorNetwork, images: ImageData) -> None:
         self.network, self.images = network, images

@@ -41,6 +41,10 @@ class Loop(Protocol):
     def is_first(self) -> bool:
         """Whether this process is the first of the run, which has all scores in the end."""
 
+    @property
+    def processes(self) -> int:
+        """How many processes share the images."""
+
     def score(self, split: Split, score_log: ScoreLog) -> None:
         """Append the scores of the images of `split` to `score_log`."""
 
@@ -55,6 +59,7 @@ class Scorer:
         model: which the checkpoint is scored as.
         loop: which scores them.
         images: what it scores.
+        name: of the log of scores; None: that of the split.
     """
 
     def __init__(
@@ -65,10 +70,11 @@ class Scorer:
         model: ModelSettings,
         loop: Loop,
         images: ImageData,
+        name: str | None = None,
     ) -> None:
         exact_float32()
         self.run, self.images, self.loop = run, images, loop
-        self.degradations = str(cfg.degradations)
+        self.degradations, self.name = str(cfg.degradations), name
         self.about = {"weights": digest_of(checkpoint.state).hex(), "model": model.as_dict()}
         self.about["geometry"] = images.test_geometry.as_dict()
         self.protocol, self.own_protocol = str(cfg.protocol), checkpoint.metadata.protocol
@@ -124,7 +130,9 @@ class Scorer:
         about["protocol"] = self.protocol
         if split == "val":  # whose images no condition of a test changes
             about["protocol"] = without_condition(self.protocol, self.own_protocol)
-        found = ScoreLog(self.run.folder, NAMES[split], about, samples["path"].to_pylist())
+        found = ScoreLog(
+            self.run.folder, self.name or NAMES[split], about, samples["path"].to_pylist()
+        )
         if self.run.resume == "never":
             if self.is_first:
                 found.remove()

@@ -1,0 +1,111 @@
+"""Photos scored again as messengers, social networks and screenshots deliver them."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from genspot.augment.deliveries import DELIVERIES
+from genspot.common.errors import GenspotError
+from genspot.common.images import UnreadableError
+from genspot.common.run_files import DELIVERIES as DELIVERIES_FILE
+from genspot.common.tables import write_csv
+from genspot.data import image_io
+from genspot.data.image_data import ImageData
+from genspot.data.inputs import UNKNOWN
+from genspot.data.layout import SAMPLE_SCHEMA
+from genspot.report.deliveries import delivery_table
+from genspot.tasks.photos import Photos
+from genspot.tasks.plain_scoring import make_loop
+from genspot.tasks.scoring import Loop, Scorer
+
+LOG_NAME = "delivery"
+NAMES = [delivery.name for delivery in DELIVERIES]
+
+
+class DeliveredPhotos:
+    """Reads row N as delivery N % D of photo N // D, of D deliveries.
+
+    A photo is decoded once for all of its deliveries that are read one after the other.
+
+    Args:
+        paths: of the photos, of type `pa.large_string()`.
+        max_megapixels: larger photos are refused.
+    """
+
+    def __init__(self, paths: pa.ChunkedArray, max_megapixels: int) -> None:
+        self.paths, self.max_megapixels = paths, max_megapixels
+        self.photo, self.pixels = -1, np.empty((0, 0, 3), np.uint8)
+
+    def __call__(self, row: int) -> np.ndarray:
+        """Return the photo as delivered, `uint8`, H×W×3.
+
+        Raises:
+            UnreadableError: the delivery takes no photo of this size, or see `image_io.read`.
+            Exception: whatever PIL raises.
+        """
+        photo, number = divmod(row, len(DELIVERIES))
+        if photo != self.photo:
+            self.pixels = image_io.read(self.paths[photo].as_py(), self.max_megapixels)
+            self.photo = photo
+        try:
+            return DELIVERIES[number](self.pixels)
+        except ValueError as error:
+            raise UnreadableError(f"as {NAMES[number]}: {error}") from error
+
+
+def refuse_several_processes(loop: Loop) -> None:
+    """Raise GenspotError if several processes share the photos: one alone scores deliveries."""
+    if loop.processes > 1:
+        raise GenspotError(
+            f"deliveries=true: one process scores the deliveries, and {loop.processes} share the "
+            "photos; leave out trainer=, or give trainer.devices=1"
+        )
+
+
+def score_deliveries(photos: Photos, predictions: pa.Table) -> pa.Table:
+    """Score all deliveries of photos, and write deliveries.csv.
+
+    What the photos of the prediction undergo, the delivered ones undergo too. An interrupted run
+    goes on from what it has scored.
+
+    Args:
+        photos: with the detector.
+        predictions: of the readable ones, with the columns path and logit.
+
+    Returns:
+        See `delivery_table`.
+    """
+    cfg, run = photos.cfg, photos.run
+    delivered = delivered_images(photos.images, predictions["path"])
+    loop = make_loop(cfg, run, photos.network, delivered)
+    scorer = Scorer(cfg, run, photos.checkpoint, photos.model, loop, delivered, LOG_NAME)
+    table = delivery_table(predictions, NAMES, *scorer.score("predict"))
+    write_csv(table, run.folder / DELIVERIES_FILE)
+    scorer.remove_logs()
+    return table
+
+
+def delivered_images(images: ImageData, paths: pa.ChunkedArray) -> ImageData:
+    """Return the deliveries of the photos at `paths`, else as `images`: D rows for each photo.
+
+    The column `generator` of their table has the names of the deliveries.
+    """
+    count, paths = len(paths) * len(NAMES), paths.cast(pa.large_string())
+    columns = [
+        paths.take(pa.array(np.repeat(np.arange(len(paths)), len(NAMES)))),
+        pa.array(NAMES * len(paths)).dictionary_encode(),
+        pa.array([""] * count).dictionary_encode(),
+        pa.repeat(pa.scalar(UNKNOWN, pa.int8()), count),
+    ]
+    delivered, loading = copy(images), images.loading
+    delivered.tables = {"predict": pa.table(columns, schema=SAMPLE_SCHEMA)}
+    delivered.readers = {"predict": DeliveredPhotos(paths, loading.max_megapixels)}
+    delivered.known = {}
+    # Whole photos in a batch: each is decoded by one process alone.
+    size = loading.eval_batch_size
+    delivered.loading = replace(loading, eval_batch_size=size - size % len(NAMES) or size)
+    return delivered
