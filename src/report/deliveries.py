@@ -39,7 +39,7 @@ def delivery_table(
     """
     scored = dict(zip(_keys(scores), _pairs(scores, "logit", "padded"), strict=True))
     reasons = dict(zip(_keys(unreadable), unreadable["reason"].to_pylist(), strict=True))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for path, own in _pairs(photos, "path", "logit"):
         for name in names:
             logit, padded = scored.get((path, name), (None, None))
