@@ -152,8 +152,8 @@ class _Ranges:
                 )
         if traits["flat_share"] > self.flat + FLAT_MARGIN:
             yield (
-                f"{traits['flat_share']:.0%} of it is areas of one colour, as in screenshots and "
-                f"drawings, and at most {self.flat:.0%} of the reference photos"
+                f"{traits['flat_share']:.0%} of the neighbouring pixels have one colour, as in "
+                f"screenshots and drawings, and at most {self.flat:.0%} in the reference photos"
             )
 
 

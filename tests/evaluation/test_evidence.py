@@ -61,7 +61,7 @@ def test_a_photo_is_compared_with_its_like_alone() -> None:
         (JPEG, "3 of the reference photos are like it (JPEG), and 99 are needed"),
         ({"width": 16}, "it has 0.016 megapixels, and the reference photos 1"),
         ({"width": 2001}, "it has 2 megapixels, and the reference photos 1"),
-        ({"flat_share": 0.26}, "26% of it is areas of one colour"),
+        ({"flat_share": 0.26}, "26% of the neighbouring pixels have one colour"),
     ],
 )
 def test_nothing_is_said_of_a_photo_unlike_the_references(
