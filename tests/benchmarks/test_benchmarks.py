@@ -36,6 +36,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
         "inputs --turns 1 --batches 1 --models small_cnn_laplacian",
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),
         pytest.param("step --turns 1", marks=pytest.mark.slow),
+        pytest.param("predict --turns 1", marks=pytest.mark.slow),
         pytest.param(
             "gpu --device cpu --batch 2 --steps 1 --images 8 --side 64 --workers 1",
             marks=pytest.mark.slow,
