@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from genspot.common.errors import GenspotError
+from genspot.common.text import printable
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.exported import ExportedDetector, is_exported, load_exported
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
@@ -98,9 +99,10 @@ def scoring_network(
 def describe_int8(int8: Any) -> str:
     """Return in words what 8 bits cost, of `ExportedDetector.export`, which anybody may write."""
     try:
-        return "; ".join(
+        words = "; ".join(
             f"{name}: AP {one['ap_int8']:.4f}, float32 {one['ap']:.4f}, {one['images']:d} images"
             for name, one in int8["sets"].items()
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        return "its loss of AP is not recorded"
+        words = ""
+    return printable(words) or "its loss of AP is not recorded"

@@ -34,6 +34,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
         "directory --entries 80",
         "unpack --turns 1 --count 8",
         "inputs --turns 1 --batches 1 --models small_cnn_laplacian",
+        "export --turns 1 --images 2 --models ferretnet_s",
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),
         pytest.param("step --turns 1", marks=pytest.mark.slow),
         pytest.param("predict --turns 1", marks=pytest.mark.slow),
