@@ -109,6 +109,7 @@ def read_reference(path: Path, expected: Mapping[str, Any]) -> Reference:
             f"reference={path} is no reference of this version of genspot ({reason}); make it "
             "again: task=reference inputs=PHOTOS"
         ) from error
+    expected = json.loads(json.dumps(dict(expected)))  # as `about` was: no tuples
     for key, words in FIXED.items():
         if about.get(key) != expected[key]:
             values = f" ({key}={safe_repr(about.get(key))}, not {safe_repr(expected[key])})"

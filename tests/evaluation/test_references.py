@@ -28,6 +28,13 @@ def test_reference_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert sorted(read.counts.values()) == [60, 60]
 
 
+def test_settings_are_the_same_whether_in_lists_or_in_tuples(tmp_path: Path) -> None:
+    reference = make_reference((99, {}))
+    Reference(reference.table, ABOUT | {"model": {"resize": (2, 3)}}).write(tmp_path / "a.parquet")
+    for resize in ((2, 3), [2, 3]):
+        read_reference(tmp_path / "a.parquet", ABOUT | {"model": {"resize": resize}})
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
