@@ -92,6 +92,7 @@ def test_room_holds_about_a_quarter_of_the_code_at_most() -> None:
         ("genspot.tasks.main", {"torch", "pytorch_lightning", "wandb"}),
         ("genspot.tasks.report", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
         ("genspot.evaluation.baselines", {"torch", "torchmetrics", "sklearn"}),
+        ("genspot.detector.exported", {"torch", "onnx", "onnxruntime"}),
         ("genspot.tasks.train", {"wandb", "timm"}),
         ("genspot.data.claims.read", {"torch", "c2pa"}),
     ],

@@ -129,7 +129,7 @@ def write_int8(source: Path, images: Iterator[np.ndarray], path: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def get_next(self) -> dict[str, np.ndarray] | None:
             found = next(images, None)
             return None if found is None else {INPUT: found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
+from genspot.data.datamodule import ImageDataModule
 from genspot.data.image_io import centre_crop
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.export import (
@@ -31,9 +32,10 @@ from genspot.report.console import print_line, print_path
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
-from genspot.tasks.export_images import labelled_batches, parity_images
+from genspot.tasks.export_images import labelled_batches, labelled_data, parity_images
 from genspot.tasks.exported import describe_int8
 from genspot.tasks.networks import make_scoring_network
+from genspot.tasks.overrides import command_line_overrides, overridden_keys
 from genspot.tasks.schema import plain
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 from genspot.tasks.warnings_filter import silence_warnings
@@ -60,6 +62,7 @@ def export(cfg: DictConfig) -> None:
     """
     silence_warnings()
     formats = list(dict.fromkeys(plain(cfg, "format")))
+    _refuse_without_effect(formats)
     check_packages(formats)
     if is_exported(cfg.checkpoint):
         raise GenspotError(
@@ -77,10 +80,24 @@ def export(cfg: DictConfig) -> None:
     content = {"checkpoint": describe_file(checkpoint.path)}
     save_config(run.folder, run.config_text, run.resume, content=content)
     metadata = replace(metadata, model=replace(metadata.model, test=geometry))
-    exporter = _Exporter(cfg, checkpoint, metadata, network)
+    labelled = labelled_data(cfg, metadata) if "onnx_int8" in formats else None
+    exporter = _Exporter(cfg, checkpoint, metadata, network, labelled)
     for name in formats:
         exporter.write(name)
         print_path(name, run.folder / FILES[name])
+
+
+def _refuse_without_effect(formats: list[str]) -> None:
+    """Raise GenspotError if the command line has a setting that the export does not use."""
+    unused = dict.fromkeys(("degradations", "protocol"), "task=export")
+    if "onnx_int8" not in formats:
+        others = f"format=[{','.join(formats)}], but on onnx_int8"
+        unused |= dict.fromkeys(("generator", "test_sets", "test_set"), others)
+    if formats == ["safetensors"]:
+        unused["inputs"] = "format=[safetensors], where nothing is compared"
+    for key in (key.split(".")[0] for key in overridden_keys(command_line_overrides())):
+        if key in unused:
+            raise GenspotError(f"{key} has no effect on {unused[key]}: leave it out")
 
 
 class _Exporter:
@@ -92,7 +109,9 @@ class _Exporter:
         checkpoint: Checkpoint,
         metadata: Metadata,
         network: DetectorNetwork,
+        labelled: ImageDataModule | None,
     ) -> None:
+        self.labelled = labelled  # what 8 bits are measured on
         self.cfg, self.checkpoint, self.metadata = cfg, checkpoint, metadata
         self.network, self.folder = network, Path(cfg.paths.output)
         self.crop = metadata.model.test.crop
@@ -143,7 +162,8 @@ class _Exporter:
         for file in (source, path):
             write_metadata(file, self.metadata, self.about)
         plain_file, int8 = load_exported(source), load_exported(path)
-        found = _average_precisions(self.cfg, self.metadata, plain_file.logits, int8.logits)
+        assert self.labelled is not None
+        found = _average_precisions(self.labelled, plain_file.logits, int8.logits)
         write_metadata(path, self.metadata, self.about | {"int8": {"sets": found}})
         print_line(f"8 bits: {describe_int8({'sets': found})}")
 
@@ -193,33 +213,28 @@ class _Exporter:
 
 
 def _average_precisions(
-    cfg: DictConfig, metadata: Metadata, plain_score: Score, int8_score: Score
+    labelled: ImageDataModule, plain_score: Score, int8_score: Score
 ) -> dict[str, dict[str, Any]]:
     """Return the AP of each test set in float32 and with 8 bits, and its number of images.
 
     Raises:
-        GenspotError: no test set, or one without images of both kinds.
+        GenspotError: a test set without images of both kinds.
     """
     from genspot.evaluation.metrics import average_precision
 
-    found: dict[str, tuple[list[int], list[float], list[float]]] = {}
-    batches: Iterator[tuple[list[str], list[int], np.ndarray]] = labelled_batches(cfg, metadata)
-    for names, labels, images in batches:
-        scores = plain_score(images).tolist(), int8_score(images).tolist()
-        for row in zip(names, labels, *scores, strict=True):
-            columns = found.setdefault(row[0], ([], [], []))
-            for column, value in zip(columns, row[1:], strict=True):
-                column.append(value)
+    rows: dict[str, list[tuple[int, float, float]]] = {}
+    for names, labels, images in labelled_batches(labelled):
+        logits = plain_score(images).tolist(), int8_score(images).tolist()
+        for name, *row in zip(names, labels, *logits, strict=True):
+            rows.setdefault(name, []).append(tuple(row))
     result = {}
-    for name, (labels, plain_logits, int8_logits) in found.items():
-        if len(set(labels)) < 2:
+    for name, found in rows.items():
+        targets, plain_logits, int8_logits = map(np.array, zip(*found, strict=True))
+        if len(set(targets.tolist())) < 2:
             raise GenspotError(
                 f"format=onnx_int8: {name} has no images of both kinds, of which its AP is made; "
                 "name another test set, generator=[…] or test_sets={NAME: PATH}"
             )
-        pair = (
-            average_precision(np.array(labels), np.array(logits))
-            for logits in (plain_logits, int8_logits)
-        )
-        result[name] = dict(zip(("ap", "ap_int8"), pair, strict=True)) | {"images": len(labels)}
+        ap, ap_int8 = (average_precision(targets, one) for one in (plain_logits, int8_logits))
+        result[name] = {"ap": ap, "ap_int8": ap_int8, "images": len(found)}
     return result

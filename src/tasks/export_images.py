@@ -12,6 +12,7 @@ from genspot.augment.degradations import parse_protocol
 from genspot.common.errors import GenspotError
 from genspot.common.text import printable
 from genspot.data import image_io
+from genspot.data.datamodule import ImageDataModule
 from genspot.data.dataset import prepare
 from genspot.data.inputs import list_inputs
 from genspot.data.simulated import photographs
@@ -76,12 +77,8 @@ def _windows(side: int) -> Iterator[np.ndarray]:
         yield photo[top : top + height, left : left + width]
 
 
-def labelled_batches(
-    cfg: DictConfig, metadata: Metadata
-) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
-    """Yield test sets, labels and images of the chosen test sets, `uint8` N×3×H×W.
-
-    Unreadable images are counted and left out.
+def labelled_data(cfg: DictConfig, metadata: Metadata) -> ImageDataModule:
+    """Return the images of the chosen test sets, on which 8 bits are measured.
 
     Raises:
         GenspotError: no test set is chosen, or one is not there.
@@ -93,6 +90,16 @@ def labelled_batches(
             "test_sets={NAME: PATH}"
         )
     datamodule.setup("test")
+    return datamodule
+
+
+def labelled_batches(
+    datamodule: ImageDataModule,
+) -> Iterator[tuple[list[str], list[int], np.ndarray]]:
+    """Yield test sets, labels and images of `labelled_data`, `uint8` N×3×H×W.
+
+    Unreadable images are counted and left out.
+    """
     sets, unreadable = datamodule.tables["test"]["generator"], 0
     for batch in datamodule.test_dataloader():
         unreadable += len(batch["unreadable"])
