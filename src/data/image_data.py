@@ -36,7 +36,6 @@ from genspot.data.settings import (
     TrainingSet,
     Use,
 )
-from genspot.data.simulated.build import build_missing
 from genspot.data.sources import (
     describe_shared_images,
     list_if_there,
@@ -131,6 +130,8 @@ class ImageData:
             GenspotError: a folder holds something else; see `genspot.data.simulated.build.build`.
                 Or a package is missing that a test set needs.
         """
+        from genspot.data.simulated.build import build_missing  # slow: imports SciPy
+
         build_missing(self.training_set, self.test_sets, self.simulation)
 
     def setup(self, stage: str) -> None:
