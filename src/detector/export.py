@@ -60,7 +60,8 @@ def centre_crop(images: torch.Tensor, size: int) -> torch.Tensor:
         beyond, missing = torch.sym_max(side - size, 0), torch.sym_max(size - side, 0)
         # Half of `beyond`, and from x.5 to the even number, as Python rounds.
         start = size + (beyond + beyond % 4 // 3) // 2 - missing // 2
-        padded = padded.narrow(axis, start, size)
+        places = torch.arange(size) + start  # not `narrow`: its size would be free in the graph
+        padded = padded.index_select(axis, places)
     return padded
 
 
