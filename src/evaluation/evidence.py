@@ -27,7 +27,7 @@ FLAT_MARGIN = 0.05  # of their highest share of flat neighbours
 
 
 class Judgement(NamedTuple):
-    """What is said of a photo.
+    """The grade of a photo.
 
     Attributes:
         grade: one of `GRADES`, or `CANNOT_SAY`.
@@ -52,7 +52,7 @@ def grade(p_value: float) -> str:
 def judge(
     reference: Reference, traits: pa.Table, logits: np.ndarray, padded: np.ndarray
 ) -> pa.Table:
-    """Return what is said of N photos, the columns of `Judgement`.
+    """Return the grades of N photos, the columns of `Judgement`.
 
     Args:
         reference: of the detector that scored them.
@@ -87,7 +87,7 @@ class _Judge:
         }
 
     def of(self, traits: Mapping[str, Any], logit: float, padded: bool) -> Judgement:
-        """Return what is said of one photo."""
+        """Return the grade of one photo."""
         reason = next(self._reasons(traits, padded), "")
         if reason:
             return Judgement(CANNOT_SAY, None, 0, "", reason)

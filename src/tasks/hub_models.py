@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 HUB = "hub/"  # a checkpoint that begins so is a model of the Hub
 NAME = re.compile(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 WEIGHTS, CARD, SETTINGS = "model.safetensors", "README.md", "config.json"  # of a shared model
-OF_THE_HUB = ".gitattributes"  # which it puts into each repository
+GIT_ATTRIBUTES = ".gitattributes"  # the Hub puts it into each repository
 MAX_REASON = 300  # characters of a message of the library
 LOGIN = "hf auth login, or the environment variable HF_TOKEN, gives a token"
 
@@ -169,7 +169,7 @@ def _existing(api: Any, repo: str, private: bool | None) -> Any:
     except RepositoryNotFoundError:
         return None
     names = _names(info)
-    others = [name for name in names if name not in (WEIGHTS, CARD, SETTINGS, OF_THE_HUB)]
+    others = [name for name in names if name not in (WEIGHTS, CARD, SETTINGS, GIT_ATTRIBUTES)]
     if others or (WEIGHTS in names and info.library_name != "genspot"):
         held = ", ".join(map(safe_repr, (others or names)[:3]))
         raise GenspotError(

@@ -491,27 +491,26 @@ def test_read_of_an_unknown_certificate_names_the_setting(
         assert "missing.pem" in error_of(secure.read, 0, 10)
 
 
+def assert_cancel_ends_the_read(file: RemoteFile) -> None:
+    timer = threading.Timer(0.3, file.client.cancel)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(TransferStoppedError):
+        file.read(0, 1000)
+    assert time.monotonic() - started < 5
+
+
 def test_cancel_ends_reads_that_wait_for_bytes() -> None:
     patient = Patience(stall=25)
     with remote_file(faults.stall(after=10), patience=patient) as (file, _):
-        timer = threading.Timer(0.3, file.client.cancel)
-        timer.start()
-        started = time.monotonic()
-        with pytest.raises(TransferStoppedError):
-            file.read(0, 1000)
-        assert time.monotonic() - started < 5
+        assert_cancel_ends_the_read(file)
         with pytest.raises(TransferStoppedError):
             file.read(0, 1000)
 
 
 def test_cancel_ends_waits_between_tries() -> None:
     with remote_file(faults.answer(503, "20"), patience=Patience()) as (file, _):
-        timer = threading.Timer(0.3, file.client.cancel)
-        timer.start()
-        started = time.monotonic()
-        with pytest.raises(TransferStoppedError):
-            file.read(0, 1000)
-        assert time.monotonic() - started < 5
+        assert_cancel_ends_the_read(file)
 
 
 def test_sha256_of_the_table_asks_nobody() -> None:

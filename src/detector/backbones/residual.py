@@ -39,7 +39,26 @@ ARCHITECTURES = {
 WIDTHS = (64, 128, 256, 512)  # of the stages
 
 
-class BasicBlock(nn.Module):
+class Block(nn.Module):
+    """A residual block: subclasses compute what is added to the shortcut."""
+
+    downsample: nn.Module | None
+    relu: nn.ReLU
+
+    def residual(self, features: Features) -> Features:
+        """Return what is added to the shortcut."""
+        raise NotImplementedError
+
+    def forward(self, features: Features) -> Features:
+        """Return the features of the block."""
+        shortcut = features if self.downsample is None else self.downsample(features)
+        features = self.residual(features)
+        features += shortcut
+        result: Features = self.relu(features)
+        return result
+
+
+class BasicBlock(Block):
     """Two 3×3 convolutions and the shortcut; arguments as of `Bottleneck`."""
 
     expansion = 1
@@ -61,17 +80,14 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = downsample
 
-    def forward(self, features: Features) -> Features:
-        """Return the features of the block."""
-        shortcut = features if self.downsample is None else self.downsample(features)
+    def residual(self, features: Features) -> Features:
+        """Return what is added to the shortcut."""
         features = self.relu(self.bn1(self.conv1(features)))
-        features = self.bn2(self.conv2(features))
-        features += shortcut
-        result: Features = self.relu(features)
+        result: Features = self.bn2(self.conv2(features))
         return result
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """Convolutions of 1×1, 3×3 and 1×1, and the shortcut.
 
     Args:
@@ -105,14 +121,11 @@ class Bottleneck(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
-    def forward(self, features: Features) -> Features:
-        """Return the features of the block."""
-        shortcut = features if self.downsample is None else self.downsample(features)
+    def residual(self, features: Features) -> Features:
+        """Return what is added to the shortcut."""
         features = self.relu(self.bn1(self.conv1(features)))
         features = self.relu(self.bn2(self.conv2(features)))
-        features = self.bn3(self.conv3(features))
-        features += shortcut
-        result: Features = self.relu(features)
+        result: Features = self.bn3(self.conv3(features))
         return result
 
 
