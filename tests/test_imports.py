@@ -21,6 +21,7 @@ ALLOWED = {
     "evaluation": {"common"},
     "runtime": {"common"},
     "report": {"common", "evaluation"},
+    "server": {"common", "report"},
     "tasks": {
         "common",
         "augment",
@@ -30,6 +31,7 @@ ALLOWED = {
         "evaluation",
         "runtime",
         "report",
+        "server",
     },
 }
 FILES = sorted(path for room in ALLOWED for path in (SOURCE / room).rglob("*.py"))
