@@ -16,6 +16,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.common.images import augmented
 from genspot.data import image_io
+from genspot.data.photo_reading import Crop, PhotoReading, PixelFunction
 from genspot.data.samplers import SampleIndex
 from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_JPEG_SIDE = 65_500  # pixels; a JPEG, and so its degradation, holds no longer sides
 DEGRADATIONS = "degradations"  # the setting of the transforms of test images
-PixelFunction = Callable[[np.ndarray], np.ndarray]  # of `uint8`, H×W×3
 # A row to what is kept of its image in place of the pixels, and whether the image was padded.
 FeatureFunction = Callable[[int], tuple[np.ndarray, bool]]
 Protocols = tuple[PixelFunction | None, PixelFunction | None]  # of real and of fake images
@@ -88,12 +88,16 @@ class ImageDataset(Dataset[Sample]):
         protocols: Protocols = (None, None),
         flip: float = 0.5,
     ) -> None:
-        self.table, self.protocols, self.flip = table, protocols, flip
+        self.table, self.flip = table, flip
         self.paths, self.labels = table["path"], table["label"].to_numpy()
         self.read = read or self._read_file
         self.augment = augment if augment is not None and augment.transforms else None
         self.geometry, self.train, self.seed, self.setting = geometry, train, seed, setting
-        self.max_megapixels, self.max_whole_megapixels = max_megapixels, max_whole_megapixels
+        self.max_megapixels = max_megapixels
+        self.readings = tuple(
+            PhotoReading(geometry, protocol, max_megapixels, max_whole_megapixels)
+            for protocol in protocols
+        )
         self.bit_generator = np.random.PCG64(0)  # its state is replaced for each image
         self.features: FeatureFunction | None = None
 
@@ -154,21 +158,21 @@ class ImageDataset(Dataset[Sample]):
         image = self.read(row)
         height, width = image.shape[:2]
         image_io.check_pixels(width, height, self.max_megapixels)  # for a packed copy
-        return prepare(self._protocol_of(row), image)
+        return self._reading_of(row).change(image)
 
-    def _protocol_of(self, row: int) -> PixelFunction | None:
-        return self.protocols[int(self.labels[row] == 1)]  # the label of a photo is not known
+    def _reading_of(self, row: int) -> PhotoReading:
+        return self.readings[int(self.labels[row] == 1)]  # the label of a photo is not known
 
     def protocol_fault(self, rows: Iterable[int]) -> str | None:
         """Return why the protocol fails on each readable image of `rows`; None if it takes one."""
         faults: list[str] = []
-        if self.protocols == (None, None):
+        if not any(reading.protocol for reading in self.readings):
             return None
         for row in rows:
             with suppress(Exception):  # a broken file can raise nearly anything
                 image = self.read(row)
                 try:
-                    prepare(self._protocol_of(row), image)
+                    self._reading_of(row).change(image)
                 except image_io.UnreadableError as error:
                     faults.append(str(error))
                 else:
@@ -182,8 +186,7 @@ class ImageDataset(Dataset[Sample]):
             UnreadableError: the image is too large or too long, or see `load`.
             Exception: whatever PIL raises.
         """
-        image = self.load(row)
-        image = image_io.resize(image, self.geometry.resize, self.max_megapixels)
+        image = self._reading_of(row).resize(self.load(row))
         if self.augment is not None and max(image.shape[:2]) > MAX_JPEG_SIDE:
             size = f"{image.shape[1]} × {image.shape[0]}"
             raise image_io.UnreadableError(
@@ -228,34 +231,16 @@ class ImageDataset(Dataset[Sample]):
             except Exception as error:
                 reason = image_io.describe_error(error)
                 raise image_io.UnreadableError(f"{self.setting}: {reason}") from error
-        if not self.geometry.fixed_size:
-            image_io.check_whole_image(image, self.max_whole_megapixels)
-        crop = self._crop(image, rng)
+        crop, padded = self._reading_of(row).fit(image, self._cropper(rng))
         if self.train and rng.random() < self.flip:
             crop = crop[:, ::-1]
         # A window keeps its whole image in the memory, until the batch is made.
-        crop = crop.copy() if image.size > 4 * crop.size else crop
-        return crop, size is not None and min(image.shape[:2]) < size
+        return (crop.copy() if image.size > 4 * crop.size else crop), padded
 
-    def _crop(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
-        if self.geometry.crop is None:
-            return image
+    def _cropper(self, rng: random.Random) -> Crop:
         if self.train and self.geometry.position == "random":
-            return image_io.random_crop(image, self.geometry.crop, rng)
-        return image_io.centre_crop(image, self.geometry.crop)
-
-
-def prepare(protocol: PixelFunction | None, image: np.ndarray) -> np.ndarray:
-    """Return `image` (`uint8`, H×W×3) after `protocol`, if there is one.
-
-    Raises:
-        image_io.UnreadableError: it fails; with the reason.
-    """
-    try:
-        return protocol(image) if protocol else image
-    except Exception as error:
-        reason = str(error) if isinstance(error, ValueError) else image_io.describe_error(error)
-        raise image_io.UnreadableError(f"protocol: {reason}") from error
+            return lambda image, size: image_io.random_crop(image, size, rng)
+        return image_io.centre_crop
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from genspot.data.dataset import (
     DEGRADATIONS,
     FeatureFunction,
     ImageDataset,
-    PixelFunction,
     Protocols,
     Sample,
 )
 from genspot.data.inputs import list_inputs
 from genspot.data.layout import Listing
 from genspot.data.loaders import ResumableDataLoader, eval_loader
+from genspot.data.photo_reading import PixelFunction
 from genspot.data.samplers import SequentialDistributedSampler
 from genspot.data.settings import (
     TRAINING_SPLITS,

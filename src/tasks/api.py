@@ -15,8 +15,8 @@ from genspot.augment.degradations import parse_protocol
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data import image_io
-from genspot.data.dataset import prepare
-from genspot.data.settings import MAX_MEGAPIXELS, MAX_WHOLE_MEGAPIXELS
+from genspot.data.photo_reading import PhotoReading
+from genspot.data.settings import MAX_MEGAPIXELS
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.dry_run import check_trained_network
 from genspot.detector.metadata import Metadata
@@ -81,8 +81,9 @@ class LoadedDetector:
         max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         self.metadata, self.geometry = metadata, geometry
-        self._protocol = parse_protocol(metadata.protocol)
-        self._max_megapixels = max_megapixels
+        self._reading = PhotoReading(
+            geometry, parse_protocol(metadata.protocol), max_megapixels=max_megapixels
+        )
         self._device = torch.device(device)
         self._network = fuse_batchnorm(network).to(self._device)
 
@@ -138,24 +139,12 @@ class LoadedDetector:
             yield [self._prepare(image) for image in images[start : start + size]]
 
     def _prepare(self, image: ImageInput) -> tuple[np.ndarray, bool]:
-        limit = self._max_megapixels
-        pixels = _as_array(image, limit)
-        if self._protocol:
-            try:
-                pixels = prepare(self._protocol, pixels)
-            except image_io.UnreadableError as error:
-                raise GenspotError(str(error)) from error
-        pixels = image_io.resize(pixels, self.geometry.resize, limit)
-        crop = self.geometry.crop
-        if not self.geometry.fixed_size:
-            try:
-                image_io.check_whole_image(pixels, MAX_WHOLE_MEGAPIXELS)
-            except image_io.UnreadableError as error:
-                raise GenspotError(str(error)) from error
-        if crop is None:
-            return np.ascontiguousarray(pixels), False
-        padded = min(pixels.shape[:2]) < crop
-        return np.ascontiguousarray(image_io.centre_crop(pixels, crop)), padded
+        pixels = _as_array(image, self._reading.max_megapixels)
+        try:
+            pixels, padded = self._reading.prepare(pixels)
+        except image_io.UnreadableError as error:
+            raise GenspotError(str(error)) from error
+        return np.ascontiguousarray(pixels), padded
 
 
 def load_detector(

@@ -13,8 +13,8 @@ from genspot.common.errors import GenspotError
 from genspot.common.text import printable
 from genspot.data import image_io
 from genspot.data.datamodule import ImageDataModule
-from genspot.data.dataset import prepare
 from genspot.data.inputs import list_inputs
+from genspot.data.photo_reading import PhotoReading
 from genspot.data.simulated import photographs
 from genspot.detector.metadata import Metadata
 from genspot.tasks.components import make_datamodule
@@ -36,11 +36,12 @@ def parity_images(cfg: DictConfig, metadata: Metadata) -> list[np.ndarray]:
     Raises:
         GenspotError: `inputs` holds no image that can be read.
     """
-    protocol, geometry = parse_protocol(metadata.protocol), metadata.model.test
+    geometry = metadata.model.test
+    reading = PhotoReading(geometry, parse_protocol(metadata.protocol), cfg.max_megapixels)
     sources = _given(cfg) if plain(cfg, "inputs") is not None else _windows(geometry.crop or SIDE)
     found = []
     for image in sources:
-        pixels = image_io.resize(prepare(protocol, image), geometry.resize, cfg.max_megapixels)
+        pixels = reading.resize(reading.change(image))
         found.append(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         if len(found) == COUNT:
             break
