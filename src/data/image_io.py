@@ -21,6 +21,7 @@ import contextlib
 import ctypes
 import logging
 import random
+import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
@@ -46,7 +47,7 @@ LARGE_PIXELS = 2**25
 STRIP_PIXELS = 2**24  # decoded pixels that are converted at a time
 
 # Held while a large photo is decoded. In a reading process it is a lock that all of them share.
-large_photo_lock: AbstractContextManager[object] = nullcontext()
+large_photo_lock: AbstractContextManager[object] = threading.Lock()
 
 # Each unreadable file is reported once, with its reason, so PIL's own warnings are switched off.
 # For the whole process: `warnings.catch_warnings` is not safe with threads.

@@ -31,13 +31,13 @@ from genspot.common.text import printable
 from genspot.data import image_io
 from genspot.data.dataset import Sample, collate
 from genspot.data.samplers import ResumableShuffleSampler
+from genspot.data.settings import default_workers
 
 log = logging.getLogger(__name__)
 
 # Forked workers share the pages of the sample table and the compiled kernels. The other start
 # methods, Python 3.14's default among them, copy the table and load the kernels in each worker.
 START_METHOD = "fork" if sys.platform == "linux" else None
-MAX_DEFAULT_WORKERS = 16
 SHARED_MEMORY = "/dev/shm"
 RESERVED_BYTES = 2**22  # of it that batches leave free, for the semaphores of further workers
 SEMAPHORES = 8  # of a worker, at most: each takes a page of the shared memory
@@ -247,13 +247,6 @@ def _warn_of_pipes() -> None:
         "docker run --shm-size=2g gives a container more",
         SHARED_MEMORY,
     )
-
-
-def default_workers() -> int:
-    """Return the number of cores that this process may use, at most 16."""
-    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
-        return 4
-    return min(MAX_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))
 
 
 @atexit.register

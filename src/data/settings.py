@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from genspot.common.errors import GenspotError
 
 MEGAPIXEL = 1_000_000
 MAX_MEGAPIXELS = 179  # PIL reads as much; larger photos are often decompression bombs
+MAX_DEFAULT_WORKERS = 16
 MAX_WHOLE_MEGAPIXELS = 32  # a ResNet-50 takes 6.6 GB for it; the released images have up to 24
 
 Split = Literal["train", "val", "test", "predict"]
@@ -173,3 +175,10 @@ class Simulation:
     def __post_init__(self) -> None:
         for name, minimum in MIN_SIMULATION.items():
             check_integer(f"simulation.{name}", getattr(self, name), minimum)
+
+
+def default_workers() -> int:
+    """Return the number of cores that this process may use, at most 16."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS, Windows
+        return 4
+    return min(MAX_DEFAULT_WORKERS, len(os.sched_getaffinity(0)))

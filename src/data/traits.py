@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pyarrow as pa
-from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from genspot.data import image_io
 from genspot.data.audit.header import jpeg_quality
-from genspot.data.audit.jpeg_grid import grid_statistics
-from genspot.data.audit.probe import middle
+from genspot.data.audit.jpeg_grid import grid_statistics, middle
 from genspot.data.encoded import find_content
-from genspot.data.loaders import read_in_order
+from genspot.data.settings import default_workers
 
 TRAIT_SCHEMA = pa.schema(
     [
@@ -29,28 +29,7 @@ TRAIT_SCHEMA = pa.schema(
     ]
 )
 FLAT_LEVELS = 1  # by how much the colours of flat neighbours differ at most, of 255
-BATCH = 16  # photos that a process hands over at a time
-
-
-class TraitDataset(Dataset[Any]):
-    """The traits of photos; an item is a row of TRAIT_SCHEMA, or None where it cannot be read.
-
-    Args:
-        paths: of the photos.
-        max_megapixels: larger photos cannot be read.
-    """
-
-    def __init__(self, paths: pa.ChunkedArray, max_megapixels: int) -> None:
-        self.paths, self.max_megapixels = paths, max_megapixels
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, row: int) -> dict[str, Any] | None:
-        try:
-            return find_traits(self.paths[row].as_py(), self.max_megapixels)
-        except Exception:  # a broken file can raise nearly anything
-            return None
+AHEAD = 64  # photos that threads are given at a time
 
 
 def read_traits(
@@ -62,38 +41,62 @@ def read_traits(
 
     Args:
         paths: of the photos.
-        workers: reading processes; None: by the number of cores. 0: this process.
+        workers: threads that read; None: by the number of cores. 0: this thread.
         max_megapixels: larger photos cannot be read.
         title: of the progress bar.
-
-    Raises:
-        GenspotError: the processes cannot be started or fail.
     """
-    dataset = TraitDataset(paths, max_megapixels)
+
+    def read(row: int) -> dict[str, Any]:
+        try:
+            return find_traits(paths[row].as_py(), max_megapixels)
+        except Exception:  # a broken file can raise nearly anything
+            return dict.fromkeys(TRAIT_SCHEMA.names)
+
     rows: list[dict[str, Any]] = []
-    for batch in read_in_order(dataset, workers, title, BATCH, delay=2):
-        rows += [row or dict.fromkeys(TRAIT_SCHEMA.names) for row in batch["items"]]
+    count = default_workers() if workers is None else workers
+    # Decoding and filters release the interpreter, so that threads are as fast as processes.
+    with (
+        tqdm(total=len(paths), desc=title, unit="image", delay=2) as bar,
+        ThreadPoolExecutor(max(1, count)) as pool,
+    ):
+        for start in range(0, len(paths), AHEAD):
+            part = range(start, min(start + AHEAD, len(paths)))
+            for row in pool.map(read, part) if count else map(read, part):
+                rows.append(row)
+                bar.update()
     return pa.Table.from_pylist(rows, schema=TRAIT_SCHEMA)
 
 
-def find_traits(path: str, max_megapixels: int) -> dict[str, Any]:
-    """Return the traits of the photo at `path`, the values of TRAIT_SCHEMA.
+def find_traits(
+    path: str,
+    max_megapixels: int,
+    content: bytes | None = None,
+    pixels: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Return the traits of a photo, the values of TRAIT_SCHEMA.
+
+    Args:
+        path: of the file, or of an image within a container; with `content`, only a name.
+        max_megapixels: a larger photo cannot be read.
+        content: the encoded photo; None: it is read from `path`.
+        pixels: the decoded photo, uint8, H×W×3; None: it is decoded here.
 
     Raises:
         Exception: it cannot be read; see `genspot.data.image_io.read`.
     """
-    content = find_content(path, max_megapixels)
-    if not isinstance(content, bytes):
-        content = Path(path).read_bytes()
+    if content is None:
+        found = find_content(path, max_megapixels)
+        content = found if isinstance(found, bytes) else Path(path).read_bytes()
     with image_io.open_content(path, content, max_megapixels) as file:
         tables, kind = getattr(file, "quantization", None), file.format
-        image = image_io.decode_opened(file, path, content)
-    part = middle(image)
+        if pixels is None:
+            pixels = image_io.decode_opened(file, path, content)
+    part = middle(pixels)
     if tables:
         quality = jpeg_quality(tables)
     else:
         quality = grid_statistics(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))["grid_quality"]
-    height, width = image.shape[:2]
+    height, width = pixels.shape[:2]
     return {
         "format": kind,
         "jpeg_quality": quality,

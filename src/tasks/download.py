@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.quantities import duration_text, size_text
-from genspot.data.loaders import default_workers
 from genspot.data.packed.sources import packed_folder
+from genspot.data.settings import default_workers
 from genspot.download import disk, unpack
 from genspot.download.client import Client
 from genspot.download.directory import Directory

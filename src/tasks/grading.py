@@ -65,7 +65,6 @@ def with_grades(cfg: DictConfig, reference: Reference, scores: pa.Table) -> pa.T
 
 def read_photo_traits(cfg: DictConfig, scores: pa.Table) -> pa.Table:
     """Return the traits of the photos of a table of scores, a row of TRAIT_SCHEMA each."""
-    from genspot.data.traits import BATCH, read_traits  # only where there is a reference
+    from genspot.data.traits import read_traits  # only where there is a reference
 
-    workers = 0 if len(scores) <= BATCH else cfg.workers
-    return read_traits(scores["path"], workers, cfg.max_megapixels, "format and size")
+    return read_traits(scores["path"], cfg.workers, cfg.max_megapixels, "format and size")

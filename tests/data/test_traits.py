@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from genspot.data.traits import TRAIT_SCHEMA, find_traits, flat_share, read_traits
+from genspot.common.images import UnreadableError
+from genspot.data import image_io
+from genspot.data.traits import AHEAD, TRAIT_SCHEMA, find_traits, flat_share, read_traits
 from helpers.image_bytes import encode
 
 
@@ -33,6 +35,34 @@ def test_quality_of_jpeg_is_that_of_the_file_and_of_the_traces_in_png(
 def test_photo_without_jpeg_has_no_quality(tmp_path: Path) -> None:
     smooth().save(tmp_path / "a.png")
     assert find_traits(f"{tmp_path}/a.png", 1)["jpeg_quality"] is None
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_traits_of_a_file_in_memory_and_of_its_pixels_are_those_of_the_file(
+    kind: str, tmp_path: Path
+) -> None:
+    content = encode(smooth(), kind)
+    (tmp_path / "a").write_bytes(content)
+    expected = find_traits(f"{tmp_path}/a", 1)
+    assert find_traits("upload", 1, content) == expected
+    pixels = image_io.read_bytes("upload", content)
+    assert find_traits("upload", 1, content, pixels) == expected
+    assert find_traits("upload", 1, content, pixels[:80])["height"] == 80  # not decoded again
+
+
+def test_traits_of_a_file_in_memory_that_is_too_large_are_refused() -> None:
+    with pytest.raises(UnreadableError, match="max_megapixels=1"):
+        find_traits("upload", 1, encode(Image.new("L", (1001, 1000)), "PNG"))
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_read_traits_keeps_the_order_of_the_photos(workers: int, tmp_path: Path) -> None:
+    for number in range(8):
+        Image.new("RGB", (40 + number, 50)).save(tmp_path / f"{number}.png")
+    order = [number % 8 for number in range(AHEAD + 7)]
+    paths = pa.chunked_array([[f"{tmp_path}/{number}.png" for number in order]])
+    table = read_traits(paths, workers, 1, "traits")
+    assert table["width"].to_pylist() == [40 + number for number in order]
 
 
 def test_flat_share_counts_neighbours_of_nearly_one_colour() -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from genspot.data import image_io, png
 from genspot.data.audit import digests
 from genspot.data.audit.header import read_header
-from genspot.data.audit.jpeg_grid import BLOCK, grid_statistics
+from genspot.data.audit.jpeg_grid import grid_statistics, middle
 from genspot.data.audit.schema import PROBE_SCHEMA, UNREADABLE_SCHEMA
 from genspot.data.audit.statistics import colour_statistics, sharpness_statistics
 from genspot.data.encoded import find_content
@@ -21,7 +21,6 @@ from genspot.data.loaders import read_in_order
 from genspot.data.settings import MEGAPIXEL
 
 BATCH = 16  # images that a process hands over at a time
-PART_SIDE = 512  # pixels: statistics are of a part of at most this side, in the middle
 
 
 class ProbeDataset(Dataset[Any]):
@@ -126,12 +125,3 @@ def pixel_statistics(image: np.ndarray) -> dict[str, Any]:
         **sharpness_statistics(grey.astype(np.float32)),
         **grid_statistics(grey),
     }
-
-
-def middle(image: np.ndarray) -> np.ndarray:
-    """Return the middle of an image, at most `PART_SIDE` a side.
-
-    It begins at a multiple of 8 pixels, so that the phase of an 8×8 grid remains.
-    """
-    top, left = (max(0, side - PART_SIDE) // 2 // BLOCK * BLOCK for side in image.shape[:2])
-    return np.ascontiguousarray(image[top : top + PART_SIDE, left : left + PART_SIDE])

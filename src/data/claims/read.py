@@ -16,19 +16,20 @@ from genspot.data.encoded import find_content
 XMP_TAG, C2PA_TAG = 700, 52545  # of TIFF: XMP part 3; C2PA 2.4, A.3.4
 
 
-def read_claims(path: str, max_megapixels: int) -> FileClaims:
+def read_claims(path: str, max_megapixels: int, content: bytes | None = None) -> FileClaims:
     """Return the claims in the metadata of the image at `path`; no file makes this raise.
 
     JPEG, PNG, WebP, AVIF and TIFF are read; of other formats nothing. No pixels are decoded,
     nothing is executed and nothing fetched.
 
     Args:
-        path: of a file or of an image within a container.
+        path: of a file or of an image within a container; with `content`, only a name.
         max_megapixels: larger files are not read, as where their pixels are.
+        content: of the file; None: it is read from `path`.
     """
     try:
-        content = find_content(path, max_megapixels)
-        with BytesIO(content) if isinstance(content, bytes) else open(path, "rb") as file:
+        found = find_content(path, max_megapixels) if content is None else content
+        with BytesIO(found) if isinstance(found, bytes) else open(path, "rb") as file:
             return _read_file(path, file)
     except Exception as error:  # hostile metadata fails in any way
         return FileClaims(path, notes=(_reason("the file", error),))

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from genspot.data import image_io
-from genspot.data.audit.probe import PART_SIDE, middle, pixel_statistics, probe, probe_image
+from genspot.data.audit.jpeg_grid import PART_SIDE, middle
+from genspot.data.audit.probe import pixel_statistics, probe, probe_image
 from genspot.data.audit.schema import PROBE_SCHEMA, UNREADABLE_SCHEMA
 from genspot.data.layout import sample_table
 from helpers import faulty_sets

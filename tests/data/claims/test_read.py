@@ -76,6 +76,13 @@ def test_read_claims_of_a_plain_file_is_empty(kind: str, tmp_path: Path) -> None
     assert (found.claims, found.notes) == ((), ())
 
 
+def test_read_claims_of_a_file_in_memory_reads_no_path(tmp_path: Path) -> None:
+    content = png_with_text(parameters=PARAMETERS)
+    found = read_claims("no/such/file.png", 10, content)
+    assert found.path == "no/such/file.png" and not found.notes
+    assert found.claims == read(content, tmp_path).claims != ()
+
+
 def test_read_claims_of_a_file_that_is_not_there_is_a_note() -> None:
     (note,) = read_claims("/no/such/file.png", 10).notes
     assert note.startswith("the file could not be read: ")
