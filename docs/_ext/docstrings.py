@@ -17,8 +17,9 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from genspot.evaluation.results import describe_keys
+from genspot.evaluation import calibration_results, results
 
+SCHEMAS = (results.__name__, calibration_results.__name__)
 SPECIAL = re.compile(r"(`+[^`]*`+)|([*|\\]|(?<=\w)_(?!\w))")
 
 
@@ -78,8 +79,8 @@ def attributes(obj: Any, lines: list[str]) -> Iterator[str]:
         return
     if dataclasses.is_dataclass(obj):
         described = field_comments(obj)
-    elif hasattr(obj, "__total__") and obj.__module__ == describe_keys.__module__:
-        described = {name: meaning for name, (_, meaning) in describe_keys(obj).items()}
+    elif hasattr(obj, "__total__") and obj.__module__ in SCHEMAS:
+        described = {name: meaning for name, (_, meaning) in results.describe_keys(obj).items()}
     else:
         return
     if described:

@@ -3,7 +3,8 @@
 - configuration/GROUP.md: the files of a folder of conf/, or of experiments/: the comment at the
   head of each, and its YAML
 - schema/test_sets_GROUP.md: the test sets of a release, included by test_sets.md
-- schema/TYPE.md: the keys of a dictionary of genspot.evaluation.results, included by results.md
+- schema/TYPE.md: the keys of a dictionary of genspot.evaluation.results or calibration_results,
+  included by results.md
 - api/ROOM.md: the public modules of a room, from their docstrings
 """
 
@@ -22,7 +23,7 @@ from omegaconf import OmegaConf
 from sphinx.application import Sphinx
 
 import genspot
-from genspot.evaluation import results
+from genspot.evaluation import calibration_results, results
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -70,6 +71,7 @@ SCHEMAS = (
     "CalibrationFit",
     "Calibration",
     "CalibrationMeans",
+    "PooledFit",
     "LeftOut",
     "ProbabilityFigures",
     "TrainedOn",
@@ -95,7 +97,9 @@ def score_columns() -> Iterator[str]:
 
 def schema(name: str) -> Iterator[str]:
     """Yield the table of the keys of one dictionary, without those of `Measures`."""
-    keys = results.describe_keys(getattr(results, name))
+    keys = results.describe_keys(
+        getattr(results, name, None) or getattr(calibration_results, name)
+    )
     if name != "Measures" and keys.keys() >= set(results.MEASURES):
         keys = {key: value for key, value in keys.items() if key not in results.MEASURES}
     rows = [(f"`{key}`", f"`{kind}`", meaning) for key, (kind, meaning) in keys.items()]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import expit
 
-from genspot.evaluation.results import CalibrationFit
+from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.scores import check_finite
 
 TEMPERATURE_RANGE = (0.01, 100.0)  # a temperature is sought between these

@@ -1,4 +1,4 @@
-"""Calibration on generators that the fit did not see: leave one generator out."""
+"""Platt's scaling on generators that the fit did not see, and the fit on all for new photos."""
 
 from __future__ import annotations
 
@@ -10,21 +10,33 @@ import pyarrow as pa
 from scipy.special import expit
 
 from genspot.evaluation import calibration
+from genspot.evaluation.calibration_results import (
+    Calibration,
+    CalibrationMeans,
+    LeftOut,
+    PooledFit,
+    ProbabilityFigures,
+    ScalingFit,
+)
 from genspot.evaluation.platt import Platt, fit_platt
-from genspot.evaluation.results import Calibration, CalibrationMeans, LeftOut, ProbabilityFigures
 
 
 def left_out_calibration(
-    scores: pa.Table, generators: Collection[str], real_sets: Mapping[str, str] | None = None
+    scores: pa.Table,
+    generators: Collection[str],
+    checkpoint: str,
+    real_sets: Mapping[str, str] | None = None,
 ) -> Calibration | None:
-    """Return the figures of P(fake) before and after Platt's scaling, by generator.
+    """Return the figures of P(fake) before and after Platt's scaling, by generator, and a fit.
 
     The scaling that is applied to the images of a generator is fitted on the pooled images of
     all others. The prior of its probabilities is the share of fakes among the generator's images.
+    The fit for new photos is on the pooled images of all generators.
 
     Args:
         scores: a table with generator, label and logit, which are finite.
         generators: those with images of both classes.
+        checkpoint: SHA-256 of the file that the scores are by, hexadecimal.
         real_sets: generator → the set that its real images come from.
 
     Returns:
@@ -45,7 +57,12 @@ def left_out_calibration(
         found[name]["shares_reals"] = shared is not None and any(
             (real_sets or {}).get(other) == shared for other in generators if other != name
         )
-    return {"generators": found, "mean": _mean([*found.values()])}
+    pooled = _entry(fit_platt(labels[others], logits[others]))
+    return {
+        "generators": found,
+        "mean": _mean([*found.values()]),
+        "all": PooledFit(**pooled, checkpoint=checkpoint),
+    }
 
 
 def probability_figures(labels: np.ndarray, log_odds: np.ndarray) -> ProbabilityFigures:
@@ -58,17 +75,24 @@ def probability_figures(labels: np.ndarray, log_odds: np.ndarray) -> Probability
     }
 
 
+def _entry(fit: Platt | str) -> ScalingFit:
+    """Return a fit; `fit` is a text where there is none."""
+    if isinstance(fit, str):
+        return {"slope": None, "offset": None, "real": None, "fake": None, "fault": fit}
+    return {**vars(fit), "fault": None}
+
+
 def _left_out(labels: np.ndarray, logits: np.ndarray, fit: Platt | str) -> LeftOut:
     """Return the entry of one generator; `fit` is a text where there is none."""
-    entry: Any = {
-        **dict.fromkeys(("slope", "offset", "real", "fake", "after", "fault")),
+    after = None
+    if isinstance(fit, Platt):
+        after = probability_figures(labels, fit.log_odds(logits, float(labels.mean())))
+    return {
+        **_entry(fit),
         "before": probability_figures(labels, logits),
+        "after": after,
         "shares_reals": False,
     }
-    if isinstance(fit, str):
-        return entry | {"fault": fit}
-    after = probability_figures(labels, fit.log_odds(logits, float(labels.mean())))
-    return entry | vars(fit) | {"after": after}
 
 
 def _mean(entries: list[LeftOut]) -> CalibrationMeans:

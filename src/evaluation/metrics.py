@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from genspot.evaluation import calibration
+from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.intervals import DEFAULT_CONFIDENCE, ap_intervals
 from genspot.evaluation.results import (
     EMPTY,
@@ -21,7 +22,6 @@ from genspot.evaluation.results import (
     MEASURES,
     OK,
     REALS_ONLY,
-    CalibrationFit,
     Evaluation,
     MeanMetrics,
 )

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 NOT_FITTED = {
@@ -82,6 +81,8 @@ def fit_platt(labels: np.ndarray, logits: np.ndarray) -> Platt | str:
     centre, scale = values.mean(), values.std()
     if values.min() == values.max() or not scale:
         return NOT_FITTED["equal"]
+    from scipy.optimize import minimize  # slow: a prediction does without it
+
     low, high = smoothed_targets(real, fake)
     scaled, targets = (values - centre) / scale, np.where(labels == 1, high, low)
     found = minimize(

@@ -13,6 +13,8 @@ from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_h
 
 from typing_extensions import TypedDict  # until Python 3.12, pydantic takes no other
 
+from genspot.evaluation.calibration_results import Calibration, CalibrationFit
+
 # Column of scores.parquet → type in Arrow's terms, values, meaning.
 SCORE_COLUMNS = {
     "path": ("large_string", "UTF-8", "path of the image file"),
@@ -130,55 +132,6 @@ class Evaluation(TypedDict):
 
     generators: Annotated[dict[str, GeneratorMetrics], "figures by generator"]
     mean: Annotated[MeanMetrics, "their means"]
-
-
-class CalibrationFit(TypedDict):
-    """Threshold and temperature, fitted on the scores of the validation images."""
-
-    threshold: Annotated[Figure, "logit of the highest balanced accuracy; null: not fitted"]
-    temperature: Annotated[
-        Figure, "divisor of the logits of the highest likelihood, in (0.01, 100); null: not fitted"
-    ]
-    images: Annotated[int, "number of validation images"]
-    notes: Annotated[list[str], "why one of them is not fitted, a sentence each"]
-
-
-class ProbabilityFigures(TypedDict):
-    """How P(fake) agrees with the labels."""
-
-    ece: Annotated[float, "expected calibration error, 15 bins"]
-    brier: Annotated[float, "Brier score: mean squared error"]
-    log_loss: Annotated[float, "mean negative log likelihood, in nats"]
-
-
-class LeftOut(TypedDict):
-    """Platt's scaling, fitted on the images of all other generators, and what it does on one."""
-
-    slope: Annotated[Figure, "factor of the logit, above 0; null: not fitted"]
-    offset: Annotated[Figure, "added to the product; null: not fitted"]
-    real: Annotated[int | None, "number of real images of the fit; null: not fitted"]
-    fake: Annotated[int | None, "number of fakes of the fit; null: not fitted"]
-    fault: Annotated[str | None, "why it is not fitted; null: it is"]
-    shares_reals: Annotated[bool, "whether the fit saw real images of the same set (`real_sets`)"]
-    before: Annotated[ProbabilityFigures, "of sigmoid(logit)"]
-    after: Annotated[
-        ProbabilityFigures | None,
-        "with the scaling, the prior being the generator's own share of fakes; null: not fitted",
-    ]
-
-
-class CalibrationMeans(TypedDict):
-    """Means over generators, each counting once."""
-
-    before: Annotated[ProbabilityFigures, "of sigmoid(logit)"]
-    after: Annotated[ProbabilityFigures | None, "null: a generator has no fit"]
-
-
-class Calibration(TypedDict):
-    """Calibration on generators that the fit did not see: leave one generator out."""
-
-    generators: Annotated[dict[str, LeftOut], "those with images of both classes"]
-    mean: Annotated[CalibrationMeans, "their means"]
 
 
 class TrainedOn(TypedDict):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import betaincinv
 
-from genspot.evaluation.results import CalibrationFit
+from genspot.evaluation.calibration_results import CalibrationFit
 
 RATES = {"fpr": 0, "tpr": 1}  # rate → the label of the images that it is a share of
 

@@ -27,14 +27,15 @@ from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.validation_figures import read_validation_figures
 from genspot.evaluation import baselines, calibration, metrics, published
+from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.left_out import left_out_calibration
 from genspot.evaluation.means import means_apart
-from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.scores import write_validation
 from genspot.report.console import print_results
 from genspot.report.gallery import contact_sheets
 from genspot.report.page import render_report
 from genspot.report.runs import Run
+from genspot.runtime.content import describe_file
 from genspot.runtime.provenance import commit, versions
 from genspot.tasks.config import RunSettings, TestSettings
 from genspot.tasks.error_messages import NO_SPACE
@@ -111,7 +112,8 @@ def evaluate_checkpoint(
     baselines.add_shortcut_baseline(results, samples, baseline)
     context = _context(run, tested, checkpoint, metadata)
     complete = metrics.complete_generators(results["generators"])
-    context["calibration"] = left_out_calibration(scores, complete, context["real_sets"])
+    digest = describe_file(checkpoint.path)["sha256"]
+    context["calibration"] = left_out_calibration(scores, complete, digest, context["real_sets"])
     context |= {"unreadable_in_training": sum(map(len, not_read)), "fit": fit}
     size = image_size(datamodule.test_geometry, datamodule.train_geometry)
     context["network"] = measure_cost(network, *size, loop.trainer.strategy.root_device)

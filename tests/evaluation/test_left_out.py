@@ -15,6 +15,7 @@ from genspot.evaluation.platt import Platt, fit_platt
 from helpers.scores import make_scores, shuffle
 
 NAMES = ("a", "b", "c")
+DIGEST = "5" * 64  # of the checkpoint
 
 
 def scores_of(names: tuple[str, ...] = NAMES, fakes: int = 30, reals: int = 60) -> pa.Table:
@@ -34,7 +35,7 @@ def part(scores: pa.Table, names: str) -> tuple[np.ndarray, np.ndarray]:
 
 def test_left_out_calibration_applies_the_fit_of_the_others() -> None:
     scores = scores_of()
-    found = left_out_calibration(shuffle(scores), NAMES)
+    found = left_out_calibration(shuffle(scores), NAMES, DIGEST)
     assert found is not None and list(found["generators"]) == list(NAMES)
     for name in NAMES:
         entry, fit = found["generators"][name], fit_platt(*part(scores, "abc".replace(name, "")))
@@ -51,13 +52,23 @@ def test_left_out_calibration_applies_the_fit_of_the_others() -> None:
         assert entry["after"]["ece"] < entry["before"]["ece"]
 
 
+def test_left_out_calibration_has_the_fit_on_all_images_of_its_generators() -> None:
+    scores = scores_of()
+    found = left_out_calibration(shuffle(scores), ("a", "c"), DIGEST)
+    assert found is not None
+    fit = fit_platt(*part(scores, "ac"))
+    assert isinstance(fit, Platt)
+    assert found["all"] == pytest.approx({**vars(fit), "fault": None, "checkpoint": DIGEST})
+    assert (found["all"]["real"], found["all"]["fake"]) == (120, 60)
+
+
 def test_left_out_calibration_is_the_same_whatever_the_fakes_left_out() -> None:
     scores = scores_of()
     logits = scores["logit"].to_numpy().copy()
     own = np.array(scores["generator"].to_pylist()) == "b"
     logits[own] = -logits[own]
     changed = scores.set_column(4, "logit", pa.array(logits))
-    first, second = (left_out_calibration(one, NAMES) for one in (scores, changed))
+    first, second = (left_out_calibration(one, NAMES, DIGEST) for one in (scores, changed))
     assert first is not None and second is not None
     for key in ("slope", "offset"):
         assert first["generators"]["b"][key] == second["generators"]["b"][key]  # type: ignore[literal-required]
@@ -67,7 +78,7 @@ def test_left_out_calibration_is_the_same_whatever_the_fakes_left_out() -> None:
 
 def test_left_out_calibration_has_the_figures_of_the_generator_before_it() -> None:
     scores = scores_of()
-    found = left_out_calibration(scores, NAMES)
+    found = left_out_calibration(scores, NAMES, DIGEST)
     assert found is not None
     for name in NAMES:
         figures = generator_metrics(*part(scores, name))
@@ -80,14 +91,14 @@ def test_left_out_calibration_has_the_figures_of_the_generator_before_it() -> No
 
 def test_left_out_calibration_leaves_out_sets_of_one_class_and_needs_two_generators() -> None:
     scores = scores_of()
-    found = left_out_calibration(scores, ("a", "b"))
+    found = left_out_calibration(scores, ("a", "b"), DIGEST)
     assert found is not None and found["generators"]["a"]["fake"] == 30
-    assert left_out_calibration(scores, ("a",)) is None
-    assert left_out_calibration(scores.slice(0, 0), ()) is None
+    assert left_out_calibration(scores, ("a",), DIGEST) is None
+    assert left_out_calibration(scores.slice(0, 0), (), DIGEST) is None
 
 
 def test_left_out_calibration_names_generators_that_share_reals() -> None:
-    found = left_out_calibration(scores_of(), NAMES, {"a": "s", "b": "s", "c": "t"})
+    found = left_out_calibration(scores_of(), NAMES, DIGEST, {"a": "s", "b": "s", "c": "t"})
     assert found is not None
     shared = {name: one["shares_reals"] for name, one in found["generators"].items()}
     assert shared == {"a": True, "b": True, "c": False}
@@ -96,12 +107,13 @@ def test_left_out_calibration_names_generators_that_share_reals() -> None:
 def test_left_out_calibration_without_a_fit_says_why_and_has_no_mean_after() -> None:
     rows = [("good", "", f"{k}.png", k % 2, float(k % 2)) for k in range(8)]
     rows += [("wrong", "", f"{k}.png", k % 2, -float(k % 2)) for k in range(8)]
-    found = left_out_calibration(make_scores(rows), ("good", "wrong"))
+    found = left_out_calibration(make_scores(rows), ("good", "wrong"), DIGEST)
     assert found is not None
     failed = found["generators"]["good"]
     assert failed["fault"] == "the logits do not tell the classes apart"
     assert failed["after"] is failed["slope"] is failed["fake"] is None
     assert found["generators"]["wrong"]["fault"] is None
+    assert found["all"]["fault"] == failed["fault"] and found["all"]["slope"] is None
     assert found["mean"]["after"] is None and found["mean"]["before"]["ece"] > 0
 
 

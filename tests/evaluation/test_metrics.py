@@ -14,9 +14,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from genspot.common.errors import GenspotError
 from genspot.evaluation import calibration
+from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.intervals import ap_intervals
 from genspot.evaluation.metrics import average_precision, evaluate, generator_metrics
-from genspot.evaluation.results import MEASURES, CalibrationFit
+from genspot.evaluation.results import MEASURES
 from helpers.scores import labels_and_logits, make_scores
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genspot.evaluation import baselines, published, results
+from genspot.evaluation import baselines, calibration_results, published, results
 from genspot.evaluation.metrics import evaluate
 from helpers.scores import make_scores
 
@@ -26,11 +26,11 @@ def test_schema_has_exactly_the_keys_that_are_computed() -> None:
     "name",
     [
         *("Results", "TrainedOn", "PublishedReference", "BaselineFigures", "CalibrationFit"),
-        *("Calibration", "CalibrationMeans", "LeftOut", "ProbabilityFigures"),
+        *("Calibration", "CalibrationMeans", "PooledFit", "LeftOut", "ProbabilityFigures"),
     ],
 )
 def test_schema_states_type_and_meaning_of_every_key(name: str) -> None:
-    schema = getattr(results, name)
+    schema = getattr(results, name, None) or getattr(calibration_results, name)
     described = results.describe_keys(schema)
     assert described.keys() == schema.__required_keys__ | schema.__optional_keys__
     for type_name, meaning in described.values():

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from genspot.evaluation import results
+from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.metrics import evaluate
-from genspot.evaluation.results import CalibrationFit
 from genspot.evaluation.shares import RATES, differ, share_interval
 from helpers.scores import ScoreRow, make_scores
 

@@ -85,7 +85,7 @@ def test_page_and_markdown_show_the_table_and_the_line(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     without = render_report([run], "A run")
     assert "Platt" not in without["report.html"] + without["results.md"]
-    run.metrics["calibration"] = left_out_calibration(run.scores, COMPLETE)
+    run.metrics["calibration"] = left_out_calibration(run.scores, COMPLETE, "5" * 64)
     before = copy.deepcopy(run.metrics)
     files = render_report([run], "A run")
     assert run.metrics == before
