@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import pyarrow as pa
 from PIL import Image
-from scipy.ndimage import median_filter
 from tqdm import tqdm
 
 from genspot.common.files import write_json
@@ -73,6 +72,8 @@ def peaks(mean: np.ndarray) -> dict[str, float]:
         not both of 2/F, of the magnitude divided by the median of its neighbourhood: about 1
         without a peak. A factor is left out where it does not divide N, or N is too small.
     """
+    from scipy.ndimage import median_filter  # slow
+
     side = len(mean)
     height = mean - median_filter(mean, PEAK_WINDOW, mode="wrap")
     if side % 2 == 0:

@@ -105,10 +105,10 @@ def read_image(path: Path, small: bool = False) -> tuple[Image.Image | None, str
         return None, "unreadable"
 
 
-def small_jpeg(image: Image.Image) -> bytes:
-    """Return `image` (RGB) as a JPEG of at most `SIDE` pixels a side."""
+def small_jpeg(image: Image.Image, side: int = SIDE) -> bytes:
+    """Return `image` (RGB) as a JPEG of at most `side` × `side` pixels."""
     small = image.copy()
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     content = io.BytesIO()
     small.save(content, "JPEG", quality=80, optimize=True)
     return content.getvalue()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from genspot.report import verdict_scale, verdict_words
+from genspot.report.templating import render_template
+
 
 class PatchMap(NamedTuple):
     """The logits of the patches of a photo, whose mean is the photo's logit.
@@ -35,29 +38,71 @@ class Pictures(NamedTuple):
     seen: Mapping[str, tuple[float, float]] = {}
 
 
+MAX_SHOWN = 50  # photos with an answer on the page
+MAX_LISTED = 1_000  # photos that the list at its beginning names
+
+
 def stylesheet() -> str:
     """Return the style sheet of `render_answers`, which the server's page uses too."""
-    raise NotImplementedError
+    return render_template("verdict.css")
 
 
 def render_answers(document: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
-    """Return the answers as a part of a page, without <html>.
+    """Return the answers as a part of a page, without <html>; of `MAX_SHOWN` photos at most.
 
     It has no script, no style attribute and no id, so that it suits any page and a strict content
-    security policy (its pictures are data: URIs).
+    security policy; its pictures are data: URIs.
 
     Args:
-        document: of `genspot.report.answers`: the keys about and photos.
+        document: of `genspot.report.answers`.
         pictures: by the path of the photo in the answer; a missing one has none.
     """
-    raise NotImplementedError
+    return _render("verdict_answers.html", document, pictures, numbered=False)
 
 
 def render_verdicts(document: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
     """Return the page, which refers to nothing outside itself.
 
+    It shows `MAX_SHOWN` photos, names `MAX_LISTED` and counts the others.
+
     Args:
         document: see `render_answers`.
         pictures: see `render_answers`.
     """
-    raise NotImplementedError
+    photos = document["photos"]
+    single = len(photos) == 1
+    return _render(
+        "verdict.html",
+        document,
+        pictures,
+        title="One photo" if single else f"{len(photos):,} photos",
+        headline=_headline(len(photos)),
+        listed=[] if single else photos[:MAX_LISTED],
+        shown=MAX_SHOWN,
+        left_out=max(0, len(photos) - MAX_LISTED),
+        version=document["genspot"],
+    )
+
+
+def _render(
+    name: str, document: Mapping[str, Any], pictures: Mapping[str, Pictures], **values: Any
+) -> str:
+    return render_template(
+        name,
+        answers=document["photos"][:MAX_SHOWN],
+        about=document["about"],
+        pictures=pictures,
+        nothing=Pictures(""),
+        words=verdict_words,
+        scale=verdict_scale,
+        **values,
+    )
+
+
+def _headline(count: int) -> str:
+    asked = "Are there signs that a generator made this photo?"
+    if count > 1:
+        asked = "Are there signs that a generator made these photos?"
+    if count > MAX_SHOWN:
+        return f"{asked} The first {MAX_SHOWN} have their answers below."
+    return asked

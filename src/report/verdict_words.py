@@ -1,0 +1,155 @@
+"""What the page of photos says of grades, for readers who know no statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genspot.evaluation.evidence import CANNOT_SAY
+
+# What follows from a grade, or from the verdict of a detector without references.
+MEANINGS = {
+    "strong evidence": (
+        "Real photos seldom score as high: at most 1 in 100 of those that this one was compared "
+        "with. Treat it as a lead that calls for other evidence."
+    ),
+    "moderate evidence": (
+        "Between 1 and 5 in 100 real photos score as high. That is unusual, and happens every "
+        "day to somebody who checks many photos."
+    ),
+    "weak evidence": (
+        "Between 5 and 10 in 100 real photos score as high. A false alarm is easily possible."
+    ),
+    "no evidence": (
+        "More than 10 in 100 real photos score as high: nothing sets this photo apart from real "
+        "ones. That does not show that it is real. Photos by a generator that the detector does "
+        "not know get this answer as well."
+    ),
+    CANNOT_SAY: (
+        "The detector was not tried on real photos like this one, so its score has no meaning "
+        "here, in either direction."
+    ),
+}
+UNGRADED = (
+    "It is not known how often real photos score as high: this detector has no collection of real "
+    "photos to compare with. Do not publish anything on the strength of this score."
+)
+NOT_MEANT = (
+    "The false-alarm rate is not the chance that the photo is real, and a rate of 1% does not "
+    "make the photo 99% generated. Of 1,000 real photos that are checked, about 10 get “strong "
+    "evidence”.",
+    "No answer says that a photo is real. Detectors miss generators that they do not know, and "
+    "resizing or recompression can remove the traces that they look for.",
+    "Nothing is said about what the photo shows: a real one can be staged, edited, or from "
+    "another place or time.",
+)
+# Keys of a detector's answer, and their names on the page.
+NUMBERS = {
+    "logit": "score (logit)",
+    "p_value": "false-alarm rate (p-value)",
+    "references": "real photos compared with",
+    "compared_with": "which these are",
+    "reason": "reason",
+    "threshold": "score of an alarm",
+    "fpr": "false-alarm rate of an alarm",
+    "decision": "decision",
+    "prior": "share of generated photos assumed",
+    "likelihood_ratio": "likelihood ratio",
+    "probability": "probability",
+    "verdict": "verdict by a fixed score, uncalibrated",
+    "crop": "central part that is scored, pixels a side",
+    "padded": "smaller than that part",
+    "protocol": "changed beforehand",
+    "checkpoint": "file of the detector (SHA-256)",
+    "version": "genspot",
+}
+NO_CLAIMS = "The file says nothing of its origin. That is common, and speaks for neither side."
+
+
+def heading(answer: Mapping[str, Any]) -> str:
+    """Return the grade of a detector's answer in a few words; without a grade, its verdict."""
+    if answer["grade"] is None:
+        return f"{answer['verdict']} (uncalibrated)"
+    return answer["grade"] if answer["grade"] == CANNOT_SAY else f"{answer['grade']} of generation"
+
+
+def badge(answer: Mapping[str, Any]) -> str:
+    """Return the class of the style sheet for a detector's answer."""
+    return "ungraded" if answer["grade"] is None else str(answer["grade"]).partition(" ")[0]
+
+
+def meanings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what each different grade of the detectors' answers means, in their order."""
+    return list(dict.fromkeys(MEANINGS.get(one["grade"], UNGRADED) for one in answers))
+
+
+def percent(share: float) -> str:
+    """Return a share in (0, 1] in percent; of one below 0.1%, the first digit."""
+    return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1g}%"
+
+
+def frequency(rate: float) -> str:
+    """Return a rate in (0, 1] as a number of photos: "about 3 of 100"."""
+    total = next((total for total in (100, 1_000) if rate * total >= 0.95), 10_000)
+    return f"about {max(1, round(rate * total))} of {total:,}"
+
+
+def comparison(answer: Mapping[str, Any]) -> str:
+    """Return with which real photos a photo was compared, or why it was not; "" if ungraded."""
+    if answer["grade"] is None:
+        return ""
+    if answer["p_value"] is None:
+        return f"Why: {answer['reason']}."
+    return (
+        f"{frequency(answer['p_value']).capitalize()} real photos score as high or higher "
+        f"(false-alarm rate {percent(answer['p_value'])}). Compared with "
+        f"{answer['references']:,} real photos of its kind: {answer['compared_with']}."
+    )
+
+
+def seen(share: tuple[float, float]) -> str:
+    """Return which part of a photo a detector sees, of the shares of its width and height."""
+    area = share[0] * share[1]
+    if area >= 1:
+        return "It looked at the whole photo."
+    part = f"{area:.0%}" if area >= 0.01 else "less than 1%"
+    return f"It looked only at the framed part of the photo, {part} of it."
+
+
+def frames(pictures: Any) -> list[tuple[float, float]]:
+    """Return the different parts of a photo that detectors see, without the whole photo."""
+    return [one for one in dict.fromkeys(pictures.seen.values()) if min(one) < 1]
+
+
+def odds(answer: Mapping[str, Any]) -> str:
+    """Return a detector's likelihood ratio and probability in a sentence."""
+    ratio = answer["likelihood_ratio"]
+    text = (
+        f"Such a score is {ratio:.3g} times as likely for a generated photo of the test as for a "
+        "real one."
+    )
+    if answer["prior"] is None:
+        return text
+    return (
+        f"{text} If {percent(answer['prior'])} of such photos are generated, this one is with a "
+        f"probability of {percent(answer['probability'])}."
+    )
+
+
+def _cell(answer: Mapping[str, Any], key: str) -> str:
+    value = answer[key]
+    if value is None or value == "":
+        return ""
+    if key in ("p_value", "fpr", "prior"):
+        return percent(value)
+    if key == "probability":
+        return f"{value:.4f} ({'calibrated' if answer['calibrated'] else 'uncalibrated'})"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def numbers(answers: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return name and values of each number of the detectors' answers that one of them has."""
+    rows = [(title, [_cell(one, key) for one in answers]) for key, title in NUMBERS.items()]
+    return [(title, cells) for title, cells in rows if any(cells)]
