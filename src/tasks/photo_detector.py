@@ -15,6 +15,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import split_condition
 from genspot.common.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
+from genspot.data.photo_reading import PhotoReading
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
@@ -63,6 +64,18 @@ class PhotoDetector:
         chosen, own = str(self.cfg.protocol), self.checkpoint.metadata.protocol
         condition = split_condition(chosen)[0]
         return f"{chosen}, then {own}" if condition and own != NO_PROTOCOL else chosen
+
+    @property
+    def reading(self) -> PhotoReading:
+        """How a decoded photo becomes what the network sees."""
+        change = None
+        if str(self.cfg.protocol) != NO_PROTOCOL:
+            from genspot.augment.conditions import parse_test_protocol  # slow
+
+            change = parse_test_protocol(str(self.cfg.protocol), self.metadata.protocol)[0]
+        geometry = self.model.test.with_crop(self.cfg.crop)
+        limits = self.cfg.max_megapixels, self.cfg.max_whole_megapixels
+        return PhotoReading(geometry, change, *limits)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits, float32 of shape N, of `uint8` images N×H×W×3."""
