@@ -85,12 +85,10 @@ class Batcher:
         answer: what `read` returned to the answers, in order; called by one thread.
         batch_size: questions that are answered at once at most.
         max_photos: questions that wait, are read or answered, at most.
-        max_bytes: of their photos, encoded, at most.
         readers: threads that read.
 
     Attributes:
         held: questions that are accepted and not yet answered.
-        held_bytes: of their photos, encoded.
         answered: questions answered so far.
         batches: in which they were answered.
     """
@@ -101,12 +99,11 @@ class Batcher:
         answer: Callable[[Sequence[Any]], list[Answer]],
         batch_size: int,
         max_photos: int,
-        max_bytes: int,
         readers: int = 2,
     ) -> None:
-        self.held = self.held_bytes = self.answered = self.batches = 0
+        self.held = self.answered = self.batches = 0
         self.read, self.answer, self.batch_size = read, answer, batch_size
-        self.max_photos, self.max_bytes = max_photos, max_bytes
+        self.max_photos = max_photos
         self.waiting: deque[_Request] = deque()  # with unread questions
         self.ready: deque[_Task] = deque()
         self.reading, self.closing, self.seconds = 0, False, 0.0  # of a photo, in the mean
@@ -122,18 +119,16 @@ class Batcher:
         A cancelled call drops the questions that are not yet read.
 
         Raises:
-            QueueFullError: they would exceed `max_photos` or `max_bytes`, or `close` was called.
+            QueueFullError: they would exceed `max_photos`, or `close` was called.
             Exception: whatever `read` or `answer` raises.
         """
         if not questions:
             return []
-        request, size = _Request(questions), sum(map(_bytes, questions))
+        request = _Request(questions)
         with self.change:
-            full = self.held + len(questions) > self.max_photos
-            if full or self.held_bytes + size > self.max_bytes or self.closing:
+            if self.held + len(questions) > self.max_photos or self.closing:
                 raise QueueFullError(self._retry_after())
             self.held += len(questions)
-            self.held_bytes += size
             self.waiting.append(request)
             self.change.notify_all()
         try:
@@ -155,19 +150,14 @@ class Batcher:
     def _drop(self, request: _Request) -> None:
         """Take the unread questions of a request that failed or is cancelled out of the queue."""
         with self.change:
-            if request.unread:
-                self._release([question for _, question in request.unread])
-                request.unread.clear()
+            self.held -= len(request.unread)
+            request.unread.clear()
             with suppress(ValueError):
                 self.waiting.remove(request)
             self.change.notify_all()
 
-    def _release(self, questions: Sequence[Question]) -> None:
-        self.held -= len(questions)
-        self.held_bytes -= sum(map(_bytes, questions))
-
     def _finish(self, tasks: Sequence[_Task], outcomes: Sequence[Answer | Exception]) -> None:
-        self._release([task.question for task in tasks])
+        self.held -= len(tasks)
         for task, outcome in zip(tasks, outcomes, strict=True):
             task.request.set(task.place, outcome)
         self.change.notify_all()
@@ -259,7 +249,3 @@ def _attempt(function: Callable[[Any], Any], argument: Any) -> Any:
         return error
     except BaseException as error:  # a panic in Rust is none; the thread must go on
         return RuntimeError(repr(error))
-
-
-def _bytes(question: Question) -> int:
-    return len(question.photo.content)

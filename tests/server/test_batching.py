@@ -62,8 +62,8 @@ def make() -> Iterator[Make]:
     """Makes batchers, which are closed at the end."""
     made: list[tuple[Machine, Batcher]] = []
 
-    def _make(machine: Machine, batch: int = 4, photos: int = 100, size: int = 10**6) -> Batcher:
-        batcher = Batcher(machine.read, machine.answer, batch, photos, size, readers=1)
+    def _make(machine: Machine, batch: int = 4, photos: int = 100) -> Batcher:
+        batcher = Batcher(machine.read, machine.answer, batch, photos, readers=1)
         made.append((machine, batcher))
         return batcher
 
@@ -75,8 +75,8 @@ def make() -> Iterator[Make]:
         assert not any(thread.is_alive() for thread in batcher.threads)
 
 
-def questions(names: str, size: int = 1) -> list[Question]:
-    return [Question(UploadedPhoto(name, bytes(size))) for name in names]
+def questions(names: str) -> list[Question]:
+    return [Question(UploadedPhoto(name, b"")) for name in names]
 
 
 def run(call: Coroutine[Any, Any, Any]) -> Any:
@@ -98,7 +98,7 @@ def test_submit_several_photos_returns_answers_in_order(make: Make) -> None:
     machine = Machine()
     batcher = make(machine)
     assert names_of(run(batcher.submit(questions("hgfedcba")))) == "hgfedcba"
-    assert (batcher.held, batcher.held_bytes, batcher.answered) == (0, 0, 8)
+    assert (batcher.held, batcher.answered) == (0, 8)
     assert batcher.batches == len(machine.batches)
     assert run(batcher.submit([])) == []
 
@@ -142,23 +142,21 @@ def test_submit_long_request_first_lets_a_short_one_pass(make: Make) -> None:
 
 def test_submit_more_than_there_is_room_for_is_refused(make: Make) -> None:
     machine = Machine()
-    batcher = make(machine, photos=3, size=100)
+    batcher = make(machine, photos=3)
 
     async def fill() -> None:
         machine.may_answer.clear()
-        held = asyncio.ensure_future(batcher.submit(questions("ab", size=40)))
+        held = asyncio.ensure_future(batcher.submit(questions("ab")))
         await until(lambda: batcher.held == 2)
         with pytest.raises(QueueFullError) as error:
             await batcher.submit(questions("cd"))  # 4 photos
         assert error.value.retry_after == 1
-        with pytest.raises(QueueFullError):
-            await batcher.submit(questions("c", size=21))  # 101 bytes
         batcher.seconds = 1000.0
         with pytest.raises(QueueFullError, match=f"try again in {MAX_RETRY_AFTER} s"):
             await batcher.submit(questions("cd"))
         machine.may_answer.set()
         assert names_of(await held) == "ab"
-        assert names_of(await batcher.submit(questions("cde", size=33))) == "cde"
+        assert names_of(await batcher.submit(questions("cde"))) == "cde"
 
     run(fill())
 
@@ -180,7 +178,7 @@ def test_submit_cancelled_request_leaves_the_queue(make: Make) -> None:
     run(cancel())
     assert machine.read_names.count("a") <= 8  # what was read or being read when it was cancelled
     assert sum(map(len, machine.batches)) <= 3  # one batch had begun
-    assert (batcher.held, batcher.held_bytes) == (0, 0)
+    assert batcher.held == 0
 
 
 @pytest.mark.parametrize(
@@ -203,7 +201,7 @@ def test_submit_photo_that_fails_fails_its_own_request_only(
         assert names_of(await batcher.submit(questions("c"))) == "c"  # the threads live
 
     run(both())
-    assert (batcher.held, batcher.held_bytes) == (0, 0)
+    assert batcher.held == 0
 
 
 def test_submit_photo_that_is_slow_to_read_holds_up_no_other(make: Make) -> None:
@@ -214,7 +212,7 @@ def test_submit_photo_that_is_slow_to_read_holds_up_no_other(make: Make) -> None
             assert slow.wait(SECONDS)
         return machine.read(question)
 
-    batcher = Batcher(read, machine.answer, 8, 100, 10**6, readers=2)
+    batcher = Batcher(read, machine.answer, 8, 100, readers=2)
 
     async def both() -> None:
         held = asyncio.ensure_future(batcher.submit(questions("s")))
