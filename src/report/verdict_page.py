@@ -75,7 +75,9 @@ def render_verdicts(document: Mapping[str, Any], pictures: Mapping[str, Pictures
         "verdict.html",
         document,
         pictures,
-        title="One photo" if single else f"{len(photos):,} photos",
+        title=verdict_words.short_name(photos[0]["photo"])
+        if single
+        else f"{len(photos):,} photos",
         headline=_headline(len(photos)),
         listed=[] if single else photos[:MAX_LISTED],
         shown=MAX_SHOWN,

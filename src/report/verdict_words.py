@@ -31,8 +31,8 @@ MEANINGS = {
     ),
 }
 UNGRADED = (
-    "It is not known how often real photos score as high: this detector has no collection of real "
-    "photos to compare with. Do not publish anything on the strength of this score."
+    "It is not known how often real photos score as high, so this is no evidence that can be "
+    "relied on: the detector has no collection of real photos to compare with."
 )
 NOT_MEANT = (
     "The false-alarm rate is not the chance that the photo is real, and a rate of 1% does not "
@@ -63,6 +63,11 @@ NUMBERS = {
     "checkpoint": "file of the detector (SHA-256)",
     "version": "genspot",
 }
+SCORE = (
+    "A detector gives a photo a score: the higher, the more it resembles the generated photos "
+    "that the detector learned from."
+)
+SCALE = "The further right on the bar, the rarer so high a score is among real photos."
 NO_CLAIMS = "The file says nothing of its origin. That is common, and speaks for neither side."
 
 
@@ -78,9 +83,28 @@ def badge(answer: Mapping[str, Any]) -> str:
     return "ungraded" if answer["grade"] is None else str(answer["grade"]).partition(" ")[0]
 
 
-def meanings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what each different grade of the detectors' answers means, in their order."""
-    return list(dict.fromkeys(MEANINGS.get(one["grade"], UNGRADED) for one in answers))
+def is_graded(answer: Mapping[str, Any]) -> bool:
+    """Return whether a detector knows how often real photos score as high as this one."""
+    return any(one["p_value"] is not None for one in answer["detectors"])
+
+
+def short_name(path: str) -> str:
+    """Return the name of a file without its folders."""
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or path
+
+
+def meanings(answers: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return each different grade of the detectors' answers and what it means, in their order."""
+    grades = dict.fromkeys(one["grade"] for one in answers)
+    return [(one or "without a grade", MEANINGS.get(one, UNGRADED)) for one in grades]
+
+
+def together(combined: Mapping[str, Any]) -> str:
+    """Return what the false-alarm rates of several detectors say together, in a sentence."""
+    return (
+        f"Together: {combined['grade']}, at a false-alarm rate of {percent(combined['p_value'])}: "
+        f"the lowest of {combined['detectors']} rates times {combined['detectors']}."
+    )
 
 
 def percent(share: float) -> str:
@@ -95,9 +119,9 @@ def frequency(rate: float) -> str:
 
 
 def comparison(answer: Mapping[str, Any]) -> str:
-    """Return with which real photos a photo was compared, or why it was not; "" if ungraded."""
+    """Return with which real photos a photo was compared, or why it was not."""
     if answer["grade"] is None:
-        return ""
+        return "Not known: this detector has no collection of real photos to compare with."
     if answer["p_value"] is None:
         return f"Why: {answer['reason']}."
     return (
@@ -121,18 +145,11 @@ def frames(pictures: Any) -> list[tuple[float, float]]:
     return [one for one in dict.fromkeys(pictures.seen.values()) if min(one) < 1]
 
 
-def odds(answer: Mapping[str, Any]) -> str:
-    """Return a detector's likelihood ratio and probability in a sentence."""
-    ratio = answer["likelihood_ratio"]
-    text = (
+def odds(ratio: float) -> str:
+    """Return a likelihood ratio in a sentence."""
+    return (
         f"Such a score is {ratio:.3g} times as likely for a generated photo of the test as for a "
         "real one."
-    )
-    if answer["prior"] is None:
-        return text
-    return (
-        f"{text} If {percent(answer['prior'])} of such photos are generated, this one is with a "
-        f"probability of {percent(answer['probability'])}."
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from genspot.tasks.photo_detector import PhotoDetector
 
 SIDE = 640  # pixels of the longer side of a small copy
-SPECTRUM_SIDE = 256  # pixels of the photo's centre, and of the picture
+SPECTRUM_SIDE = 512  # pixels of the photo's centre, at most
+WINDOW = 128  # pixels a side of the windows whose spectra are averaged, and of the picture
 MAX_MAP_SIDE = 512  # pixels; larger maps are scaled down
 # Colours of a patch map: of a logit below 0, of 0 and above.
 BLUE, WHITE, ORANGE = (np.array(one) for one in ((0, 90, 181), (255, 255, 255), (213, 94, 0)))
@@ -63,15 +64,17 @@ def read_pictures(
 
 
 def draw_spectrum(pixels: np.ndarray) -> str:
-    """Return the spectrum of the centre of a photo as a data: URI; "" for one that is tiny.
+    """Return the spectrum of a photo as a data: URI: the mean over windows of its centre.
 
     Args:
-        pixels: `uint8`, H×W×3.
+        pixels: `uint8`, H×W×3; "" is returned where a window does not fit in.
     """
-    side = min(SPECTRUM_SIDE, *pixels.shape[:2])
-    if side < SPECTRUM_SIDE // 4:
+    if min(pixels.shape[:2]) < WINDOW:
         return ""
-    values = spectrum(image_io.centre_crop(pixels, side))
+    centre = image_io.centre_crop(pixels, min(SPECTRUM_SIDE, *pixels.shape[:2]))
+    starts = range(0, len(centre) - WINDOW + 1, WINDOW // 2)
+    windows = [centre[y : y + WINDOW, x : x + WINDOW] for y in starts for x in starts]
+    values = np.mean([spectrum(one) for one in windows], axis=0)
     low, high = np.percentile(values, [1, 99.9])
     scaled = ((values - low) / max(high - low, 1e-8)).clip(0, 1)
     return _png(np.rint(255 * scaled).astype(np.uint8))
