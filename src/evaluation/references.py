@@ -109,16 +109,27 @@ def read_reference(path: Path, expected: Mapping[str, Any]) -> Reference:
             f"reference={path} is no reference of this version of genspot ({reason}); make it "
             "again: task=reference inputs=PHOTOS"
         ) from error
+    if other := first_difference(about, expected):
+        raise GenspotError(
+            f"reference={path} was made with {other}; make one with task=reference inputs=PHOTOS "
+            "and the same settings, or give reference=none"
+        )
+    return Reference(table.select(list(COLUMNS)).replace_schema_metadata(None), about)
+
+
+def first_difference(about: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Return the first of `FIXED` that differs, in words with both values; "" if none does.
+
+    Args:
+        about: what images were scored with, as it is read from JSON.
+        expected: what photos are scored with now; the keys of `FIXED`.
+    """
     expected = json.loads(json.dumps(dict(expected)))  # as `about` was: no tuples
     for key, words in FIXED.items():
         if about.get(key) != expected[key]:
             values = f" ({key}={safe_repr(about.get(key))}, not {safe_repr(expected[key])})"
-            raise GenspotError(
-                f"reference={path} was made with {words}{'' if key == 'model' else values}; make "
-                "one with task=reference inputs=PHOTOS and the same settings, or give "
-                "reference=none"
-            )
-    return Reference(table.select(list(COLUMNS)).replace_schema_metadata(None), about)
+            return words if key == "model" else words + values
+    return ""
 
 
 def _check(table: pa.Table) -> None:
@@ -133,12 +144,18 @@ def _check(table: pa.Table) -> None:
     check_number(len(table))
 
 
-def check_number(count: int) -> None:
-    """Raise GenspotError if `count` reference photos are too few for a rate of 1%."""
+def check_number(count: int, left_out: str = "") -> None:
+    """Raise GenspotError if `count` reference photos are too few for a rate of 1%.
+
+    Args:
+        count: of the photos that are kept.
+        left_out: how many others there were, and why they were left out.
+    """
     if count < MIN_REFERENCES:
+        others = f" ({left_out} left out)" if left_out else ""
         raise GenspotError(
-            f"{count} reference photos are too few: a false-alarm rate of 1% needs at least "
-            f"{MIN_REFERENCES}; give more, inputs=[FOLDER,FOLDER]"
+            f"{count} reference photos are too few{others}: a false-alarm rate of 1% needs at "
+            f"least {MIN_REFERENCES}; give more, inputs=[FOLDER,FOLDER]"
         )
 
 

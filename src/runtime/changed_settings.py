@@ -28,6 +28,8 @@ WITHOUT_EFFECT = {
     "test_set.path*": "generator.folder.path follows it, and counts",
     "test_sets*": "generator.* follows it, and counts",
     "hub.*": "generator.hub follows it, and counts",
+    "prior": "is applied to logits that are scored already",
+    "calibration": "is applied to logits that are scored already",
     "quiet": "is shown",
     "max_unreadable": "the exit code alone",
     "logger.*": "loggers record what happens",

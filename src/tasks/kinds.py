@@ -144,6 +144,13 @@ COMPONENT = Kind(
     is_name,
 )
 PATH = Kind("a path as text, such as data/set or ./2024", _is_path)
+EACH_PATH = either(
+    PATH,
+    Kind(
+        "a list of such paths or null, one for each of several checkpoints",
+        lambda value: _is_list_of(optional(PATH).accepts, value) and value != [],
+    ),
+)
 # Where images come from: see `genspot.data.settings.Place`. Each form by a key that it has.
 COLUMNS = ("image", "label", "class", "generator")
 _COLUMNS = {key: optional(TEXT) for key in COLUMNS}

@@ -24,6 +24,8 @@ OF_TASKS = {
     "inputs": ("export", "predict", "reference", "verify"),
     "reference": ("predict", "reference"),
     "deliveries": ("predict",),
+    "prior": ("predict",),
+    "calibration": ("predict",),
     "runs": ("report", "share"),
     "report": ("report",),
 }

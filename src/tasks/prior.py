@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig
+from scipy.special import expit, logit
 
-from genspot.evaluation.scaling import Scaling
+from genspot.common.run_files import METRICS
+from genspot.evaluation.evidence import CANNOT_SAY
+from genspot.evaluation.scaling import Scaling, read_scaling
+from genspot.tasks.grading import scoring_facts
 
 if TYPE_CHECKING:
     from genspot.tasks.photo_detector import PhotoDetector
@@ -24,7 +30,9 @@ def find_scaling(cfg: DictConfig, detector: PhotoDetector) -> Scaling:
         GenspotError: there is none, it cannot be read, the fit failed, or it is of another
             checkpoint, model, crop or protocol.
     """
-    raise NotImplementedError
+    path = Path(cfg.calibration or detector.checkpoint.path.with_name(METRICS))
+    path = path / METRICS if path.is_dir() else path
+    return read_scaling(path, scoring_facts(cfg, detector.checkpoint, detector.model))
 
 
 def with_prior(scaling: Scaling, prior: float, predictions: pa.Table) -> pa.Table:
@@ -36,8 +44,17 @@ def with_prior(scaling: Scaling, prior: float, predictions: pa.Table) -> pa.Tabl
         predictions: see `prediction_table`; with grades or without.
 
     Returns:
-        The same columns and `likelihood_ratio`, float64, at the end; `probability` is the
-        posterior and `calibrated` true. A photo that the grade says nothing of ("cannot say")
+        The same columns, and at the end `prior` and `likelihood_ratio`, float64; `probability` is
+        the posterior and `calibrated` true. A photo that the grade says nothing of ("cannot say")
         has no likelihood ratio, and keeps its probability, which is not calibrated.
     """
-    raise NotImplementedError
+    ratios = scaling.log_likelihood_ratios(predictions["logit"].to_numpy())
+    known = np.ones(len(predictions), bool)
+    if "grade" in predictions.column_names:
+        known = np.array([one != CANNOT_SAY for one in predictions["grade"].to_pylist()], bool)
+    posterior = np.where(known, expit(ratios + logit(prior)), predictions["probability"])
+    for name, values in {"probability": posterior, "calibrated": known}.items():
+        place = predictions.column_names.index(name)
+        predictions = predictions.set_column(place, name, pa.array(values))
+    predictions = predictions.append_column("prior", pa.repeat(prior, len(predictions)))
+    return predictions.append_column("likelihood_ratio", pa.array(np.exp(ratios), mask=~known))
