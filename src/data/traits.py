@@ -26,9 +26,12 @@ TRAIT_SCHEMA = pa.schema(
         ("width", pa.int32()),  # pixels
         ("height", pa.int32()),
         ("flat_share", pa.float64()),  # of neighbours in a row that have one colour, 0 to 1
+        ("colour_share", pa.float64()),  # of pixels with one of a few colours, 0 to 1
     ]
 )
 FLAT_LEVELS = 1  # by how much the colours of flat neighbours differ at most, of 255
+COLOUR_LEVELS = 32  # of each channel, by which colours are told apart
+COLOURS = 4  # the most frequent ones
 AHEAD = 64  # photos that threads are given at a time
 
 
@@ -103,6 +106,7 @@ def find_traits(
         "width": width,
         "height": height,
         "flat_share": flat_share(part),
+        "colour_share": colour_share(part),
     }
 
 
@@ -116,3 +120,17 @@ def flat_share(image: np.ndarray) -> float:
         return 0.0
     steps = cv2.absdiff(image[:, 1:], image[:, :-1])
     return float((steps.max(axis=2) <= FLAT_LEVELS).mean())
+
+
+def colour_share(image: np.ndarray) -> float:
+    """Return the share of pixels that have one of the `COLOURS` most frequent colours.
+
+    A screenshot or a drawing has few colours, a photo seldom.
+
+    Args:
+        image: uint8, H×W×3.
+    """
+    red, green, blue = np.moveaxis(image // (256 // COLOUR_LEVELS), 2, 0).astype(np.int64)
+    counts = np.bincount(((red * COLOUR_LEVELS + green) * COLOUR_LEVELS + blue).ravel())
+    most = np.partition(counts, -min(COLOURS, len(counts)))[-COLOURS:]
+    return float(most.sum() / counts.sum())

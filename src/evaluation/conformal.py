@@ -38,6 +38,21 @@ def p_values(logits: np.ndarray, references: np.ndarray) -> np.ndarray:
     return (1 + len(ordered) - below) / (len(ordered) + 1)
 
 
+def find_threshold(references: np.ndarray, level: float) -> float | None:
+    """Return the least logit whose p-value is at most `level`; None if no logit has one.
+
+    Args:
+        references: n finite logits of real photos.
+        level: in (0, 1); a p-value of at most that needs n of at least 1 / level - 1.
+    """
+    ordered = np.sort(np.asarray(references, dtype=np.float64))
+    attainable = np.arange(1, len(ordered) + 2) / (len(ordered) + 1)  # with 0, 1, … n at or above
+    at_or_above = int(np.searchsorted(attainable, level, side="right")) - 1
+    if at_or_above < 0:
+        return None
+    return float(np.nextafter(ordered[-1 - at_or_above], np.inf))
+
+
 def find_group(
     cell: Cell, references: Mapping[Cell, int], minimum: int = MIN_REFERENCES
 ) -> frozenset[Cell]:

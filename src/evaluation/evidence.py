@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from genspot.evaluation.conformal import MIN_REFERENCES, describe_group, find_group, p_values
+from genspot.evaluation.conformal import (
+    MIN_REFERENCES,
+    describe_group,
+    find_group,
+    find_threshold,
+    p_values,
+)
 from genspot.evaluation.references import Reference, find_cell, megapixels
 
 # Grades by the highest p-value of each, from strong to none. None of them says "real".
@@ -19,11 +25,15 @@ GRADES = {
     "no evidence": 1.0,
 }
 CANNOT_SAY = "cannot say"
+STRONG = GRADES["strong evidence"]
 
 # How far outside the references' traits a photo may be.
 SIZE_FACTOR = 2.0  # of their fewest and most megapixels
 QUALITY_MARGIN = 5  # points of their lowest and highest JPEG quality
 FLAT_MARGIN = 0.05  # of their highest share of flat neighbours
+# Of the pixels of a photo, those that have one of four colours. 21 of 1,370 real photos have more,
+# some of them recompressed or scaled, and 281 of 289 screenshots and drawings (docs/verdict.md).
+MAX_COLOUR_SHARE = 0.6
 
 
 class Judgement(NamedTuple):
@@ -35,6 +45,8 @@ class Judgement(NamedTuple):
         references: number of reference photos that it was compared with; 0 where nothing can be.
         compared_with: which these are, in words; "" where there are none.
         reason: why nothing can be said; "" where something can.
+        threshold: the least logit whose p-value is at most a level; None where nothing can be
+            said, or the references are too few for that level.
     """
 
     grade: str
@@ -42,6 +54,7 @@ class Judgement(NamedTuple):
     references: int
     compared_with: str
     reason: str
+    threshold: float | None
 
 
 def grade(p_value: float) -> str:
@@ -50,7 +63,11 @@ def grade(p_value: float) -> str:
 
 
 def judge(
-    reference: Reference, traits: pa.Table, logits: np.ndarray, padded: np.ndarray
+    reference: Reference,
+    traits: pa.Table,
+    logits: np.ndarray,
+    padded: np.ndarray,
+    level: float = STRONG,
 ) -> pa.Table:
     """Return the grades of N photos, the columns of `Judgement`.
 
@@ -59,8 +76,9 @@ def judge(
         traits: N rows of `genspot.data.traits.TRAIT_SCHEMA`.
         logits: N finite logits.
         padded: N flags: the photo was smaller than the detector's crop.
+        level: false-alarm rate of the thresholds, in (0, 1).
     """
-    judgements = _Judge(reference)
+    judgements = _Judge(reference, level)
     rows = zip(traits.to_pylist(), logits, padded, strict=True)
     found = [judgements.of(*row)._asdict() for row in rows]
     schema = pa.schema(
@@ -70,17 +88,23 @@ def judge(
             ("references", pa.int64()),
             ("compared_with", pa.string()),
             ("reason", pa.string()),
+            ("threshold", pa.float64()),
         ]
     )
     return pa.Table.from_pylist(found, schema=schema)
 
 
+def is_graphic(traits: Mapping[str, Any]) -> bool:
+    """Return whether an image has so few colours that it is a screenshot or a drawing."""
+    return bool(traits["colour_share"] > MAX_COLOUR_SHARE)
+
+
 class _Judge:
     """Judges photos one by one; the logits of a group and the ranges of a kind are found once."""
 
-    def __init__(self, reference: Reference) -> None:
-        self.reference = reference
-        self.groups: dict[Any, tuple[np.ndarray, str]] = {}
+    def __init__(self, reference: Reference, level: float) -> None:
+        self.reference, self.level = reference, level
+        self.groups: dict[Any, tuple[np.ndarray, str, float | None]] = {}
         self.ranges = {
             kind: _Ranges([row for row in reference.table.to_pylist() if _kind(row) == kind])
             for kind in {cell[0] for cell in reference.cells}
@@ -90,13 +114,13 @@ class _Judge:
         """Return the grade of one photo."""
         reason = next(self._reasons(traits, padded), "")
         if reason:
-            return Judgement(CANNOT_SAY, None, 0, "", reason)
-        logits, words = self._group(traits)
+            return Judgement(CANNOT_SAY, None, 0, "", reason, None)
+        logits, words, threshold = self._group(traits)
         p_value = float(p_values(np.array([logit]), logits)[0])
-        return Judgement(grade(p_value), p_value, len(logits), words, "")
+        return Judgement(grade(p_value), p_value, len(logits), words, "", threshold)
 
-    def _group(self, traits: Mapping[str, Any]) -> tuple[np.ndarray, str]:
-        """Return the logits that a photo is compared with, and whose they are in words."""
+    def _group(self, traits: Mapping[str, Any]) -> tuple[np.ndarray, str, float | None]:
+        """Return the logits that a photo is compared with, whose they are, and the threshold."""
         cell = find_cell(traits)
         if cell not in self.groups:
             # Never with photos of the other kind: traces of JPEG move logits most.
@@ -104,7 +128,8 @@ class _Judge:
             group = find_group(cell, alike)
             rows = [one in group for one in self.reference.cells]
             words = describe_group(group, alike)
-            self.groups[cell] = self.reference.logits[rows], words
+            logits = self.reference.logits[rows]
+            self.groups[cell] = logits, words, find_threshold(logits, self.level)
         return self.groups[cell]
 
     def _reasons(self, traits: Mapping[str, Any], padded: bool) -> Iterator[str]:
@@ -114,6 +139,11 @@ class _Judge:
             return
         if padded:
             yield "it is smaller than the crop that the detector sees"
+        if is_graphic(traits):
+            yield (
+                f"{traits['colour_share']:.0%} of its pixels have one of four colours, as in "
+                f"screenshots and drawings; in photos, at most {MAX_COLOUR_SHARE:.0%} do"
+            )
         kind = _kind(traits)
         ranges = self.ranges.get(kind)
         count = ranges.count if ranges else 0

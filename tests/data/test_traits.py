@@ -9,7 +9,14 @@ from PIL import Image
 
 from genspot.common.images import UnreadableError
 from genspot.data import image_io
-from genspot.data.traits import AHEAD, TRAIT_SCHEMA, find_traits, flat_share, read_traits
+from genspot.data.traits import (
+    AHEAD,
+    TRAIT_SCHEMA,
+    colour_share,
+    find_traits,
+    flat_share,
+    read_traits,
+)
 from helpers.image_bytes import encode
 
 
@@ -35,6 +42,16 @@ def test_quality_of_jpeg_is_that_of_the_file_and_of_the_traces_in_png(
 def test_photo_without_jpeg_has_no_quality(tmp_path: Path) -> None:
     smooth().save(tmp_path / "a.png")
     assert find_traits(f"{tmp_path}/a.png", 1)["jpeg_quality"] is None
+
+
+def test_colour_share_is_of_the_four_most_frequent_of_32_levels() -> None:
+    image = np.zeros((10, 10, 3), np.uint8)
+    image[5:] = np.arange(50).reshape(5, 10, 1) * 8 % 256 + (np.arange(3) == 2) * 4
+    image[0, 0] = 7  # as black as black: of the same level
+    assert colour_share(image) == pytest.approx((50 + 2 + 3 * 2) / 100)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    assert colour_share(noise) < 0.01
+    assert colour_share(np.full((9, 9, 3), 255, np.uint8)) == 1
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

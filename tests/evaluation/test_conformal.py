@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from genspot.evaluation.conformal import Cell, describe_group, find_group, p_values
+from genspot.evaluation.conformal import (
+    Cell,
+    describe_group,
+    find_group,
+    find_threshold,
+    p_values,
+)
 
 LEVELS = (0.01, 0.05, 0.10)
 
@@ -137,3 +143,24 @@ def test_describe_group_names_what_its_references_have_in_common() -> None:
         describe_group(everything, {("JPEG", "low"): 5, ("no", ""): 5}) == "all reference photos"
     )
     assert describe_group(frozenset({("no", "", "big")}), {("no", "", "big"): 5}) == "no, big"
+
+
+@pytest.mark.parametrize("number", [1, 98, 99, 100, 149])
+@pytest.mark.parametrize("level", [0.01, 0.05, 0.07, 0.29, 0.5])
+def test_find_threshold_is_the_least_logit_with_that_p_value(number: int, level: float) -> None:
+    references = np.random.default_rng(number).integers(-5, 5, number) / 3
+    found = find_threshold(references, level)
+    if found is None:
+        assert p_values(np.array([1e9]), references)[0] > level
+    else:
+        below = np.nextafter(found, -np.inf)
+        at, under = p_values(np.array([found, below]), references)
+        assert at <= level < under
+
+
+def test_find_threshold_of_99_references_is_above_all_of_them() -> None:
+    references = np.arange(99.0)
+    assert find_threshold(references, 0.01) == np.nextafter(98.0, 99.0)
+    assert find_threshold(references, 0.02) == np.nextafter(97.0, 99.0)
+    assert find_threshold(references, 0.0099) is None
+    assert find_threshold(np.array([]), 0.5) is None

@@ -62,6 +62,7 @@ def test_a_photo_is_compared_with_its_like_alone() -> None:
         ({"width": 16}, "it has 0.016 megapixels, and the reference photos 1"),
         ({"width": 2001}, "it has 2 megapixels, and the reference photos 1"),
         ({"flat_share": 0.26}, "26% of the neighbouring pixels have one colour"),
+        ({"colour_share": 0.61}, "61% of its pixels have one of four colours, as in screenshots"),
     ],
 )
 def test_nothing_is_said_of_a_photo_unlike_the_references(
@@ -84,7 +85,9 @@ def test_nothing_is_said_of_a_heavily_compressed_photo() -> None:
 def test_nothing_is_said_of_a_padded_or_unreadable_photo() -> None:
     reference = make_reference((100, {}))
     assert "smaller than the crop" in judged(reference, {}, padded=True)["reason"]
-    nothing = dict.fromkeys(["format", "jpeg_quality", "width", "height", "flat_share"])
+    nothing = dict.fromkeys(
+        ["format", "jpeg_quality", "width", "height", "flat_share", "colour_share"]
+    )
     assert "could not be read" in judged(reference, nothing)["reason"]
 
 

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from genspot.evaluation.references import Reference
+from genspot.evaluation.references import COLUMNS, Reference
 
 ABOUT = {"checkpoint": "ab12", "model": {"name": "small"}, "crop": 32, "protocol": "none"}
-TRAITS = {"format": "PNG", "jpeg_quality": None, "width": 1000, "height": 1000, "flat_share": 0.2}
+TRAITS: dict[str, Any] = {"format": "PNG", "jpeg_quality": None, "width": 1000, "height": 1000}
+TRAITS |= {"flat_share": 0.2, "colour_share": 0.1}
 
 
 def make_reference(*parts: tuple[int, dict[str, Any]], seed: int = 0) -> Reference:
     """Return a reference of normally distributed logits: a number of photos and their traits."""
     rows = [TRAITS | traits for count, traits in parts for _ in range(count)]
     logits = np.random.default_rng(seed).normal(size=len(rows)).astype(np.float32)
-    return Reference(make_traits(rows).add_column(0, "logit", pa.array(logits)), ABOUT)
+    table = make_traits(rows).add_column(0, "logit", pa.array(logits))
+    return Reference(table.select(list(COLUMNS)), ABOUT)
 
 
 def make_traits(rows: list[dict[str, Any]]) -> pa.Table:
