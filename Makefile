@@ -2,7 +2,7 @@
 # make test   set up, check style and types, and run the tests
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
-# make slurm  install an extra: c2pa, dashboards, export, hub, optuna, slurm, super-resolution or timm; make ray: what sweeps on Ray need
+# make slurm  install an extra: c2pa, dashboards, export, hub, optuna, serve, slurm, super-resolution or timm; make ray: what sweeps on Ray need
 # make bench  measure the input pipeline and the CPU steps (bench-export, bench-inputs, bench-intervals, bench-predict, bench-scale, bench-unpack, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
@@ -12,7 +12,7 @@ READY_DEV := $(VENV)/.ready-dev
 # The lock file as constraints: it says which version of a package is installed, and asks for none. So one
 # file holds for users and developers, and a CPU build of torch brings no CUDA libraries.
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint requirements.lock
-EXTRAS := c2pa dashboards export hub optuna slurm super-resolution timm
+EXTRAS := c2pa dashboards export hub optuna serve slurm super-resolution timm
 GROUP = $(BIN)/python -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
 	print(*groups["dependency-groups"][sys.argv[1]], sep="\n")'
 
@@ -49,7 +49,7 @@ endif
 dev: $(READY_DEV)
 
 $(READY_DEV): $(READY)
-	$(GROUP) dev | $(PIP) --no-build-isolation --editable '.[c2pa,dashboards,export,hub,optuna,slurm,timm]' -r /dev/stdin
+	$(GROUP) dev | $(PIP) --no-build-isolation --editable '.[c2pa,dashboards,export,hub,optuna,serve,slurm,timm]' -r /dev/stdin
 	@touch $@
 
 $(EXTRAS): setup

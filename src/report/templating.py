@@ -1,4 +1,4 @@
-"""Pages and texts from the templates in `templates/`."""
+"""Pages and texts from the templates in a package's folder `templates/`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from genspot.common.text import escape
 from genspot.report.markdown import escape_markdown
 
 
-def render_template(name: str, **values: Any) -> str:
+def render_template(name: str, *, package: str = "genspot.report", **values: Any) -> str:
     """Return the template `name`, filled in with `values`; their control characters are shown.
 
     Texts are escaped: for Markdown in a template that ends with .md, else for HTML.
+
+    Args:
+        name: of the file.
+        package: whose folder `templates/` holds it.
+        values: by their names in the template.
     """
     is_markdown = name.endswith(".md")
 
@@ -21,7 +26,7 @@ def render_template(name: str, **values: Any) -> str:
         return escape_markdown(escape(text)) if is_markdown else escape(text, "\n")
 
     environment = Environment(
-        loader=PackageLoader("genspot.report", "templates"),
+        loader=PackageLoader(package, "templates"),
         autoescape=not is_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
