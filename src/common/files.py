@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -60,6 +61,12 @@ def _finite(text: str) -> float:
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write `content` to `path` as JSON; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(json.dumps(content, indent=2, allow_nan=False), path)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def utf8_path(path: str | Path) -> str:

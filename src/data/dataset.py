@@ -1,4 +1,4 @@
-"""A PyTorch dataset over a table of samples, and the collation of its samples into batches."""
+"""The images of a table of samples. Without PyTorch, whose loaders take it as a data set."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch.utils.data import Dataset
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
@@ -42,7 +40,7 @@ class Sample(TypedDict):
     unreadable: list[tuple[int, str]]  # rows that could not be read, and why
 
 
-class ImageDataset(Dataset[Sample]):
+class ImageDataset:
     """The images of a table, augmented and cropped; indexed by (epoch, row).
 
     All randomness of a sample depends on (seed, epoch, row) alone: not on workers, ranks, batch
@@ -244,7 +242,7 @@ class ImageDataset(Dataset[Sample]):
 
 
 def collate(samples: list[Sample]) -> dict[str, Any]:
-    """Return a batch of the readable samples.
+    """Return a batch of the readable samples, as arrays of NumPy.
 
     Returns:
         image (`uint8`, N×H×W×3, or None if no sample is readable), label (int64, N), row
@@ -262,9 +260,9 @@ def collate(samples: list[Sample]) -> dict[str, Any]:
             "fit into no batch: give a crop (model.train.crop), or a transform to one size"
         )
     return {
-        "image": torch.from_numpy(np.stack(arrays)) if arrays else None,  # type: ignore[arg-type]
-        "label": torch.tensor([sample["label"] for sample in readable], dtype=torch.int64),
-        "row": torch.tensor([sample["row"] for sample in readable], dtype=torch.int64),
-        "padded": torch.tensor([sample["padded"] for sample in readable], dtype=torch.bool),
+        "image": np.stack(arrays) if arrays else None,  # type: ignore[arg-type]
+        "label": np.array([sample["label"] for sample in readable], np.int64),
+        "row": np.array([sample["row"] for sample in readable], np.int64),
+        "padded": np.array([sample["padded"] for sample in readable], bool),
         "unreadable": [pair for sample in samples for pair in sample["unreadable"]],
     }

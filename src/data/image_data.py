@@ -1,4 +1,4 @@
-"""The images of a run. Without Lightning and albumentations, which are slow to import."""
+"""The images of a run. Without Lightning, albumentations and PyTorch, which are slow to import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from torch.utils.data import DataLoader
 
 from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
@@ -23,7 +22,6 @@ from genspot.data.dataset import (
 )
 from genspot.data.inputs import list_inputs
 from genspot.data.layout import Listing
-from genspot.data.loaders import ResumableDataLoader, eval_loader
 from genspot.data.photo_reading import PixelFunction
 from genspot.data.samplers import SequentialDistributedSampler
 from genspot.data.settings import (
@@ -44,10 +42,12 @@ from genspot.data.sources import (
     warn_of_skipped,
 )
 from genspot.data.splits import describe_divided
-from genspot.data.training_loader import training_loader
 
 if TYPE_CHECKING:
     import albumentations
+    from torch.utils.data import DataLoader
+
+    from genspot.data.loaders import ResumableDataLoader
 
 log = logging.getLogger(__name__)
 
@@ -191,6 +191,8 @@ class ImageData:
         Raises:
             GenspotError: see `training_loader`.
         """
+        from genspot.data.training_loader import training_loader  # imports PyTorch
+
         gathered = self.trainer.accumulate_grad_batches if self.trainer else 1
         dataset, ranks = self.dataset("train"), self._rank()
         self.train_loader = training_loader(dataset, self.loading, *ranks, gathered)
@@ -203,6 +205,8 @@ class ImageData:
         loader = self._eval_loader(self.dataset("val"))
         if len(loader):
             return loader
+        from genspot.data.loaders import eval_loader  # imports PyTorch
+
         # DDP broadcasts buffers in the first step of a validation and reduces metrics at its
         # end. A rank without images takes part with one empty batch.
         return eval_loader(loader.dataset, self.loading.workers, batch_sampler=[[]])
@@ -240,13 +244,14 @@ class ImageData:
         dataset: ImageDataset,
         known: tuple[Collection[int], Collection[int]] | None = None,
     ) -> DataLoader[Sample]:
+        from genspot.data.loaders import eval_loader
+
         # Whole images may be large: each worker reads one of them ahead.
         fixed_size = dataset.geometry.fixed_size
         batch_size, prefetch = (self.loading.eval_batch_size, 2) if fixed_size else (1, 1)
         sampler = SequentialDistributedSampler(len(dataset), *self._rank(), *(known or ()))
-        workers = self.loading.workers
-        if workers is None and len(sampler) <= FEW_IMAGES:
-            workers = 0
+        few = self.loading.workers is None and len(sampler) <= FEW_IMAGES
+        workers = 0 if few else self.loading.workers
         return eval_loader(dataset, workers, prefetch, sampler=sampler, batch_size=batch_size)
 
     def _dataset(
@@ -276,8 +281,7 @@ class ImageData:
         dataset = self._dataset(split, self.train_geometry)
         for row in _sampled_rows(len(dataset)):
             with suppress(Exception):  # the training reports unreadable images
-                image = dataset.load_resized(row)
-                yield dataset.paths[row].as_py(), image
+                yield dataset.paths[row].as_py(), dataset.load_resized(row)
 
     def protocol_fault(self, split: Split) -> str | None:
         """Return why the protocol fails on all of a few images; None if it takes one of them."""

@@ -208,7 +208,7 @@ def check_open_files(count: int) -> None:
 
 def collate_shared(samples: list[Sample]) -> dict[str, Any]:
     """Return a batch; in a worker process in shared memory, or as arrays if that has no room."""
-    batch = collate(samples)
+    batch = _to_tensors(collate(samples))
     if get_worker_info() is None:
         return batch
     tensors = {name: value for name, value in batch.items() if isinstance(value, torch.Tensor)}
@@ -233,9 +233,13 @@ def _has_room(size: int) -> bool:
 
 def as_tensors(batch: dict[str, Any]) -> dict[str, Any]:
     """Return `batch` with its arrays, if it has some, as tensors."""
-    arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
-    if arrays:
+    if any(isinstance(value, np.ndarray) for value in batch.values()):
         _warn_of_pipes()
+    return _to_tensors(batch)
+
+
+def _to_tensors(batch: dict[str, Any]) -> dict[str, Any]:
+    arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
     return batch | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 

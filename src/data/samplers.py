@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
-from torch.utils.data import Sampler
 
 SampleIndex = tuple[int, int]  # (epoch, row of the table)
 
 
-class ResumableShuffleSampler(Sampler[SampleIndex]):
+class ResumableShuffleSampler:
     """The rows of one rank, in an order drawn from (seed, epoch).
 
     Ranks take turns, so that `world_size` ranks with a batch size of B see together what one
@@ -70,7 +69,7 @@ class ResumableShuffleSampler(Sampler[SampleIndex]):
         return ((epoch, int(row)) for row in own[self.start :])
 
 
-class SequentialDistributedSampler(Sampler[SampleIndex]):
+class SequentialDistributedSampler:
     """The rows of one rank in their order; each row is on exactly one rank.
 
     Unlike PyTorch's `DistributedSampler`, no row is repeated to give all ranks the same number of

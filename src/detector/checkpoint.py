@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from genspot.common.errors import GenspotError
-from genspot.common.files import atomic_write
+from genspot.common.files import atomic_write, sha256_of
 from genspot.common.text import safe_repr
+from genspot.detector.detector_file import DetectorFile, naming
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.published_files import PUBLISHED_FILES
 from genspot.detector.safe_load import save_safetensors
-from genspot.detector.state_dicts import describe_content, find_difference
+from genspot.detector.state_dicts import describe_content, digest_of, find_difference
 from genspot.detector.weights_file import read_weights_file
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ class Checkpoint:
     state: dict[str, torch.Tensor]
     setting: str = "checkpoint"
 
+    def as_file(self) -> DetectorFile:
+        """Return the same without the weights, which are large."""
+        digest, weights = sha256_of(self.path), digest_of(self.state).hex()
+        return DetectorFile(self.path, self.metadata, weights, digest, digest)
+
     def load_into(self, network: DetectorNetwork, name: str) -> None:
         """Load the weights into `network`, a model of that `name`.
 
@@ -58,15 +63,9 @@ class Checkpoint:
         with atomic_write(path) as partial:
             save_safetensors(self.metadata.as_dict(), state, partial)
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
+    def named(self) -> AbstractContextManager[None]:
         """Name the file in each GenspotError of the block that does not name it."""
-        try:
-            yield
-        except GenspotError as error:
-            if str(self.path) in str(error):
-                raise
-            raise GenspotError(f"{self.setting}={self.path}: {error}") from error
+        return naming(self.path, self.setting)
 
     def check_compatible(self, network: DetectorNetwork, name: str) -> None:
         """Compare keys, shapes and types of the weights with those of `network`.

@@ -8,10 +8,8 @@ import torch
 from torch import nn
 
 from genspot.common.errors import GenspotError
-from genspot.detector.settings import ENCODER_WEIGHTS
+from genspot.detector.settings import ENCODER_SETTING
 from genspot.detector.state_dicts import digest_of
-
-SETTING = f"model.backbone.{ENCODER_WEIGHTS}"
 
 
 class FrozenEncoder(nn.Module):
@@ -98,8 +96,8 @@ def _check_digest(module: nn.Module, state: dict[str, Any], prefix: str, *others
     if isinstance(given, torch.Tensor) and not torch.equal(given.cpu(), own.cpu()):
         raise GenspotError(
             f"the head was trained on the features of another encoder (digest {_short(given)}) "
-            f"than {SETTING} gives here ({_short(own)}): name the file of that encoder's weights, "
-            f"model=NAME {SETTING}=FILE"
+            f"than {ENCODER_SETTING} gives here ({_short(own)}): name the file of that "
+            f"encoder's weights, model=NAME {ENCODER_SETTING}=FILE"
         )
 
 

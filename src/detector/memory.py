@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import torch
+import numpy as np
 
 from genspot.common.errors import GenspotError
 
-# What PyTorch's allocator, oneDNN and C++ say on a CPU; each of them raises a RuntimeError.
+# What PyTorch's allocators, oneDNN, ONNX Runtime and C++ say; each raises a RuntimeError.
 REFUSALS = (
     *("allocate memory", "out of memory", "bad_alloc", "could not create a primitive"),
     *("could not execute a primitive", "could not create a memory"),
 )
 
 
+class NetworkError(GenspotError, RuntimeError):
+    """A network that is not PyTorch's fails on images.
+
+    Attributes:
+        reason: its own words, without the file and the size of the images.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether `error` says that there is not enough memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in REFUSALS)
 
 
 def score_within_memory(
-    forward: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
-) -> tuple[torch.Tensor, dict[int, str]]:
+    forward: Callable[[Any], Any], images: Any
+) -> tuple[list[float], dict[int, str]]:
     """Return the logits of the images that the memory has room for, and the others.
 
     Images are scored one by one only if it has no room for all of them together.
 
     Args:
-        forward: images to logits, float32 of shape N.
+        forward: images to logits, float32 of shape N, both tensors or both arrays.
         images: `uint8`, N×H×W×3.
 
     Returns:
@@ -40,34 +53,42 @@ def score_within_memory(
     if logits is not None:
         return logits, {}
     if len(images) == 1:
-        return torch.empty(0), {0: reason}
-    scored, failed = [torch.empty(0)], {}
-    for index, image in enumerate(torch.split(images, 1)):
-        logits, reason = _try(forward, image)
+        return [], {0: reason}
+    scored: list[float] = []
+    failed: dict[int, str] = {}
+    for index in range(len(images)):
+        logits, reason = _try(forward, images[index : index + 1])
         if logits is None:
             failed[index] = reason
         else:
-            scored.append(logits.cpu())
-    return torch.cat(scored), failed
+            scored += logits
+    return scored, failed
 
 
-def _try(
-    forward: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor
-) -> tuple[torch.Tensor | None, str]:
+def _try(forward: Callable[[Any], Any], images: Any) -> tuple[list[float] | None, str]:
     """Return the logits, or None and the reason; what was allocated is free again then."""
     try:
-        return forward(images), ""
-    except GenspotError:
-        raise
+        logits: list[float] = forward(images).tolist()
+        return logits, ""
     except Exception as error:  # the backbone's own code can raise anything
-        words = " ".join(f"{error or type(error).__name__}".split())[:200]
+        if isinstance(error, GenspotError) and not isinstance(error, NetworkError):
+            raise
+        text = getattr(error, "reason", str(error)) or type(error).__name__
+        words = " ".join(text.split())[:200]
         height, width = images.shape[1:3]
         if not is_out_of_memory(error):
             if len(images) > 1:
                 raise
             # A whole image of a size that the network does not take, such as a tiny one.
             return None, f"the network fails on {width} × {height} pixels ({words}); try crop=N"
-    if images.device.type == "cuda":
-        torch.cuda.empty_cache()
+    _free(images)
     reason = f"{width} × {height} pixels need more memory than there is ({words}); crop=N scores"
     return None, f"{reason} their centre"
+
+
+def _free(images: Any) -> None:
+    """Return what PyTorch keeps of a GPU's memory, where the images lie there."""
+    if not isinstance(images, np.ndarray) and images.is_cuda:
+        import torch
+
+        torch.cuda.empty_cache()

@@ -15,6 +15,7 @@ TRAINABLE = ("all", "head")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")  # of a training
 SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}  # as in Lightning
 ENCODER_WEIGHTS = "encoder_weights"  # the setting of a backbone that names its encoder's weights
+ENCODER_SETTING = f"model.backbone.{ENCODER_WEIGHTS}"
 PRETRAINED = "pretrained"  # its value for those that the encoder's library downloads
 MAX_VALUES = 1000  # of all settings of a checkpoint together
 # Sizes of numbers: those beyond, or their products and quotients, overflow or vanish in float32.

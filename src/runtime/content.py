@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genspot.common.files import utf8_path
+from genspot.common.files import sha256_of, utf8_path
 
 if TYPE_CHECKING:  # the command line imports this module, also for --help
     import pyarrow as pa
@@ -46,8 +46,7 @@ def _first_start(path: str, starts: Sequence[str]) -> str:
 
 def describe_file(path: Path) -> Content:
     """Return the digest of a file."""
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"sha256": sha256_of(path)}
 
 
 def difference(old: Content, new: Content) -> str:

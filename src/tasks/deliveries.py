@@ -11,8 +11,6 @@ import pyarrow as pa
 from genspot.augment.deliveries import DELIVERIES
 from genspot.common.errors import GenspotError
 from genspot.common.images import UnreadableError
-from genspot.common.run_files import DELIVERIES as DELIVERIES_FILE
-from genspot.common.tables import write_csv
 from genspot.data import image_io
 from genspot.data.image_data import ImageData
 from genspot.data.inputs import UNKNOWN
@@ -38,7 +36,7 @@ class DeliveredPhotos:
 
     def __init__(self, paths: pa.ChunkedArray, max_megapixels: int) -> None:
         self.paths, self.max_megapixels = paths, max_megapixels
-        self.photo, self.pixels = -1, np.empty((0, 0, 3), np.uint8)
+        self.last = -1, np.empty((0, 0, 3), np.uint8)  # number and pixels of the last photo
 
     def __call__(self, row: int) -> np.ndarray:
         """Return the photo as delivered, `uint8`, H×W×3.
@@ -48,11 +46,12 @@ class DeliveredPhotos:
             Exception: whatever PIL raises.
         """
         photo, number = divmod(row, len(DELIVERIES))
-        if photo != self.photo:
-            self.pixels = image_io.read(self.paths[photo].as_py(), self.max_megapixels)
-            self.photo = photo
+        known, pixels = self.last
+        if known != photo:  # another thread may read the same; both get its own pixels
+            pixels = image_io.read(self.paths[photo].as_py(), self.max_megapixels)
+            self.last = photo, pixels
         try:
-            return DELIVERIES[number](self.pixels)
+            return DELIVERIES[number](pixels)
         except ValueError as error:
             raise UnreadableError(f"as {NAMES[number]}: {error}") from error
 
@@ -67,7 +66,7 @@ def refuse_several_processes(loop: Loop) -> None:
 
 
 def score_deliveries(photos: Photos, predictions: pa.Table) -> pa.Table:
-    """Score all deliveries of photos, and write deliveries.csv.
+    """Score all deliveries of photos by a detector.
 
     What the photos of the prediction undergo, the delivered ones undergo too. An interrupted run
     goes on from what it has scored.
@@ -77,16 +76,15 @@ def score_deliveries(photos: Photos, predictions: pa.Table) -> pa.Table:
         predictions: of the readable ones, with the columns path and logit.
 
     Returns:
-        See `delivery_table`.
+        See `delivery_table`, and the column `detector`.
     """
-    cfg, run = photos.cfg, photos.run
+    one, run = photos.detector, photos.run
     delivered = delivered_images(photos.images, predictions["path"])
-    loop = make_loop(cfg, run, photos.network, delivered)
-    scorer = Scorer(cfg, run, photos.checkpoint, photos.model, loop, delivered, LOG_NAME)
+    loop, name = make_loop(one, run, delivered), f"{LOG_NAME}{photos.log_suffix}"
+    scorer = Scorer(one.cfg, run, one.checkpoint, one.model, loop, delivered, name)
     table = delivery_table(predictions, NAMES, *scorer.score("predict"))
-    write_csv(table, run.folder / DELIVERIES_FILE)
-    scorer.remove_logs()
-    return table
+    photos.scorer.logs += scorer.logs  # removed with those of the photos
+    return table.append_column("detector", pa.array([one.name] * len(table), pa.string()))
 
 
 def delivered_images(images: ImageData, paths: pa.ChunkedArray) -> ImageData:

@@ -80,7 +80,7 @@ def evaluate_checkpoint(
             written; or the report fails, and the figures are written.
     """
     loop = LightningLoop(cfg, run, fuse_batchnorm(network), datamodule)
-    scorer = Scorer(cfg, run, checkpoint, metadata.model, loop, datamodule)
+    scorer = Scorer(cfg, run, checkpoint.as_file(), metadata.model, loop, datamodule)
     skipped = datamodule.skipped
     not_read = [*unreadable_in_training]
     not_read += [skipped[split] for split in TRAINING_SPLITS if split in skipped]

@@ -11,6 +11,7 @@ from genspot.detector.callbacks import ScoreCollector
 from genspot.detector.graceful_stop import GracefulStop
 from genspot.detector.module import Detector
 from genspot.detector.network import DetectorNetwork
+from genspot.detector.precision import exact_float32
 from genspot.detector.score_log import ScoreLog
 from genspot.tasks.components import make_trainer
 from genspot.tasks.config import RunSettings
@@ -37,6 +38,7 @@ class LightningLoop:
         network: DetectorNetwork,
         datamodule: ImageData,
     ) -> None:
+        exact_float32()
         self.detector, self.datamodule = Detector(network), datamodule
         self.collector = ScoreCollector(ScoreLog(run.folder, "", {}))
         callbacks = [self.collector, GracefulStop(SHUTDOWN, run.folder)]

@@ -11,7 +11,8 @@ from genspot.detector.backbones import BACKBONES
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.dry_run import check_trained_network
 from genspot.detector.inputs import INPUTS
-from genspot.detector.network import DetectorNetwork, custom_model_error
+from genspot.detector.network import DetectorNetwork, custom_model_error, fuse_batchnorm
+from genspot.detector.precision import exact_float32
 from genspot.detector.settings import ModelSettings
 from genspot.tasks import config
 
@@ -71,3 +72,17 @@ def make_scoring_network(
         checkpoint.load_into(network, model.name)
         check_trained_network(network, model, model.test.with_crop(cfg.crop))
     return network
+
+
+def make_fused_network(
+    cfg: DictConfig, checkpoint: Checkpoint, model: ModelSettings
+) -> DetectorNetwork:
+    """Return the network of `make_scoring_network` for evaluation in exact float32.
+
+    Its batch norms are fused; see `fuse_batchnorm`.
+
+    Raises:
+        GenspotError: see `make_scoring_network`.
+    """
+    exact_float32()
+    return fuse_batchnorm(make_scoring_network(cfg, checkpoint, model), in_place=True)

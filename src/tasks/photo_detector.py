@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
@@ -16,15 +17,18 @@ from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import split_condition
 from genspot.common.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.data.photo_reading import PhotoReading
-from genspot.detector.checkpoint import Checkpoint
+from genspot.detector.detector_file import DetectorFile
+from genspot.detector.exported import ExportedDetector, is_exported
 from genspot.detector.metadata import Metadata
-from genspot.detector.network import DetectorNetwork
 from genspot.detector.settings import ModelSettings
-from genspot.runtime.content import describe_file
-from genspot.tasks.exported import load_scoring_checkpoint, scoring_network
+from genspot.tasks.exported import check_export, open_exported
 from genspot.tasks.places import names_weights
 from genspot.tasks.schema import plain
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+
+if TYPE_CHECKING:
+    from genspot.detector.checkpoint import Checkpoint
+    from genspot.detector.network import DetectorNetwork
 
 OF_A_RUN = {Path(one).stem for one in (BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT)}
 SHORT_DIGEST = 8  # digits of the digest, in names that would be those of several detectors
@@ -36,22 +40,27 @@ class PhotoDetector:
 
     Attributes:
         cfg: with the settings of its checkpoint.
-        checkpoint: with the weights.
+        checkpoint: the file.
         model: which it is scored as.
-        network: of that model, in evaluation mode.
+        network: of that model, in evaluation mode; None where the file is exported.
+        exported: the exported detector; None where the file is a checkpoint.
         metadata: what it was trained on, and what may be overridden of it.
         name: short, and of no other detector of the run: that of the file, of its run's folder,
             or of published weights.
-        sha256: digest of the checkpoint's file, in hexadecimal digits.
     """
 
     cfg: DictConfig
-    checkpoint: Checkpoint
+    checkpoint: DetectorFile
     model: ModelSettings
-    network: DetectorNetwork
+    network: DetectorNetwork | None
+    exported: ExportedDetector | None
     metadata: Metadata
     name: str
-    sha256: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the checkpoint's file, in hexadecimal digits."""
+        return self.checkpoint.sha256
 
     @property
     def crop(self) -> int | None:
@@ -78,9 +87,16 @@ class PhotoDetector:
         return PhotoReading(geometry, change, *limits)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return logits, float32 of shape N, of `uint8` images N×H×W×3."""
+        """Return logits, float32 of shape N, of `uint8` images N×H×W×3.
+
+        Raises:
+            Exception: whatever the network raises, as on images of a size that it does not take.
+        """
+        if self.exported:
+            return self.exported.logits(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         import torch
 
+        assert self.network is not None, "a detector is a network or exported"
         with torch.inference_mode():
             found: np.ndarray = self.network(torch.from_numpy(images)).float().cpu().numpy()
         return found
@@ -91,21 +107,18 @@ def load_photo_detectors(cfg: DictConfig) -> list[PhotoDetector]:
 
     Raises:
         GenspotError: no usable checkpoint, one that is named twice, another number of references
-            than of checkpoints, or a setting that does not fit one of them.
+            or calibrations than of checkpoints, or a setting that does not fit one of them.
     """
     checkpoints = _several(cfg, "checkpoint")
-    references = _several(cfg, "reference")
-    if len(references) not in (1, len(checkpoints)) or (
-        len(checkpoints) > 1 and references != [None] and not _is_list(cfg, "reference")
-    ):
-        raise GenspotError(
-            f"reference= names {len(references)} and checkpoint= {len(checkpoints)}: give one "
-            "reference for each detector, in the same order, reference=[a.parquet,none,null]"
-        )
-    references = references * len(checkpoints) if len(references) == 1 else references
+    count = len(checkpoints)
+    chosen = {
+        "checkpoint": checkpoints,
+        "reference": _one_each(cfg, "reference", "[a.parquet,none,null]", count),
+        "calibration": _one_each(cfg, "calibration", "[run_a,run_b,null]", count),
+    }
     loaded = [
-        _load(cfg if len(checkpoints) == 1 else deepcopy(cfg), *pair)
-        for pair in zip(checkpoints, references, strict=True)
+        _load(cfg if count == 1 else deepcopy(cfg), dict(zip(chosen, values, strict=True)))
+        for values in zip(*chosen.values(), strict=True)
     ]
     names = _names([(one.name, one.sha256) for one in loaded], checkpoints)
     return [
@@ -114,8 +127,21 @@ def load_photo_detectors(cfg: DictConfig) -> list[PhotoDetector]:
     ]
 
 
-def _is_list(cfg: DictConfig, setting: str) -> bool:
-    return isinstance(plain(cfg, setting), list)
+def _one_each(cfg: DictConfig, setting: str, example: str, count: int) -> list[Any]:
+    """Return the value of a setting for each of `count` detectors.
+
+    Raises:
+        GenspotError: it has another number of values, and is no list of one for all.
+    """
+    values = _several(cfg, setting)
+    if values == [None] or (len(values) == 1 and isinstance(plain(cfg, setting), list)):
+        return values * count
+    if len(values) != count:
+        raise GenspotError(
+            f"{setting}= names {len(values)} and checkpoint= {count}: give one {setting} for each "
+            f"detector, in the same order, {setting}={example}"
+        )
+    return values
 
 
 def _several(cfg: DictConfig, setting: str) -> list[Any]:
@@ -123,24 +149,39 @@ def _several(cfg: DictConfig, setting: str) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _load(cfg: DictConfig, named: str | None, reference: str | None) -> PhotoDetector:
-    """Return the detector of one checkpoint, as the user named it; `cfg` is changed."""
-    _choose(cfg, named, reference)
-    checkpoint = load_scoring_checkpoint(cfg)
-    cfg = with_training_config(cfg, checkpoint.metadata)
-    _choose(cfg, named, reference)  # it may have been composed again
-    metadata = resolve_metadata(cfg, checkpoint)
-    model = metadata.model
-    network = scoring_network(cfg, checkpoint, model)
+def _load(cfg: DictConfig, chosen: Mapping[str, Any]) -> PhotoDetector:
+    """Return the detector of one checkpoint; `cfg` gets the settings `chosen` for it."""
+    _choose(cfg, chosen)
+    source = _open(cfg)
+    file = source.as_file()
+    cfg = with_training_config(cfg, file.metadata)
+    _choose(cfg, chosen)  # it may have been composed again
+    metadata = resolve_metadata(cfg, file)
+    model, network, exported = metadata.model, None, None
+    if isinstance(source, ExportedDetector):
+        exported = source
+        check_export(cfg, exported, model)
+    else:
+        from genspot.tasks.networks import make_fused_network
+
+        network = make_fused_network(cfg, source, model)
     record(cfg, metadata, model.test.with_crop(cfg.crop).crop)
-    digest = describe_file(checkpoint.path)["sha256"]
-    name = _short_name(str(named), checkpoint.path)
-    return PhotoDetector(cfg, checkpoint, model, network, metadata, name, digest)
+    name = _short_name(str(chosen["checkpoint"]), file.path)
+    return PhotoDetector(cfg, file, model, network, exported, metadata, name)
 
 
-def _choose(cfg: DictConfig, checkpoint: str | None, reference: str | None) -> None:
-    OmegaConf.update(cfg, "checkpoint", checkpoint)
-    OmegaConf.update(cfg, "reference", reference)
+def _open(cfg: DictConfig) -> ExportedDetector | Checkpoint:
+    """Return what `cfg.checkpoint` names; PyTorch is imported only for what is not exported."""
+    if is_exported(cfg.checkpoint):
+        return open_exported(cfg.checkpoint)
+    from genspot.tasks.weights_by_name import load_named_checkpoint
+
+    return load_named_checkpoint(cfg.checkpoint, cfg.paths.weights, quiet=cfg.quiet)
+
+
+def _choose(cfg: DictConfig, chosen: Mapping[str, Any]) -> None:
+    for setting, value in chosen.items():
+        OmegaConf.update(cfg, setting, value)
 
 
 def _short_name(named: str, path: Path) -> str:

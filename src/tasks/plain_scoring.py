@@ -1,25 +1,30 @@
-"""Photos scored in one process on the CPU, without Lightning, which takes seconds to import."""
+"""Photos scored in one process on the CPU, without Lightning, which takes seconds to import.
+
+PyTorch is not imported for exported detectors.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from omegaconf import DictConfig
 
 from genspot.common.names import NO_PROTOCOL
+from genspot.data.batch_reader import predict_batches
 from genspot.data.dataset import Protocols
 from genspot.data.image_data import ImageData
 from genspot.data.settings import Simulation, Split
-from genspot.detector.network import DetectorNetwork
 from genspot.detector.score_log import ScoreLog
 from genspot.detector.scoring_loop import score_batches
 from genspot.detector.settings import ModelSettings
 from genspot.tasks import config
 from genspot.tasks.config import RunSettings
 from genspot.tasks.scoring import Loop
+
+if TYPE_CHECKING:
+    from genspot.tasks.photo_detector import PhotoDetector
 
 # Settings of `trainer` that a prediction on one CPU does not depend on, and the values that the
 # others must have: with any other, Lightning's trainer scores.
@@ -42,25 +47,24 @@ LAUNCHERS = ("SLURM_NTASKS", "TORCHELASTIC_RUN_ID", "WORLD_SIZE")  # of several 
 
 
 class PlainLoop:
-    """Score the images of a prediction in float32 on the CPU.
+    """Score the images of a prediction on the CPU.
 
     Args:
-        cfg: with the trainer's settings.
-        network: in evaluation mode.
+        detector: that scores them.
         images: of the prediction.
     """
 
     is_first, processes = True, 1
 
-    def __init__(self, cfg: DictConfig, network: DetectorNetwork, images: ImageData) -> None:
-        self.network, self.images = network, images
+    def __init__(self, detector: PhotoDetector, images: ImageData) -> None:
+        self.detector, self.images, cfg = detector, images, detector.cfg
         shown = cfg.trainer.get("enable_progress_bar", True) and not cfg.quiet
         self.bar = bool(shown and sys.stdout.isatty())
 
     def score(self, split: Split, score_log: ScoreLog) -> None:
         """Append the scores of the images of the prediction to `score_log`."""
         assert split == "predict", split
-        score_batches(self.network, self.images.predict_dataloader(), score_log, self.bar)
+        score_batches(self.detector.logits, predict_batches(self.images), score_log, self.bar)
 
 
 def is_plain(cfg: DictConfig) -> bool:
@@ -70,25 +74,25 @@ def is_plain(cfg: DictConfig) -> bool:
         key in TRAINING_ONLY or value in ONE_PROCESS.get(key, ())
         for key, value in settings.items()
     )
+    import torch
+
     on_cpu = settings.get("accelerator") == "cpu" or not (
         torch.cuda.is_available() or torch.backends.mps.is_available()
     )
     return known and on_cpu and not any(name in os.environ for name in LAUNCHERS)
 
 
-def make_loop(
-    cfg: DictConfig, run: RunSettings, network: DetectorNetwork, images: ImageData
-) -> Loop:
+def make_loop(detector: PhotoDetector, run: RunSettings, images: ImageData) -> Loop:
     """Return what scores the photos: a `PlainLoop` if it can, else Lightning's trainer.
 
     Raises:
         GenspotError: the machine lacks what is asked for.
     """
-    if is_plain(cfg):
-        return PlainLoop(cfg, network, images)
+    if detector.network is None or is_plain(detector.cfg):
+        return PlainLoop(detector, images)
     from genspot.tasks.lightning_scoring import LightningLoop  # slow
 
-    return LightningLoop(cfg, run, network, images)
+    return LightningLoop(detector.cfg, run, detector.network, images)
 
 
 def make_image_data(

@@ -20,11 +20,9 @@ from genspot.common.tables import concat, write_csv
 from genspot.common.text import printable
 from genspot.data.image_data import ImageData
 from genspot.data.settings import Split
-from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.precision import exact_float32
+from genspot.detector.detector_file import DetectorFile
 from genspot.detector.score_log import ScoreLog
 from genspot.detector.settings import ModelSettings
-from genspot.detector.state_dicts import digest_of
 from genspot.evaluation.scores import score_table, unreadable_table
 from genspot.tasks.config import RunSettings
 
@@ -50,12 +48,12 @@ class Loop(Protocol):
 
 
 class Scorer:
-    """A detector in float32 that scores the images of a run, split by split.
+    """A detector that scores the images of a run, split by split.
 
     Args:
         cfg: with the degradations and the protocol.
         run: its folder, which gets the logs of scores, and whether they are continued.
-        checkpoint: with the weights.
+        checkpoint: the file of the detector.
         model: which the checkpoint is scored as.
         loop: which scores them.
         images: what it scores.
@@ -66,16 +64,15 @@ class Scorer:
         self,
         cfg: DictConfig,
         run: RunSettings,
-        checkpoint: Checkpoint,
+        checkpoint: DetectorFile,
         model: ModelSettings,
         loop: Loop,
         images: ImageData,
         name: str | None = None,
     ) -> None:
-        exact_float32()
         self.run, self.images, self.loop = run, images, loop
         self.degradations, self.name = str(cfg.degradations), name
-        self.about = {"weights": digest_of(checkpoint.state).hex(), "model": model.as_dict()}
+        self.about = {"weights": checkpoint.weights, "model": model.as_dict()}
         self.about["geometry"] = images.test_geometry.as_dict()
         self.protocol, self.own_protocol = str(cfg.protocol), checkpoint.metadata.protocol
         limits = ("max_megapixels", "max_whole_megapixels")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,10 +12,9 @@ from genspot.common.errors import GenspotError
 from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import OWN_PROTOCOL
 from genspot.common.text import safe_repr
-from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.frozen import SETTING
+from genspot.detector.detector_file import DetectorFile
 from genspot.detector.metadata import Metadata
-from genspot.detector.settings import ENCODER_WEIGHTS, ModelSettings
+from genspot.detector.settings import ENCODER_SETTING, ENCODER_WEIGHTS, ModelSettings
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config import check_settings, model_settings
 from genspot.tasks.model_name import check_model_name
@@ -26,6 +25,9 @@ from genspot.tasks.overrides import (
 )
 from genspot.tasks.places import names_weights
 from genspot.tasks.schema import plain
+
+if TYPE_CHECKING:
+    from genspot.detector.checkpoint import Checkpoint
 
 # Training sets that no test sets go with, and what the user has to name.
 TO_NAME = {
@@ -70,7 +72,7 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
     return cfg
 
 
-def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint) -> Metadata:
+def resolve_metadata(cfg: DictConfig, checkpoint: Checkpoint | DetectorFile) -> Metadata:
     """Return what the checkpoint is tested as: its own metadata, and what may be overridden.
 
     Args:
@@ -121,7 +123,7 @@ def _move_encoder(existing: dict[str, Any], expected: dict[str, Any], keys: list
     """
     own, requested = existing["backbone"] or {}, expected["backbone"] or {}
     if ENCODER_WEIGHTS in own and ENCODER_WEIGHTS in requested:
-        source, target = (requested, own) if SETTING in keys else (own, requested)
+        source, target = (requested, own) if ENCODER_SETTING in keys else (own, requested)
         target[ENCODER_WEIGHTS] = source[ENCODER_WEIGHTS]
 
 

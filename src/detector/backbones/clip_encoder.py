@@ -11,12 +11,12 @@ import torch
 
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones.timm_model import create_model
-from genspot.detector.frozen import SETTING, FrozenEncoder
-from genspot.detector.settings import PRETRAINED
+from genspot.detector.frozen import FrozenEncoder
+from genspot.detector.settings import ENCODER_SETTING, PRETRAINED
 from genspot.detector.state_dicts import find_difference
 from genspot.detector.weights_file import read_weights_file
 
-HINT = f"{SETTING}=FILE takes a local file of its weights"
+HINT = f"{ENCODER_SETTING}=FILE takes a local file of its weights"
 TRANSFORMERS = "vision_model.embeddings.class_embedding"  # a key of Hugging Face's transformers
 # Names of transformers and those of timm, in the order in which they are replaced.
 NAMES = (
@@ -60,13 +60,13 @@ def clip_encoder(arch: str, encoder_weights: str, model: str) -> FrozenEncoder:
     """
     if not isinstance(encoder_weights, str) or not encoder_weights:
         raise GenspotError(
-            f"{SETTING}={encoder_weights}: a frozen encoder needs weights; give pretrained, or a "
-            "file of them"
+            f"{ENCODER_SETTING}={encoder_weights}: a frozen encoder needs weights; give "
+            "pretrained, or a file of them"
         )
     stamp = None
     if encoder_weights != PRETRAINED:
         if not (path := Path(encoder_weights)).is_file():
-            raise GenspotError(f"{SETTING}={path}: no such file; {HINT}")
+            raise GenspotError(f"{ENCODER_SETTING}={path}: no such file; {HINT}")
         stamp = path.stat().st_mtime_ns, path.stat().st_size
     return _load(str(arch), encoder_weights, model, stamp)
 
@@ -90,7 +90,7 @@ def _load(arch: str, weights: str, model: str, stamp: object) -> FrozenEncoder:
 def _load_file(network: Any, file: str, arch: str) -> None:
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    state = read_weights_file(file, SETTING).backbone_state()
+    state = read_weights_file(file, ENCODER_SETTING).backbone_state()
     expected = network.state_dict()
     difference = _other_size(state, expected)
     if not difference:
@@ -101,7 +101,7 @@ def _load_file(network: Any, file: str, arch: str) -> None:
         state = {key: value for key, value in state.items() if key in expected}
         difference = find_difference(expected, state)
     if difference:
-        raise GenspotError(f"{SETTING}={file} does not fit {arch}: {difference}; {HINT}")
+        raise GenspotError(f"{ENCODER_SETTING}={file} does not fit {arch}: {difference}; {HINT}")
     network.load_state_dict(state)
 
 
