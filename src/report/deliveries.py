@@ -13,7 +13,8 @@ import pyarrow as pa
 from genspot.common.run_files import DELIVERIES
 from genspot.evaluation.sensitivity import sensitivity
 from genspot.report.console import is_terminal, print_line, print_path, print_table
-from genspot.report.predictions import MAX_ROWS, TOP, verdict
+from genspot.report.prediction_lines import MAX_ROWS, TOP
+from genspot.report.predictions import verdict
 
 NOTE = (
     "Each photo was also scored as {count} services and devices deliver it. Stable: each delivery "

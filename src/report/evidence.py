@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from genspot.evaluation.evidence import CANNOT_SAY, GRADES, Judgement
 from genspot.evaluation.references import Reference
 
-COLUMNS = Judgement._fields  # that a table of predictions has where there is a reference
-HEADING = ("image", "grade", "false-alarm rate", "compared with", "logit")
 LIMITS = (
     "The grade says how strong the evidence is that a photo was generated. The false-alarm rate "
     "beside it is how often real photos like it have a logit as high: up to 1% is strong "
@@ -21,30 +18,20 @@ LIMITS = (
 )
 
 
-def is_graded(predictions: pa.Table) -> bool:
-    """Return whether there was a reference."""
-    return "grade" in predictions.column_names
+def grade_cell(row: Mapping[str, Any]) -> str:
+    """Return the grade of a prediction; of a detector without a reference, its verdict."""
+    return row["grade"] or f"{row['verdict']} (uncalibrated)"
 
 
-def grade_rows(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the cells below `HEADING` of predictions with grades."""
-    return [
-        (row["path"], row["grade"], _rate(row["p_value"]), _why(row), f"{row['logit']:.2f}")
-        for row in rows
-    ]
+def rate_cell(row: Mapping[str, Any]) -> str:
+    """Return the false-alarm rate of a prediction; "" where there is none."""
+    return "" if row["p_value"] is None else f"{row['p_value']:.1%}"
 
 
-def grade_counts(predictions: pa.Table) -> list[tuple[str, str]]:
-    """Return each grade and the number of photos that have it."""
-    found = predictions["grade"].to_pylist()
-    return [(name, str(found.count(name))) for name in (*GRADES, CANNOT_SAY)]
-
-
-def _rate(p_value: float | None) -> str:
-    return "" if p_value is None else f"{p_value:.1%}"
-
-
-def _why(row: dict[str, Any]) -> str:
+def why(row: Mapping[str, Any]) -> str:
+    """Return what a grade rests on, or why nothing can be said."""
+    if row["grade"] is None:
+        return "no reference"
     if row["reason"]:
         return str(row["reason"])
     return f"{row['references']} real photos: {row['compared_with']}"

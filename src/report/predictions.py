@@ -1,31 +1,46 @@
-"""Predictions for images without labels, and their limits."""
+"""Predictions: a row of what is found for each photo and detector."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from genspot.common.names import NO_PROTOCOL
-from genspot.common.run_files import PREDICTIONS, UNREADABLE
 from genspot.evaluation import calibration
-from genspot.report import evidence
-from genspot.report.console import is_terminal, print_line, print_path, print_table
+from genspot.evaluation.evidence import CANNOT_SAY, STRONG, Judgement
 
-LIMITS = (
-    "The probability is not calibrated: use it to rank images, not as the chance of being right. "
-    "A detector recognises the traces of generators like those it was trained on; a low value "
-    "does not prove that a photo is real, and resizing or recompression can remove the traces."
-)
 UNDECIDED = 1.0  # |logit| below which the verdict is "undecided"
 VERDICTS = ("looks generated", "undecided", "no traces found")
+ALARM, NO_ALARM = "alarm", "no alarm"
+# Of predictions, in order. Those from `grade` to `reason` are there where there is a reference,
+# `decision` where a false-alarm rate was asked for, the last two where a prior was given.
+COLUMNS = (
+    *("path", "logit", "probability", "verdict", "calibrated", "padded"),
+    *("grade", "p_value", "references", "compared_with", "reason", "claims"),
+    *("detector", "checkpoint", "crop", "protocol", "version", "threshold", "fpr", "decision"),
+    *("prior", "likelihood_ratio"),
+)
 
-# In a terminal: images in a table of all, and in that of the highest logits.
-MAX_ROWS, TOP = 100, 20
-MAX_UNREADABLE = 5  # unreadable images that are named
+
+class Facts(NamedTuple):
+    """What scored a photo.
+
+    Attributes:
+        detector: its name, of no other detector of the run.
+        checkpoint: SHA-256 of its file, hexadecimal.
+        crop: side in pixels of the central part that it scores; None: whole photos.
+        protocol: what was done to the photo after it was decoded, in words.
+        version: of genspot.
+    """
+
+    detector: str
+    checkpoint: str
+    crop: int | None
+    protocol: str
+    version: str
 
 
 def verdict(logit: float) -> str:
@@ -47,15 +62,22 @@ def verdict_counts(logits: np.ndarray) -> list[int]:
     return [int(kind.sum()) for kind in (generated, ~(generated | real), real)]
 
 
+def is_graded(predictions: pa.Table) -> bool:
+    """Return whether there was a reference."""
+    return "grade" in predictions.column_names
+
+
 def prediction_table(scores: pa.Table) -> pa.Table:
-    """Return the predictions of a table of scores, the highest logit first.
+    """Return the predictions of a table of scores by one detector, the highest logit first.
 
     Returns:
         Columns path, logit, probability (sigmoid of the logit, in [0, 1]), verdict, calibrated
-        (always false) and padded; where `scores` has them, those of `evidence.COLUMNS` too.
+        (always false) and padded; where `scores` has them, those of `Judgement`; and threshold,
+        the logit from which a photo is an alarm.
     """
     scores = scores.sort_by([("logit", "descending")])
     logits = scores["logit"].to_numpy().astype(np.float64)
+    graded = {name: scores[name] for name in Judgement._fields if is_graded(scores)}
     return pa.table(
         {
             "path": scores["path"],
@@ -64,91 +86,83 @@ def prediction_table(scores: pa.Table) -> pa.Table:
             "verdict": pa.array(map(verdict, logits), pa.string()),
             "calibrated": pa.repeat(False, len(logits)),
             "padded": scores["padded"],
+            "threshold": pa.repeat(UNDECIDED, len(logits)),
         }
-        | {name: scores[name] for name in evidence.COLUMNS if evidence.is_graded(scores)}
+        | graded
     )
 
 
-def print_predictions(
-    predictions: pa.Table,
-    unreadable: pa.Table,
-    folder: Path,
-    crop: int | None,
-    quiet: bool = False,
-    protocol: str = NO_PROTOCOL,
-) -> None:
-    """Print the predictions, their limits, and the images that could not be read.
+def with_facts(predictions: pa.Table, facts: Facts, fpr: float | None = None) -> pa.Table:
+    """Return predictions with what scored them, and what is an alarm.
 
     Args:
-        predictions: see `prediction_table`.
-        unreadable: a table with columns path and reason.
-        folder: of the run, with predictions.csv and unreadable.csv.
-        crop: the side in pixels of the central crop that was scored; None for whole images.
-        quiet: print only where the files are.
-        protocol: what was done to every image after it was decoded; "none": nothing.
+        predictions: of `prediction_table`.
+        facts: of the detector.
+        fpr: false-alarm rate of the thresholds, where the user asked for one.
+
+    Returns:
+        The columns of `Facts`; `fpr`, of the thresholds, null without a reference; and with `fpr`
+        `decision`: "alarm", "no alarm" or "cannot say".
     """
-    if not quiet:
-        _print_table(predictions)
-        for line in _notes(predictions, crop, protocol):
-            print_line(line)
-        for row in unreadable.slice(0, MAX_UNREADABLE).to_pylist():
-            print_line(f"unreadable, skipped: {row['path']} ({row['reason']})")
-        if len(unreadable) > MAX_UNREADABLE:
-            print_line(f"and {len(unreadable) - MAX_UNREADABLE} more")
-    print_path("predictions", folder / PREDICTIONS)
-    if len(unreadable):
-        print_path("unreadable", folder / UNREADABLE)
+    count = len(predictions)
+    level = (STRONG if fpr is None else fpr) if is_graded(predictions) else None
+    for name, value in (*facts._asdict().items(), ("fpr", level)):
+        kind = {"crop": pa.int64(), "fpr": pa.float64()}.get(name, pa.string())
+        predictions = predictions.append_column(name, pa.array([value] * count, kind))
+    if fpr is not None:
+        pairs = zip(
+            predictions["logit"].to_pylist(), predictions["threshold"].to_pylist(), strict=True
+        )
+        found = [_decision(*pair) for pair in pairs]
+        predictions = predictions.append_column("decision", pa.array(found, pa.string()))
+    return in_order(predictions)
 
 
-def _print_table(predictions: pa.Table) -> None:
-    """Print a row per image; of many in a terminal, the numbers of each verdict and the first.
+def _decision(logit: float, threshold: float | None) -> str:
+    if threshold is None:
+        return CANNOT_SAY
+    return ALARM if logit >= threshold else NO_ALARM
 
-    With grades in place of verdicts where there are any.
+
+def in_order(predictions: pa.Table) -> pa.Table:
+    """Return predictions with their columns in the order of `COLUMNS`."""
+    return predictions.select([name for name in COLUMNS if name in predictions.column_names])
+
+
+def join_predictions(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the predictions of several detectors, the rows of a photo one after the other.
+
+    The photos are in the order of the first table that has them. A column that one table lacks is
+    null in its rows.
     """
-    summary = is_terminal() and len(predictions) > MAX_ROWS
-    graded = evidence.is_graded(predictions)
-    if summary and graded:
-        print_table(("grade", "images"), evidence.grade_counts(predictions))
-    elif summary:
-        counts = Counter(predictions["verdict"].to_pylist())
-        print_table(
-            ("verdict (uncalibrated)", "images"),
-            [(name, str(counts[name])) for name in VERDICTS],
-        )
-    shown = predictions.slice(0, TOP if summary else None).to_pylist()
-    if graded:
-        print_table(evidence.HEADING, evidence.grade_rows(shown))
-    else:
-        print_table(
-            ("image", "logit", "probability", "verdict (uncalibrated)"),
-            [
-                (row["path"], f"{row['logit']:.2f}", f"{row['probability']:.4f}", row["verdict"])
-                for row in shown
-            ],
-        )
-    if summary:
-        print_line(
-            f"These are the {TOP} images with the highest logits of {len(predictions)}; "
-            f"{PREDICTIONS} has all."
-        )
+    if len(tables) == 1:
+        return tables[0]
+    table = pa.concat_tables(tables, promote_options="default")
+    order: dict[str, int] = {}
+    for path in table["path"].to_pylist():
+        order.setdefault(path, len(order))
+    places = np.array([order[path] for path in table["path"].to_pylist()], np.int64)
+    return in_order(table.take(np.argsort(places, kind="stable")))
 
 
-def _notes(predictions: pa.Table, crop: int | None, protocol: str) -> list[str]:
-    """Return what a reader must know beside the predictions, one line each."""
-    lines = [evidence.LIMITS if evidence.is_graded(predictions) else LIMITS]
-    if protocol != NO_PROTOCOL:
-        lines.append(
-            f"protocol={protocol}: every image was changed like this first; protocol=none "
-            "scores images as they are."
-        )
-    if crop is not None:
-        lines.append(
-            f"Only the central {crop} × {crop} pixels of each image were scored; crop=none scores "
-            "whole images."
-        )
-    if count := sum(predictions["padded"].to_pylist()):
-        lines.append(
-            f"{count} of the images are smaller than the crop and were padded with zeros: their "
-            "scores are unreliable."
-        )
-    return lines
+def join_unreadable(tables: Sequence[tuple[str, pa.Table]]) -> pa.Table:
+    """Return the photos that detectors could not score, each once for each reason.
+
+    Args:
+        tables: names of detectors, and tables with the columns path and reason.
+
+    Returns:
+        The columns path and reason, and of several detectors `detector`, their names.
+    """
+    if len(tables) == 1:
+        return tables[0][1]
+    names: dict[tuple[str, str], list[str]] = {}
+    for name, table in tables:
+        for row in table.to_pylist():
+            names.setdefault((row["path"], row["reason"]), []).append(name)
+    rows: list[dict[str, Any]] = [
+        {"path": path, "reason": reason, "detector": ", ".join(found)}
+        for (path, reason), found in names.items()
+    ]
+    schema = pa.schema([(name, pa.string()) for name in ("path", "reason", "detector")])
+    return pa.Table.from_pylist(rows, schema=schema)

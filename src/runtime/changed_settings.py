@@ -40,6 +40,7 @@ WITHOUT_EFFECT = {
     "objective": "which of the figures a sweeper is handed",
     "task.objective": "objective follows it",
     "runs": "of task=report",
+    "format": "what a prediction prints; of an export, which files are written",
     "report.*": "of task=report",
     "allow_mismatch": "permits another model, which is compared itself",
     # Shown beside the figures of a generator.
@@ -69,6 +70,9 @@ ADDED = {
     "keep_features": True,
     "reference": None,
     "deliveries": False,
+    "format": None,
+    "fpr": None,
+    "combine": False,
     "schedule.optimizer.weight_decay": 0,
     "schedule.label_smoothing": 0,
     "schedule.class_weights": None,

@@ -33,7 +33,10 @@ EXPORTS = ("results.csv", "results.md", "results.tex", "detectors.csv")
 CHECKPOINTS = (run_files.LAST_CHECKPOINT, run_files.PREVIOUS_CHECKPOINT)
 # A training cannot continue on other images; the results of a checkpoint are not those of another.
 # Beginnings of settings: data.train.NAME is of one of several sets.
-FIXED_CONTENT = ("data.train", "data.val", "checkpoint", "model.weights", "schedule.teacher")
+FIXED_CONTENT = (
+    *("data.train", "data.val", "checkpoint", "model.weights", "schedule.teacher"),
+    "inputs",  # of standard input
+)
 WORTHLESS = (LOG, LOCK, CONTENT, run_files.CONFIG)  # in a folder without anything else
 
 _started: set[Path] = set()  # folders of the runs that this process began

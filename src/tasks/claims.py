@@ -17,14 +17,16 @@ def add_claims(
     """Read the claims of the files of `predictions`, and write claims.json into `folder`.
 
     Args:
-        predictions: with a column path.
+        predictions: with a column path, in which a photo may be several times.
         max_megapixels: larger images are not read.
         folder: of the run.
 
     Returns:
-        `predictions` with a column claims (see `summary`), and the claims row by row.
+        `predictions` with a column claims (see `summary`), and the claims of each photo.
     """
-    found = [read_claims(path, max_megapixels) for path in predictions["path"].to_pylist()]
-    write_claims(found, folder)
-    column = pa.array([summary(one) for one in found], pa.string())
-    return predictions.append_column("claims", column), found
+    paths = predictions["path"].to_pylist()
+    found = {path: read_claims(path, max_megapixels) for path in dict.fromkeys(paths)}
+    write_claims([*found.values()], folder)
+    texts = {path: summary(one) for path, one in found.items()}
+    column = pa.array([texts[path] for path in paths], pa.string())
+    return predictions.append_column("claims", column), [*found.values()]

@@ -18,13 +18,12 @@ from genspot.data.image_io import centre_crop
 from genspot.detector.checkpoint import Checkpoint
 from genspot.detector.export import (
     check_packages,
-    run_openvino,
     write_int8,
     write_metadata,
     write_onnx,
     write_openvino,
 )
-from genspot.detector.exported import is_exported, load_exported
+from genspot.detector.exported import WEIGHTS_SUFFIX, is_exported, load_exported
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
@@ -61,7 +60,7 @@ def export(cfg: DictConfig) -> None:
             or a file gives other logits than PyTorch; in one line.
     """
     silence_warnings()
-    formats = list(dict.fromkeys(plain(cfg, "format")))
+    formats = list(dict.fromkeys(plain(cfg, "format") or ["onnx"]))
     _refuse_without_effect(formats)
     check_packages(formats)
     if is_exported(cfg.checkpoint):
@@ -141,7 +140,7 @@ class _Exporter:
                 self._onnx(path)
         except BaseException:  # no file stays that was not checked
             path.unlink(missing_ok=True)
-            path.with_suffix(".bin").unlink(missing_ok=True)
+            path.with_suffix(WEIGHTS_SUFFIX).unlink(missing_ok=True)
             raise
         finally:
             if source != path:
@@ -154,7 +153,8 @@ class _Exporter:
 
     def _openvino(self, source: Path, path: Path) -> None:
         write_openvino(source, path, self.metadata, self.about)
-        self._check(run_openvino(path), path)
+        parity = self._check(load_exported(path).logits, path)
+        write_openvino(source, path, self.metadata, self.about | {"parity": parity})
 
     def _int8(self, source: Path, path: Path) -> None:
         step = max(1, len(self.images) // CALIBRATION)

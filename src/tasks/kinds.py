@@ -178,6 +178,9 @@ TEST_SETS = Kind(
 LABEL_NAMES = Kind(
     "a list of names, such as [real,nature]", lambda value: _is_list_of(_is_text, value)
 )
+HOSTS = Kind(
+    "a list of names, such as [photos.example.org]", lambda value: _is_list_of(_is_text, value)
+)
 CLASSES = Kind("a list of class folders, each once; any; or null", _is_classes)
 INPUTS = Kind(f"{PATH.words}, or a list of them", _is_inputs)
 RUNS = Kind("folders of runs or of sweeps, [FOLDER,…]", _is_runs)

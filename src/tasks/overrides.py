@@ -19,13 +19,15 @@ LITERAL = re.compile(rf"\\.|{IN_QUOTES}", re.S)
 # Settings that one or two tasks alone read.
 OF_TASKS = {
     **dict.fromkeys(("all", "archives", "recheck"), ("download",)),
-    "format": ("export",),
+    "format": ("export", "predict"),
+    "fpr": ("predict",),
+    "combine": ("predict",),
     "repo": ("share",),
     "inputs": ("export", "predict", "reference", "verify"),
-    "reference": ("predict", "reference"),
+    "reference": ("predict", "reference", "serve"),
     "deliveries": ("predict",),
     "prior": ("predict",),
-    "calibration": ("predict",),
+    "calibration": ("predict", "serve"),
     "runs": ("report", "share"),
     "report": ("report",),
 }

@@ -1,118 +1,165 @@
-"""Photos and the detector that scores them, for task=predict and task=reference."""
+"""Photos and the detectors that score them, for task=predict and task=reference."""
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
 import pyarrow as pa
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.common.names import NO_PROTOCOL
 from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import UNREADABLE
 from genspot.common.tables import concat, write_csv
 from genspot.data.image_data import ImageData
-from genspot.detector.checkpoint import Checkpoint
-from genspot.detector.network import DetectorNetwork
-from genspot.detector.settings import ModelSettings
-from genspot.runtime.content import describe_file
+from genspot.report.predictions import join_unreadable
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
 from genspot.tasks.config import RunSettings
-from genspot.tasks.exported import load_scoring_checkpoint, scoring_network
+from genspot.tasks.photo_detector import PhotoDetector, load_photo_detectors
 from genspot.tasks.plain_scoring import make_image_data, make_loop
 from genspot.tasks.schema import plain
-from genspot.tasks.scoring import Scorer, finite, refuse_not_finite
-from genspot.tasks.training_config import record, resolve_metadata, with_training_config
+from genspot.tasks.scoring import NAMES, Scorer, finite, refuse_not_finite
 from genspot.tasks.warnings_filter import silence_warnings
+
+STANDARD_INPUT = "-"
+SHORT_DIGEST = 16  # digits, in the names of logs of scores
 
 
 @dataclass(frozen=True)
 class Photos:
-    """Photos that are about to be scored.
+    """Photos that are about to be scored by one detector.
 
     Attributes:
-        cfg: with the settings of the checkpoint.
+        detector: that scores them.
         run: its folder.
-        checkpoint: with the weights.
-        model: which it is scored as.
-        network: of that model, in evaluation mode.
         images: the photos.
         scorer: of them.
         inputs: where they come from, as the user named them.
+        log_suffix: of the names of its logs of scores; "" for the only detector of a run.
     """
 
-    cfg: DictConfig
+    detector: PhotoDetector
     run: RunSettings
-    checkpoint: Checkpoint
-    model: ModelSettings
-    network: DetectorNetwork
     images: ImageData
     scorer: Scorer
     inputs: list[str]
-
-    @property
-    def crop(self) -> int | None:
-        """The side in pixels of the central crop that is scored; None for whole images."""
-        return self.model.test.with_crop(self.cfg.crop).crop
-
-    @property
-    def protocol(self) -> str:
-        """What is done to each photo after it is decoded, in words for a reader."""
-        chosen, own = str(self.cfg.protocol), self.checkpoint.metadata.protocol
-        condition = split_condition(chosen)[0]
-        return f"{chosen}, then {own}" if condition and own != NO_PROTOCOL else chosen
+    log_suffix: str
 
     def score(self) -> tuple[pa.Table, pa.Table] | None:
-        """Score the photos and write unreadable.csv.
+        """Score the photos.
 
         Returns:
             The scores, and the unreadable photos with the columns path and reason; None on all
             processes but the first.
-
-        Raises:
-            GenspotError: no photo can be read, or a logit is not finite.
         """
         scores, unreadable = self.scorer.score("predict")
         if not self.scorer.is_first:
             return None
         skipped = self.images.skipped["predict"]
-        unreadable = concat([unreadable, skipped]).select(["path", "reason"])
-        write_csv(unreadable, self.run.folder / UNREADABLE)
-        scores, not_finite = finite(scores)
-        refuse_not_finite([not_finite], len(scores) + len(not_finite), self.run.folder)
-        self.scorer.refuse_nothing_readable(scores, unreadable)
-        return scores, unreadable
+        return scores, concat([unreadable, skipped]).select(["path", "reason"])
 
 
-def prepare_photos(cfg: DictConfig) -> Photos:
-    """Return the photos of `inputs` and what scores them; save the configuration.
+def score_photos(several: list[Photos]) -> tuple[list[pa.Table], pa.Table] | None:
+    """Score photos by one detector after the other, and write unreadable.csv.
+
+    Returns:
+        The scores of each detector, and the unreadable photos, see `join_unreadable`; None on all
+        processes but the first.
+
+    Raises:
+        GenspotError: no photo can be read, or a logit is not finite.
+    """
+    found: list[pa.Table] = []
+    lost: list[tuple[str, pa.Table]] = []
+    run = several[0].run
+    for photos in several:
+        parts = photos.score()
+        if parts is None:
+            continue
+        lost.append((photos.detector.name, parts[1]))
+        write_csv(join_unreadable(lost), run.folder / UNREADABLE)
+        scores, not_finite = finite(parts[0])
+        total = len(scores) + len(not_finite)
+        try:
+            refuse_not_finite([not_finite], total, run.folder)
+        except GenspotError as error:
+            if len(several) == 1:
+                raise
+            raise GenspotError(f"{photos.detector.name}: {error}") from error
+        found.append(scores)
+    if not found:
+        return None
+    if not any(map(len, found)):
+        several[0].scorer.refuse_nothing_readable(found[0], lost[0][1])
+    return found, join_unreadable(lost)
+
+
+def prepare_photos(cfg: DictConfig) -> list[Photos]:
+    """Return the photos of `inputs` for each detector of `checkpoint`; save the configuration.
 
     Raises:
         GenspotError: no input, no usable checkpoint, or a setting that does not allow it.
     """
     silence_warnings()
-    task, inputs = cfg.task.name, plain(cfg, "inputs")
-    if inputs is None:
-        raise GenspotError(f"task={task} needs inputs=PHOTO_OR_FOLDER, or a list of them")
-    inputs = [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])]
+    inputs, content = _read_inputs(cfg)
     condition, steps = split_condition(str(cfg.protocol))
     if condition == FAKES:
         raise GenspotError(
             f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
             f"protocol={MATCHED}_{steps}, or leave it out"
         )
-    checkpoint = load_scoring_checkpoint(cfg)
-    cfg = with_training_config(cfg, checkpoint.metadata)
-    metadata = resolve_metadata(cfg, checkpoint)
-    model = metadata.model
-    network = scoring_network(cfg, checkpoint, model)
-    record(cfg, metadata, model.test.with_crop(cfg.crop).crop)
-    images = make_image_data(cfg, model, inputs, metadata.protocol)
-    run = config.run_settings(cfg)
-    content = {"checkpoint": describe_file(checkpoint.path)}
+    detectors = load_photo_detectors(cfg)
+    content["checkpoint"] = {"sha256": " ".join(one.sha256 for one in detectors)}
+    run = config.run_settings(_recorded(cfg, detectors))
     save_config(run.folder, run.config_text, run.resume, content=content)
-    images.setup("predict")
-    scorer = Scorer(cfg, run, checkpoint, model, make_loop(cfg, run, network, images), images)
-    return Photos(cfg, run, checkpoint, model, network, images, scorer, inputs)
+    found: list[Photos] = []
+    for one in detectors:
+        images = make_image_data(one.cfg, one.model, inputs, one.metadata.protocol)
+        if found:  # the same photos
+            first = found[0].images
+            images.tables, images.skipped = dict(first.tables), dict(first.skipped)
+        images.setup("predict")
+        suffix = "" if len(detectors) == 1 else f"-{one.sha256[:SHORT_DIGEST]}"
+        loop = make_loop(one, run, images)
+        name = f"{NAMES['predict']}{suffix}"
+        scorer = Scorer(one.cfg, run, one.checkpoint, one.model, loop, images, name)
+        found.append(Photos(one, run, images, scorer, inputs, suffix))
+    return found
+
+
+def _read_inputs(cfg: DictConfig) -> tuple[list[str], dict[str, Any]]:
+    """Return where the photos come from, and what a later run in the same folder must have too.
+
+    Raises:
+        GenspotError: nothing is named.
+    """
+    inputs = plain(cfg, "inputs")
+    if inputs is None:
+        raise GenspotError(f"task={cfg.task.name} needs inputs=PHOTO_OR_FOLDER, or a list of them")
+    if inputs != STANDARD_INPUT:
+        return [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])], {}
+    content = sys.stdin.buffer.read()
+    lines = [os.fsdecode(line) for line in content.splitlines() if line.strip()]
+    if not lines:
+        raise GenspotError("inputs=-: no path came on standard input; give one a line")
+    return lines, {"inputs": {"sha256": sha256(content).hexdigest()}}
+
+
+def _recorded(cfg: DictConfig, detectors: list[PhotoDetector]) -> DictConfig:
+    """Return the configuration that is kept: of several detectors, the values of each in a list.
+
+    `cfg` is changed.
+    """
+    if len(detectors) == 1:
+        return detectors[0].cfg
+    for setting in ("data", "model", "aug"):
+        names = [str(one.cfg[setting].name) for one in detectors]
+        OmegaConf.update(cfg, setting, {"name": names}, merge=False)
+    for setting in ("crop", "protocol"):
+        OmegaConf.update(cfg, setting, [one.cfg[setting] for one in detectors])
+    return cfg

@@ -17,6 +17,7 @@ from genspot.tasks.kinds import (
     COMPONENT,
     EACH_PATH,
     FLAG,
+    HOSTS,
     INPUTS,
     LABEL_NAMES,
     NAME,
@@ -87,6 +88,12 @@ EXPORT_FORMATS = Kind(
     lambda value: isinstance(value, list) and value != [] and all(one in EXPORTS for one in value),
 )
 
+SERVER_LIMITS = (
+    *("max_photos", "max_request_mb", "max_held_mb", "max_queue", "upload_seconds", "max_jobs"),
+    "job_minutes",
+)
+SEVERAL = ("checkpoint", "reference", "calibration")  # of each detector, where there are several
+
 # Dotted settings, those that hold others before them. What a constructor checks before data are
 # read is not repeated: degradations, protocol, aug.train, aug.val, model, the further trainer.*.
 SETTINGS: dict[str, Kind] = {
@@ -94,6 +101,8 @@ SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(("test_set", "report", "simulation", "autogan", "paths"), SECTION),
     "seed": whole(0, MAX_SEED),
     "checkpoint": optional(PATH),
+    "fpr": optional(PROBABILITY),
+    "combine": FLAG,
     "allow_mismatch": FLAG,
     "inputs": optional(INPUTS),
     "reference": optional(PATH),
@@ -122,7 +131,7 @@ SETTINGS: dict[str, Kind] = {
     "all": FLAG,
     "archives": one_of("keep", "remove", "none"),
     "recheck": FLAG,
-    "format": EXPORT_FORMATS,
+    "format": optional(EXPORT_FORMATS),
     "repo": optional(TEXT),
     "runs": RUNS,
     "report.title": optional(TEXT),
@@ -146,6 +155,11 @@ SETTINGS: dict[str, Kind] = {
     "task.output": optional(PATH),
     "task.licence": optional(TEXT),
     "task.private": optional(FLAG),
+    "task.host": optional(TEXT),
+    "task.port": optional(whole(0, 65535)),
+    "task.hosts": optional(HOSTS),
+    "task.requests_per_minute": optional(whole(1)),
+    **{f"task.{key}": optional(whole(1)) for key in SERVER_LIMITS},
     "data.name": COMPONENT,
     "data.photos": optional(PATH),
     "data.simulator": optional(
@@ -203,6 +217,12 @@ SETTINGS: dict[str, Kind] = {
     **{f"trainer.{key}": FLAG for key in ("use_distributed_sampler", "enable_model_summary")},
 }
 
+# Settings that these tasks take in another form than the others.
+OF_TASK: dict[str, dict[str, Kind]] = {
+    "predict": {"format": one_of("json"), **dict.fromkeys(SEVERAL, EACH_PATH)},
+    "serve": dict.fromkeys(SEVERAL, EACH_PATH),
+}
+
 # Sections in which only the keys above are settings.
 CLOSED = ("labels", "data", "schedule", "simulation", "autogan", "test_set", "hub", "report")
 
@@ -213,7 +233,8 @@ def check_values(cfg: DictConfig) -> None:
     Raises:
         GenspotError: a value is of another kind, or a key is no setting.
     """
-    for setting, kind in SETTINGS.items():
+    own = {key: optional(kind) for key, kind in OF_TASK.get(cfg.task.name, {}).items()}
+    for setting, kind in (SETTINGS | own).items():
         kind.check(setting, plain(cfg, setting, resolve=kind is not SECTION))
     for section in CLOSED:
         known = [key.partition(".")[2] for key in SETTINGS if key.startswith(f"{section}.")]

@@ -1,29 +1,22 @@
 from __future__ import annotations
 
 import math
-import re
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from genspot.report.predictions import (
+    COLUMNS,
     VERDICTS,
+    join_predictions,
+    join_unreadable,
     prediction_table,
-    print_predictions,
     verdict,
     verdict_counts,
+    with_facts,
 )
-
-UNREADABLE = pa.table({"path": ["torn.png"], "reason": ["truncated"]})
-SCORES = pa.table(
-    {
-        "path": ["[a].png", "[b].png", "[c].png"],
-        "logit": pa.array([-30.0, 2.5, 0.5], pa.float32()),
-        "padded": [False, True, False],
-    }
-)
+from helpers.predictions import FACTS, GRADED, SCORES
 
 
 def test_verdict_is_undecided_near_zero() -> None:
@@ -54,58 +47,64 @@ def test_no_verdict_is_made_of_a_logit_that_is_not_finite(logit: float) -> None:
         verdict(logit)
 
 
-def test_print_predictions_states_the_limits(capsys, tmp_path: Path) -> None:
-    print_predictions(prediction_table(SCORES), UNREADABLE, tmp_path, 224)
-    printed = capsys.readouterr().out
-    for text in (
-        *("[b].png", "not calibrated", str(tmp_path / "predictions.csv")),
-        *("Only the central 224 × 224 pixels", "1 of the images are smaller than the crop"),
-        "unreadable, skipped: torn.png (truncated)",
-    ):
-        assert text in printed
+def test_prediction_table_keeps_its_columns_and_adds_the_grades() -> None:
+    table = prediction_table(GRADED)
+    plain = prediction_table(GRADED.select(["path", "logit", "padded"]))
+    names = [name for name in plain.column_names if name != "threshold"]
+    assert table.select(names).equals(plain.select(names))
+    assert table["grade"].to_pylist() == ["moderate evidence", "cannot say"]
+    assert (table["threshold"].to_pylist(), plain["threshold"].to_pylist()) == (
+        [3.25, None],
+        [1.0, 1.0],
+    )
 
 
-def many(count: int) -> pa.Table:
-    """Return the predictions of `count` images, a tenth of them undecided, half above 0."""
-    logits = [3.0 if row % 10 else 0.0 for row in range(count)]
-    logits = [logit if row % 2 else -logit for row, logit in enumerate(logits)]
-    paths = [f"{row}.png" for row in range(count)]
-    padded = pa.repeat(False, count)
-    return prediction_table(pa.table({"path": paths, "logit": logits, "padded": padded}))
+def test_with_facts_names_the_detector_in_each_row_and_keeps_the_order_of_columns() -> None:
+    table = with_facts(prediction_table(GRADED), FACTS)
+    assert table.column_names == [
+        name for name in COLUMNS if name not in ("claims", "decision", "prior", "likelihood_ratio")
+    ]
+    assert table.select(FACTS._fields).to_pylist() == [FACTS._asdict()] * 2
+    assert table["fpr"].to_pylist() == [0.01, 0.01]
+    whole = with_facts(prediction_table(SCORES), FACTS._replace(crop=None))
+    assert (whole["crop"].to_pylist(), whole["fpr"].to_pylist()) == ([None] * 3, [None] * 3)
 
 
-def test_print_predictions_without_a_terminal_has_a_line_per_image(capsys, tmp_path: Path) -> None:
-    torn = pa.table({"path": [f"{row}\x1b.png" for row in range(30)], "reason": ["torn"] * 30})
-    print_predictions(many(500), torn, tmp_path, None)
-    printed = capsys.readouterr().out
-    rows = [line.split("\t") for line in printed.splitlines() if "\t" in line]
-    assert rows[0] == ["image", "logit", "probability", "verdict (uncalibrated)"]
-    assert rows[1] == ["1.png", "3.00", "0.9526", "looks generated"]
-    assert len(rows) == 1 + 500
-    assert all(line.replace("\t", "").isprintable() for line in printed.splitlines())
-    assert printed.count("torn") == 5 and "and 25 more" in printed
+@pytest.mark.parametrize(
+    ("threshold", "decision"), [(2.5, "alarm"), (2.6, "no alarm"), (None, "cannot say")]
+)
+def test_with_facts_decides_at_a_rate(threshold: float | None, decision: str) -> None:
+    place = GRADED.column_names.index("threshold")
+    scores = GRADED.set_column(place, "threshold", pa.array([None, threshold], pa.float64()))
+    table = with_facts(prediction_table(scores), FACTS, fpr=0.05)
+    assert table["decision"].to_pylist() == [decision, "cannot say"]
+    assert table["fpr"].to_pylist() == [0.05, 0.05]
 
 
-def test_print_predictions_of_many_images_in_a_terminal_is_a_summary(
-    capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    torn = pa.table({"path": [f"{row}.png" for row in range(30)], "reason": ["torn"] * 30})
-    print_predictions(many(5000), torn, tmp_path, None)
-    printed = capsys.readouterr().out
-    assert len(printed.splitlines()) < 80
-    for name, count in (("looks generated", 2500), ("undecided", 500), ("no traces found", 2000)):
-        assert re.search(rf"{name} +│ +{count} ", printed)
-    assert re.search(r"the 20 images with the\s+highest\s+logits\s+of 5000", printed)
-    assert printed.count("torn") == 5
-    assert "and 25 more" in printed
-    print_predictions(many(50), torn[:0], tmp_path, None)
-    assert capsys.readouterr().out.count(".png") == 50
+def test_join_predictions_has_the_rows_of_a_photo_side_by_side() -> None:
+    first = with_facts(prediction_table(SCORES), FACTS._replace(detector="first"))
+    lost = GRADED.set_column(0, "path", pa.array(["[a].png", "new.png"]))
+    second = with_facts(prediction_table(lost), FACTS._replace(detector="second"))
+    table = join_predictions([first, second])
+    assert table.select(["path", "detector"]).to_pylist() == [
+        {"path": path, "detector": name}
+        for path, name in (
+            *(("[b].png", "first"), ("[c].png", "first"), ("[a].png", "first")),
+            *(("[a].png", "second"), ("new.png", "second")),
+        )
+    ]
+    assert table["grade"].to_pylist() == [None] * 3 + ["cannot say", "moderate evidence"]
+    assert table.column_names == [name for name in COLUMNS if name in second.column_names]
+    assert join_predictions([first]) is first
 
 
-def test_print_predictions_quietly_says_where_the_files_are(capsys, tmp_path: Path) -> None:
-    print_predictions(prediction_table(SCORES), UNREADABLE, tmp_path, 224, quiet=True)
-    assert capsys.readouterr().out.splitlines() == [
-        f"predictions: {tmp_path}/predictions.csv",
-        f"unreadable:  {tmp_path}/unreadable.csv",
+def test_join_unreadable_names_the_detectors_of_each_reason() -> None:
+    torn = {"path": "a.png", "reason": "truncated"}
+    first = pa.Table.from_pylist([torn, {"path": "b.png", "reason": "too large"}])
+    second = pa.Table.from_pylist([torn, {"path": "b.png", "reason": "too small"}])
+    assert join_unreadable([("one", first)]) is first
+    assert join_unreadable([("one", first), ("two", second)]).to_pylist() == [
+        {"path": "a.png", "reason": "truncated", "detector": "one, two"},
+        {"path": "b.png", "reason": "too large", "detector": "one"},
+        {"path": "b.png", "reason": "too small", "detector": "two"},
     ]

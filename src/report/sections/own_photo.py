@@ -9,7 +9,8 @@ import numpy as np
 
 from genspot.common.protocols import FAKES
 from genspot.report import protocols
-from genspot.report.predictions import LIMITS, UNDECIDED, VERDICTS, verdict_counts
+from genspot.report.prediction_lines import LIMITS
+from genspot.report.predictions import UNDECIDED, VERDICTS, verdict_counts
 from genspot.report.runs import Run
 from genspot.report.sections.words import Table
 
