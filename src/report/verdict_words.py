@@ -112,22 +112,18 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1g}%"
 
 
-def frequency(rate: float) -> str:
-    """Return a rate in (0, 1] as a number of photos: "about 3 of 100"."""
-    total = next((total for total in (100, 1_000) if rate * total >= 0.95), 10_000)
-    return f"about {max(1, round(rate * total))} of {total:,}"
-
-
 def comparison(answer: Mapping[str, Any]) -> str:
     """Return with which real photos a photo was compared, or why it was not."""
     if answer["grade"] is None:
         return "Not known: this detector has no collection of real photos to compare with."
     if answer["p_value"] is None:
         return f"Why: {answer['reason']}."
+    count, total = round(answer["p_value"] * (answer["references"] + 1)) - 1, answer["references"]
+    found = f"{count:,}" if count else "None"
     return (
-        f"{frequency(answer['p_value']).capitalize()} real photos score as high or higher "
-        f"(false-alarm rate {percent(answer['p_value'])}). Compared with "
-        f"{answer['references']:,} real photos of its kind: {answer['compared_with']}."
+        f"{found} of {total:,} real photos of its kind ({answer['compared_with']}) "
+        f"{'scores' if count < 2 else 'score'} as high or higher. With this photo counted among "
+        f"them, that is a false-alarm rate of {percent(answer['p_value'])}."
     )
 
 

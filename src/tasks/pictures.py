@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from genspot.common.files import write_text
 from genspot.data import image_io
 from genspot.data.spectra import spectrum
 from genspot.report.gallery import data_uri, small_jpeg
-from genspot.report.verdict_page import MAX_SHOWN, PatchMap, Pictures
+from genspot.report.verdict_page import MAX_SHOWN, PatchMap, Pictures, render_verdicts
 
 if TYPE_CHECKING:
     from genspot.tasks.photo_detector import PhotoDetector
@@ -61,6 +63,22 @@ def read_pictures(
         except Exception:  # its answer says why it cannot be read
             continue
     return found
+
+
+def write_page(
+    document: dict[str, Any], detectors: Sequence[PhotoDetector], path: Path, max_megapixels: int
+) -> None:
+    """Write the page of the photos of a document of answers to `path`.
+
+    Args:
+        document: see `genspot.report.answers.make_document`.
+        detectors: that scored the photos.
+        path: of the page.
+        max_megapixels: of a photo that is shown.
+    """
+    paths = [answer["photo"] for answer in document["photos"]]
+    pictures = read_pictures(paths, detectors, max_megapixels)
+    write_text(render_verdicts(document, pictures), path)
 
 
 def draw_spectrum(pixels: np.ndarray) -> str:

@@ -20,7 +20,7 @@ def make_detector_answer(detector: str = "quickstart", **changes: Any) -> dict[s
         "calibrated": False,
         "verdict": "looks generated",
         "grade": "moderate evidence",
-        "p_value": 0.0337,
+        "p_value": 10 / 297,
         "references": 296,
         "compared_with": "no traces of JPEG",
         "reason": None,
