@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.timing import print_ratios, time_in_turns
 from genspot.detector.export import write_int8, write_onnx
-from genspot.detector.exported import CHUNK, INPUT, open_session
+from genspot.detector.exported import CHUNK
 from genspot.detector.network import DetectorNetwork, build_network, fuse_batchnorm
+from genspot.detector.runtimes import open_onnx
 from genspot.tasks.composition import composed
 from genspot.tasks.config import model_settings
 
@@ -34,9 +35,9 @@ def make_network(model: str) -> DetectorNetwork:
 
 def onnx_runtime(path: Path, pixels: np.ndarray) -> Callable[[], np.ndarray]:
     """Return a function that scores `pixels`, `uint8` N×3×H×W, with the network at `path`."""
-    session = open_session(path)
+    run = open_onnx(path).run
     chunks = [pixels[start : start + CHUNK] for start in range(0, len(pixels), CHUNK)]
-    return lambda: np.concatenate([session.run(None, {INPUT: chunk})[0] for chunk in chunks])
+    return lambda: np.concatenate([run(chunk) for chunk in chunks])
 
 
 def compare(model: str, crop: int, images: int, turns: int, folder: Path) -> None:

@@ -17,6 +17,7 @@ from helpers.settings import tiny
 from helpers.tasks import run_task
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # also where a test imports it first
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ from torch.nn import functional
 
 from genspot.common.errors import GenspotError
 from genspot.common.extras import missing_extra
-from genspot.common.files import atomic_write
+from genspot.common.files import atomic_write, sha256_of
 from genspot.common.text import safe_repr
-from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT
+from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT, WEIGHTS, WEIGHTS_SUFFIX
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
+from genspot.detector.runtimes import import_onnxruntime, import_openvino
 
 OPSET = 20  # of ONNX, 2023; all operators of the networks here have it
 QUANTISED = ["Conv", "Gemm", "MatMul"]  # what int8 computes; the rest stays in float32
+# How packages are imported that would report to their makers.
+SILENT = {"onnxruntime": import_onnxruntime, "openvino": import_openvino}
 
 
 class ExportedNetwork(nn.Module):
@@ -74,7 +78,7 @@ def check_packages(formats: list[str]) -> None:
     needed = ["onnx", "onnxruntime", "onnxscript"] if set(formats) - {"safetensors"} else []
     for package in [*needed, *(["openvino"] if "openvino" in formats else [])]:
         try:
-            import_module(package)
+            SILENT.get(package, functools.partial(import_module, package))()
         except ImportError as error:
             raise missing_extra(f"format=[{','.join(formats)}]", package, "export") from error
 
@@ -127,6 +131,7 @@ def write_int8(source: Path, images: Iterator[np.ndarray], path: Path) -> None:
         images: `uint8` N×3×H×W, on which the ranges of the activations are measured.
         path: of the file.
     """
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -152,23 +157,16 @@ def write_int8(source: Path, images: Iterator[np.ndarray], path: Path) -> None:
 def write_openvino(source: Path, path: Path, metadata: Metadata, export: dict[str, Any]) -> None:
     """Write the network at `source`, a file of `write_onnx`, to `path` and its .bin as OpenVINO.
 
-    The weights stay float32. `rt_info` in the file says what `write_metadata` writes.
+    The weights stay float32. `rt_info` in the file says what `write_metadata` writes, and the
+    digest of the weights.
     """
-    import openvino
-
+    openvino = import_openvino()
     model = openvino.Core().read_model(source.read_bytes())
+    openvino.save_model(model, path, compress_to_fp16=False)
+    export = export | {WEIGHTS: sha256_of(path.with_suffix(WEIGHTS_SUFFIX))}
     for key, value in _described(metadata, export).items():
         model.set_rt_info(value, key)
-    openvino.save_model(model, path, compress_to_fp16=False)
-
-
-def run_openvino(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what gives the logits of `uint8` images N×3×H×W by OpenVINO on the CPU."""
-    import openvino
-
-    accuracy = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where the CPU has it
-    compiled = openvino.Core().compile_model(path, "CPU", accuracy)
-    return lambda images: np.asarray(compiled(images)[0])
+    openvino.save_model(model, path, compress_to_fp16=False)  # the same weights
 
 
 def write_metadata(path: Path, metadata: Metadata, export: dict[str, Any]) -> None:

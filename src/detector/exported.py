@@ -1,13 +1,14 @@
-"""Exported detectors: files of ONNX, scored by ONNX Runtime. PyTorch is not imported.
+"""Exported detectors: files of ONNX and OpenVINO, scored without PyTorch.
 
-`genspot.detector.export` writes them. Nothing in such a file is executed but the operators of ONNX
-itself, which ONNX Runtime brings.
+`genspot.detector.export` writes them. Nothing in such a file is executed but operators that ONNX
+Runtime and OpenVINO bring.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,76 +16,87 @@ from typing import Any
 import numpy as np
 
 from genspot.common.errors import GenspotError
-from genspot.common.extras import missing_extra
+from genspot.common.files import sha256_of
 from genspot.common.text import safe_repr
-from genspot.detector.file_kinds import ONNX_SUFFIX
+from genspot.detector.detector_file import DetectorFile
+from genspot.detector.file_kinds import EXPORTED_SUFFIXES, ONNX_SUFFIX
+from genspot.detector.memory import NetworkError
 from genspot.detector.metadata import Metadata
+from genspot.detector.runtimes import one_line, open_onnx, open_openvino
 
 INPUT, OUTPUT = "images", "logits"  # names in the graph: uint8 N×3×H×W, float32 N
 ABOUT, EXPORT = "genspot", "genspot_export"  # keys of the file's own metadata, each JSON
 CHUNK = 8  # images that are scored at once, so that their features stay in the caches
-FATAL = 4  # of ONNX Runtime's logging: errors are raised, and said in one line
+WEIGHTS_SUFFIX = ".bin"  # of the file of weights beside a graph of OpenVINO
+WEIGHTS = "weights"  # in EXPORT, of OpenVINO: SHA-256 of the file of weights beside the graph
 
 
 @dataclass(frozen=True)
 class ExportedDetector:
-    """A detector in a file of ONNX.
+    """A detector in a file of ONNX or OpenVINO.
 
     Attributes:
         path: the file.
         metadata: what it was trained on; its model's test geometry has the crop of the graph.
         export: how the file was made: `checkpoint` (SHA-256 of the checkpoint), `version` of
             genspot, `parity`, and where it computes with 8 bits `int8`; see docs/export.md.
-        session: ONNX Runtime's, on the CPU.
+        run: from `uint8` images N×3×H×W to logits, on the CPU.
     """
 
     path: Path
     metadata: Metadata
     export: dict[str, Any]
-    session: Any
+    run: Callable[[np.ndarray], np.ndarray]
+
+    def as_file(self) -> DetectorFile:
+        """Return what is known of the file: its digest stands for that of the weights.
+
+        Logits of the float32 file are those of the checkpoint, as the export has checked.
+        """
+        digest, source = sha256_of(self.path), self.export.get("checkpoint")
+        if self.export.get("int8") or not isinstance(source, str):
+            source = digest
+        return DetectorFile(self.path, self.metadata, digest, digest, source)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return logits, float32 of shape N, of `uint8` images N×3×H×W.
 
         Raises:
-            GenspotError: ONNX Runtime fails, as on images of a size that the network lacks.
+            NetworkError: the runtime fails, as on images of a size that the network lacks.
         """
         try:
             parts = [
-                self.session.run([OUTPUT], {INPUT: images[start : start + CHUNK]})[0]
-                for start in range(0, len(images), CHUNK)
+                self.run(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
             ]
-        except Exception as error:  # classes of ONNX Runtime's own, that it does not document
-            raise GenspotError(
-                f"{self.path} fails on images of {images.shape[3]} × {images.shape[2]} pixels: "
-                f"{_one_line(error)}"
-            ) from error
+        except Exception as error:  # classes of the runtimes' own, which they do not document
+            reason, size = one_line(error), f"{images.shape[3]} × {images.shape[2]} pixels"
+            message = f"{self.path} fails on images of {size}: {reason}"
+            raise NetworkError(message, reason) from error
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
 def is_exported(checkpoint: object) -> bool:
-    """Return whether the setting `checkpoint` names a file of ONNX, by its suffix."""
-    return str(checkpoint).lower().endswith(ONNX_SUFFIX)
+    """Return whether the setting `checkpoint` names an exported detector, by its suffix."""
+    return str(checkpoint).lower().endswith(EXPORTED_SUFFIXES)
 
 
 def load_exported(path: str | Path, setting: str = "checkpoint") -> ExportedDetector:
-    """Return the detector in a file of ONNX that `genspot.detector.export` wrote.
+    """Return the detector in a file that `genspot.detector.export` wrote.
 
     Args:
         path: of the file.
         setting: named in messages as the setting that gave the path.
 
     Raises:
-        GenspotError: ONNX Runtime is not installed, there is no such file, it is damaged, or of
+        GenspotError: the runtime is not installed, there is no such file, it is damaged, or of
             another program.
     """
     path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise GenspotError(f"{setting}={path}: no such file; task=export writes one")
-    session = open_session(path, setting)
-    found = session.get_modelmeta().custom_metadata_map
-    inputs = [(one.name, one.type, len(one.shape)) for one in session.get_inputs()]
-    if inputs != [(INPUT, "tensor(uint8)", 4)] or not {ABOUT, EXPORT} <= found.keys():
+    is_onnx = path.suffix.lower() == ONNX_SUFFIX
+    inputs, found, run = (open_onnx if is_onnx else open_openvino)(path, setting)
+    if inputs != [(INPUT, "uint8", 4)] or not {ABOUT, EXPORT} <= found.keys():
         raise GenspotError(
             f"{setting}={path} is a network of another program; give a file of task=export"
         )
@@ -96,38 +108,16 @@ def load_exported(path: str | Path, setting: str = "checkpoint") -> ExportedDete
         raise GenspotError(
             f"{setting}={path} has damaged metadata ({safe_repr(str(error))}); export it again"
         ) from error
-    return ExportedDetector(path, Metadata.from_dict(about, path, setting), export, session)
+    if not is_onnx:
+        _check_weights(path, export, setting)
+    return ExportedDetector(path, Metadata.from_dict(about, path, setting), export, run)
 
 
-def open_session(path: Path, setting: str = "checkpoint") -> Any:
-    """Return a session of ONNX Runtime on the CPU.
-
-    Raises:
-        GenspotError: ONNX Runtime is not installed, or cannot read the file.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_extra(f"{setting}={path}", "onnxruntime", "export") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = FATAL
-    options.intra_op_num_threads = _threads()
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # see `ExportedDetector.logits`
+def _check_weights(path: Path, export: dict[str, Any], setting: str) -> None:
+    """Raise GenspotError if the weights beside a graph of OpenVINO are not its own."""
+    weights = path.with_suffix(WEIGHTS_SUFFIX)
+    if export.get(WEIGHTS) != sha256_of(weights):
         raise GenspotError(
-            f"{setting}={path} is no network that ONNX Runtime can read ({_one_line(error)}); "
-            "export it again, or copy it again"
-        ) from error
-
-
-def _threads() -> int:
-    """Return OMP_NUM_THREADS where it is a number, as PyTorch does; else the cores given to us."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given):
-        return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-
-
-def _one_line(error: Exception) -> str:
-    return safe_repr(" ".join(str(error).split())[:300])
+            f"{setting}={path} was exported with other weights than {weights.name}, which lies "
+            "beside it; copy both files again"
+        )

@@ -10,6 +10,7 @@ from genspot.common.text import safe_repr
 
 START = 512  # bytes that are looked at
 ONNX_SUFFIX = ".onnx"  # its content begins with no magic number
+EXPORTED_SUFFIXES = (ONNX_SUFFIX, ".xml")  # of ONNX and OpenVINO
 MAGIC = {
     b"\x89HDF": "an HDF5 file, as Keras writes it",
     b"\x1f\x8b": "a gzip archive",
@@ -28,7 +29,7 @@ def is_safetensors(path: Path) -> bool:
 
 def find_other_kind(path: Path) -> str | None:
     """Return what the file is, if it is certainly none of torch.save, and what to do; or None."""
-    if path.suffix.lower() == ONNX_SUFFIX:
+    if path.suffix.lower() in EXPORTED_SUFFIXES:
         return (
             "is an exported detector, which task=predict alone reads; give the checkpoint that it "
             "was made from"

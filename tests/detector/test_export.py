@@ -11,14 +11,13 @@ from torch import nn
 
 from genspot.data import image_io
 from genspot.detector.export import centre_crop, check_packages, write_onnx
-from genspot.detector.exported import INPUT, open_session
 from genspot.detector.network import DetectorNetwork, build_network
+from genspot.detector.runtimes import open_onnx
 from helpers.detectors import make_model
 from helpers.errors import error_of
+from helpers.graphs import skip_without
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
+skip_without("onnx", "onnxruntime", "onnxscript")
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -54,11 +53,10 @@ def test_write_onnx_gives_the_networks_logits_at_any_number_and_size(
     network = build_network(model).eval()
     path = tmp_path / "a.onnx"
     write_onnx(network, crop, noise(2, 3, 20, 24), path)
-    session = open_session(path)
+    run = open_onnx(path).run
     for shape in ((1, 3, 16, 16), (5, 3, 33, 20), (2, 3, 9, 31)):
         images = noise(*shape)
-        (found,) = session.run(None, {INPUT: images})
-        assert np.allclose(found, network_logits(network, images, crop), atol=1e-5), shape
+        assert np.allclose(run(images), network_logits(network, images, crop), atol=1e-5), shape
     assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
 
 

@@ -8,30 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT, is_exported, load_exported
+from genspot.common.files import sha256_of
+from genspot.detector.exported import (
+    ABOUT,
+    EXPORT,
+    INPUT,
+    WEIGHTS,
+    is_exported,
+    load_exported,
+)
 from helpers.detectors import make_metadata
 from helpers.errors import error_of
+from helpers.graphs import make_onnx, save_openvino, skip_without
 
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+skip_without("onnx", "onnxruntime", "openvino")
 
 
 def save_graph(path: Path, about: str | None, export: str = "{}", name: str = INPUT) -> Path:
     """Save a graph whose logit is the mean of all values of an image."""
-    from onnx import TensorProto, helper
-
-    nodes = [
-        helper.make_node("Cast", [name], ["floats"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", ["floats"], [OUTPUT], axes=[1, 2, 3], keepdims=0),
-    ]
-    given = helper.make_tensor_value_info(name, TensorProto.UINT8, ["n", 3, "h", "w"])
-    logits = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["n"])
-    graph = helper.make_graph(nodes, "mean", [given], [logits])
-    opset = helper.make_opsetid("", 17)
-    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
-    if about is not None:
-        helper.set_model_props(model, {ABOUT: about, EXPORT: export})
-    onnx.save(model, path)
+    path.write_bytes(make_onnx({ABOUT: about, EXPORT: export} if about is not None else {}, name))
     return path
 
 
@@ -74,9 +69,41 @@ def test_load_exported_refuses_what_is_not_genspots(
     assert words in message and str(path) in message
 
 
+def save_openvino_with(export: dict[str, str], path: Path) -> Path:
+    """Save a graph of OpenVINO and its weights, with metadata."""
+    return save_openvino(path, {ABOUT: ABOUT_TEXT, EXPORT: json.dumps(export)})
+
+
+def test_load_exported_of_openvino_gives_the_same_detector(tmp_path: Path) -> None:
+    path = save_openvino_with({}, tmp_path / "a.xml")
+    digest = sha256_of(tmp_path / "a.bin")
+    detector = load_exported(save_openvino_with({WEIGHTS: digest}, path))
+    assert detector.metadata == make_metadata() and detector.export == {WEIGHTS: digest}
+    images = np.random.default_rng(0).integers(0, 256, (19, 3, 5, 7), dtype=np.uint8)
+    assert np.allclose(detector.logits(images), images.reshape(19, -1).mean(1), atol=1e-4)
+    grey = np.zeros((1, 1, 5, 7), np.uint8)
+    assert "fails on images of 7 × 5 pixels" in error_of(detector.logits, grey)
+
+
+@pytest.mark.parametrize("export", [{}, {WEIGHTS: "0" * 64}])
+def test_load_exported_refuses_weights_of_another_graph(
+    export: dict[str, str], tmp_path: Path
+) -> None:
+    path = save_openvino_with(export, tmp_path / "a.xml")
+    message = error_of(load_exported, path)
+    assert message.endswith(
+        "other weights than a.bin, which lies beside it; copy both files again"
+    )
+
+
 def test_load_exported_refuses_a_graph_with_another_input(tmp_path: Path) -> None:
     path = save_graph(tmp_path / "a.onnx", ABOUT_TEXT, name="pixels")
     assert "a network of another program" in error_of(load_exported, path)
+
+
+def test_load_exported_refuses_an_empty_graph_of_openvino(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<?xml version='1.0'?><net/>")
+    assert "a network of another program" in error_of(load_exported, tmp_path / "a.xml")
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"\x08\x08\x12" + bytes(range(256))])
@@ -93,5 +120,5 @@ def test_load_exported_of_a_missing_file_says_what_writes_one(tmp_path: Path) ->
 
 
 def test_is_exported_goes_by_the_suffix() -> None:
-    assert is_exported("a/B.ONNX")
+    assert is_exported("a/B.ONNX") and is_exported("a/b.xml")
     assert not is_exported("a.onnx/best.ckpt") and not is_exported(None)
