@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import write_json
-from genspot.common.run_files import ANSWERS, DELIVERIES, PREDICTIONS
+from genspot.common.run_files import ANSWERS, ANSWERS_PAGE, DELIVERIES, PREDICTIONS
 from genspot.common.tables import write_csv
 from genspot.common.text import printable
 from genspot.evaluation.scaling import Scaling
@@ -31,6 +31,7 @@ from genspot.tasks.claims import add_claims
 from genspot.tasks.deliveries import refuse_several_processes, score_deliveries
 from genspot.tasks.grading import Grader, find_grader, read_photo_traits
 from genspot.tasks.photos import Photos, prepare_photos, score_photos
+from genspot.tasks.pictures import write_page
 from genspot.tasks.prior import find_scalings, with_prior
 from genspot.tasks.scoring import check_unreadable
 
@@ -44,7 +45,7 @@ class AlarmError(GenspotError):
 
 
 def predict(cfg: DictConfig) -> None:
-    """Write predictions.csv, .json, claims.json and unreadable.csv, and print what is found.
+    """Write predictions.csv, .json and .html, claims.json and unreadable.csv; print what is found.
 
     Raises:
         GenspotError: no input, no usable checkpoint, no readable image, a logit that is not
@@ -102,11 +103,13 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int] | None:
     predictions, claims = add_claims(join_predictions(tables), cfg.max_megapixels, run.folder)
     predictions = in_order(predictions)
     write_csv(predictions, run.folder / PREDICTIONS)
-    delivered = _deliveries(several, tables) if cfg.deliveries else None
+    delivered = _deliveries(several, graders, tables) if cfg.deliveries else None
     answers = make_answers(predictions, claims, unreadable, delivered, cfg.combine)
     notes = prior_notes(scalings, cfg.prior) if scalings else []
     document = make_document(answers, notes)
     write_json(document, run.folder / ANSWERS)
+    detectors = [photos.detector for photos in several]
+    write_page(document, detectors, run.folder / ANSWERS_PAGE, cfg.max_megapixels)
     for photos in several:
         photos.scorer.remove_logs()
     if not quiet:
@@ -118,6 +121,7 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int] | None:
     if delivered is not None:
         print_deliveries(predictions, delivered, run.folder, quiet)
     print_path("answers", run.folder / ANSWERS)
+    print_path("page", run.folder / ANSWERS_PAGE)
     return document, len(set(unreadable["path"].to_pylist()))
 
 
@@ -143,10 +147,14 @@ def _predictions(
     return tables
 
 
-def _deliveries(several: list[Photos], tables: list[pa.Table]) -> pa.Table:
+def _deliveries(several: list[Photos], graders: list[Grader], tables: list[pa.Table]) -> pa.Table:
     """Score the deliveries of photos by each detector, and write deliveries.csv."""
-    pairs = zip(several, tables, strict=True)
-    delivered = pa.concat_tables([score_deliveries(*pair) for pair in pairs if len(pair[1])])
+    found = [
+        score_deliveries(photos, table, grader.reference)
+        for photos, grader, table in zip(several, graders, tables, strict=True)
+        if len(table)
+    ]
+    delivered = pa.concat_tables(found, promote_options="default")  # not all may have grades
     write_csv(delivered, several[0].run.folder / DELIVERIES)
     return delivered
 
