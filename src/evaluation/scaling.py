@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
-from scipy.special import logit
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import read_json
@@ -43,6 +41,8 @@ class Scaling:
         They stay within those of the two smoothed targets of the fit: so many images cannot show
         that a likelihood ratio is further from 1.
         """
+        from scipy.special import logit  # slow
+
         counts = self.fit.real, self.fit.fake
         bounds = logit(np.array(smoothed_targets(*counts))) - logit(prior_of_targets(*counts))
         return np.clip(self.fit.log_likelihood_ratios(logits), *bounds)
@@ -112,6 +112,8 @@ def _parse(metrics: Any) -> _Parsed | None:
 
 def _validated(calibration: Any) -> Calibration | None:
     """Return the entry `calibration` of a metrics.json, or raise ValueError: of another form."""
+    from pydantic import TypeAdapter, ValidationError  # slow: only where there is a prior
+
     try:
         schema = TypeAdapter(Calibration | None)
         return schema.validate_python(calibration, strict=True)

@@ -5,35 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow as pa
-from scipy.special import entr
 
 from genspot.evaluation.calibration_results import Calibration
+from genspot.evaluation.evidence import CANNOT_SAY
 from genspot.evaluation.scaling import Scaling
 from genspot.report.sections.words import listing
 
 
-def prior_notes(scaling: Scaling, prior: float, predictions: pa.Table) -> list[str]:
-    """Return what a reader must know of the probabilities of photos, one line each.
+def prior_notes(scalings: Mapping[str, Scaling], prior: float) -> list[str]:
+    """Return what a reader must know of probabilities at a prior, one line each.
 
     Args:
-        scaling: that they are by.
+        scalings: detector → the scaling that its probabilities are by.
         prior: share of fakes among photos like these, in (0, 1).
-        predictions: with `likelihood_ratio`; see `genspot.tasks.prior.with_prior`.
     """
-    fit, names = scaling.fit, list(scaling.shares)
     lines = [
-        f"The probability that a photo is generated is given for a prior of {prior:g}: that share "
-        f"of such photos is. It is by Platt's scaling on {fit.real} real and {fit.fake} generated "
-        f"images of {len(names)} test sets ({scaling.path}), and holds for photos and generators "
-        "like theirs. The likelihood ratio is the factor by which a photo's score changes the "
-        "odds, whatever the prior."
+        f"With prior={prior:g}, a probability is the chance that a photo is generated if "
+        f"{100 * prior:.4g}% of such photos are. The likelihood ratio is the factor by which the "
+        "photo's logit multiplies the odds, whatever the prior. Both hold for photos and "
+        f"generators like those of the test. A photo graded {CANNOT_SAY!r} has no likelihood "
+        "ratio, and its probability is not calibrated."
     ]
-    lines.append(left_out_note(scaling.left_out, scaling.shares))
-    if count := predictions["likelihood_ratio"].null_count:
+    for name, scaling in scalings.items():
+        fit = scaling.fit
+        of = f"{name}: " if len(scalings) > 1 else ""
         lines.append(
-            f"{count} of the photos have no likelihood ratio: nothing can be said of them. Their "
-            "probability is not calibrated."
+            f"{of}Platt's scaling on {fit.real} real and {fit.fake} generated images of "
+            f"{listing(scaling.shares)} ({scaling.path}). "
+            f"{left_out_note(scaling.left_out, scaling.shares)}"
         )
     return lines
 
@@ -52,6 +51,8 @@ def left_out_note(left_out: Calibration, shares: Mapping[str, float]) -> str:
             "How well such probabilities do on a generator that the fit did not see is not known: "
             f"there is no fit without {listing(faults)}."
         )
+    from scipy.special import entr  # slow: only where there is a prior
+
     share = np.array([*shares.values()])
     losses = entr(share) + entr(1 - share)
     better = sum(

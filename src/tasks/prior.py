@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig
-from scipy.special import expit, logit
 
+from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
 from genspot.evaluation.evidence import CANNOT_SAY
 from genspot.evaluation.scaling import Scaling, read_scaling
-from genspot.tasks.grading import scoring_facts
+from genspot.tasks.scoring_facts import scoring_facts
 
 if TYPE_CHECKING:
     from genspot.tasks.photo_detector import PhotoDetector
+
+
+def find_scalings(cfg: DictConfig, detectors: Sequence[PhotoDetector]) -> dict[str, Scaling]:
+    """Return name → scaling of each detector; nothing without a prior.
+
+    Raises:
+        GenspotError: see `find_scaling`; or there is `calibration` and no `prior`.
+    """
+    if cfg.prior is not None:
+        return {one.name: find_scaling(one.cfg, one) for one in detectors}
+    if cfg.calibration is not None:
+        raise GenspotError(
+            f"calibration={cfg.calibration} has no effect without a prior: give prior=SHARE, the "
+            "share of generated images among such photos, or leave calibration out"
+        )
+    return {}
 
 
 def find_scaling(cfg: DictConfig, detector: PhotoDetector) -> Scaling:
@@ -52,6 +69,8 @@ def with_prior(scaling: Scaling, prior: float, predictions: pa.Table) -> pa.Tabl
     known = np.ones(len(predictions), bool)
     if "grade" in predictions.column_names:
         known = np.array([one != CANNOT_SAY for one in predictions["grade"].to_pylist()], bool)
+    from scipy.special import expit, logit  # slow: only where there is a prior
+
     posterior = np.where(known, expit(ratios + logit(prior)), predictions["probability"])
     for name, values in {"probability": posterior, "calibrated": known}.items():
         place = predictions.column_names.index(name)

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pytest
 from sklearn.metrics import log_loss
 
 from genspot.evaluation.platt import Platt
@@ -43,18 +41,12 @@ def test_left_out_note_of_a_failed_fit_names_the_generator() -> None:
     assert "is not known: there is no fit without b." in line
 
 
-@pytest.mark.parametrize("missing", [0, 2])
-def test_prior_notes_say_what_the_probability_is_of_and_count_photos_without(
-    missing: int,
-) -> None:
-    scaling = Scaling(Path("run/metrics.json"), Platt(1, 0, 30, 50), left_out(0.5, 0.5), {})
-    scaling = Scaling(scaling.path, scaling.fit, scaling.left_out, {"a": 0.5, "b": 0.5})
-    ratios = pa.array([None] * missing + [2.0], pa.float64())
-    first, second, *others = prior_notes(scaling, 0.1, pa.table({"likelihood_ratio": ratios}))
-    assert "a prior of 0.1" in first and "30 real and 50 generated images of 2 test sets" in first
-    assert "(run/metrics.json)" in first and second == left_out_note(
-        left_out(0.5, 0.5), {"a": 0.5, "b": 0.5}
-    )
-    assert [line[:36] for line in others] == ["2 of the photos have no likelihood r"] * bool(
-        missing
-    )
+def test_prior_notes_say_what_the_probability_is_of_and_what_it_rests_on() -> None:
+    shares = {"a": 0.5, "b": 0.5}
+    scaling = Scaling(Path("run/metrics.json"), Platt(1, 0, 30, 50), left_out(0.5, 0.5), shares)
+    first, second = prior_notes({"one": scaling}, 0.1)
+    assert "With prior=0.1," in first and "if 10% of such photos are" in first
+    start = "Platt's scaling on 30 real and 50 generated images of a and b (run/metrics.json). "
+    assert second == start + left_out_note(scaling.left_out, shares)
+    lines = prior_notes({"one": scaling, "two": scaling}, 0.1)
+    assert [line[:5] for line in lines[1:]] == ["one: ", "two: "]
