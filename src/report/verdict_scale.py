@@ -74,16 +74,24 @@ class CurvePoint(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The logits of a photo as delivered; `own` is the place of the photo's own logit."""
+    """The logits of a photo as delivered.
+
+    Attributes:
+        own: the place of the photo's own logit.
+        alarm: the place of the logit from which on a photo is an alarm; None: not known.
+        points: the deliveries.
+    """
 
     own: float
+    alarm: float | None
     points: Sequence[CurvePoint]
 
 
 def curve(answer: Mapping[str, Any]) -> Curve:
     """Return the curve of a detector's answer that has deliveries."""
     rows = answer["deliveries"]["each"]
-    logits = [answer["logit"], *(row["logit"] for row in rows if row["logit"] is not None)]
+    logits = [answer["logit"], answer["threshold"], *(row["logit"] for row in rows)]
+    logits = [logit for logit in logits if logit is not None]
     low, span = min(logits), max(logits) - min(logits)
 
     def place(logit: float | None) -> float | None:
@@ -99,7 +107,7 @@ def curve(answer: Mapping[str, Any]) -> Curve:
         _point(answer, row, places[number], halves[number], halves[number + 1])
         for number, row in enumerate(rows)
     ]
-    return Curve(own, points)
+    return Curve(own, place(answer["threshold"]), points)
 
 
 def _half(first: float | None, second: float | None) -> float | None:

@@ -35,9 +35,11 @@ def test_curve_places_logits_in_order_and_joins_neighbours_without_a_gap() -> No
         ("c", None, "too large"),
         ("d", 2.5, "moderate evidence"),
     )
-    found = curve(make_detector_answer(logit=2.5, deliveries=make_deliveries(*each)))
+    deliveries = make_deliveries(*each)
+    found = curve(make_detector_answer(logit=2.5, threshold=4.5, deliveries=deliveries))
     first, second, third, fourth = found.points
     assert (first.place, second.place, found.own) == pytest.approx((4, 96, 50))
+    assert found.alarm == second.place
     assert fourth.place == found.own
     assert first.after == second.before == pytest.approx(50)
     assert (first.before, second.after, third.place, fourth.before, fourth.after) == (None,) * 5
@@ -47,7 +49,8 @@ def test_curve_places_logits_in_order_and_joins_neighbours_without_a_gap() -> No
 
 def test_curve_of_equal_logits_is_in_the_middle() -> None:
     deliveries = make_deliveries(("a", 2.5, "moderate evidence"))
-    found = curve(make_detector_answer(deliveries=deliveries))
+    found = curve(make_detector_answer(threshold=None, deliveries=deliveries))
+    assert found.alarm is None
     assert [found.own, found.points[0].place] == [50, 50]
 
 
