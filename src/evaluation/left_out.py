@@ -79,7 +79,13 @@ def _entry(fit: Platt | str) -> ScalingFit:
     """Return a fit; `fit` is a text where there is none."""
     if isinstance(fit, str):
         return {"slope": None, "offset": None, "real": None, "fake": None, "fault": fit}
-    return {**vars(fit), "fault": None}
+    return {
+        "slope": fit.slope,
+        "offset": fit.offset,
+        "real": fit.real,
+        "fake": fit.fake,
+        "fault": None,
+    }
 
 
 def _left_out(labels: np.ndarray, logits: np.ndarray, fit: Platt | str) -> LeftOut:
