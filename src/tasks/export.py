@@ -129,7 +129,7 @@ class _Exporter:
             return
         if not self.images:
             self._score_images()
-        source = path if name == "onnx" else self.folder / f".{FILES[name]}.float32"
+        source = path if name == "onnx" else self.folder / f".{path.stem}.float32.onnx"
         try:
             write_onnx(self.network, self.crop, self._example(), source)
             if name == "onnx_int8":

@@ -10,6 +10,7 @@ import torch
 from genspot.common.errors import GenspotError
 from genspot.detector.inputs import INPUTS
 from genspot.detector.inputs.dct_log import LogCosine
+from genspot.detector.inputs.fft_log import fourier_amplitudes
 
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 
@@ -131,3 +132,11 @@ def test_statistics_travel_in_the_state_dict() -> None:
     loaded.load_state_dict(state)
     pixels = images(2, 6, 6, seed=1)
     assert loaded.fitted and torch.equal(loaded(pixels), module(pixels))
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (33, 20), (64, 64)])
+def test_fourier_amplitudes_by_products_equal_numpys(height: int, width: int) -> None:
+    values = images(2, height, width).float()
+    expected = np.abs(np.fft.fft2(values.double().numpy()))
+    found = fourier_amplitudes(values).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6 * expected.max())

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from genspot.common.files import sha256_of
 from genspot.common.geometry import Geometry
 from genspot.detector.checkpoint import load_checkpoint
-from genspot.detector.exported import load_exported
+from genspot.detector.exported import is_exported, load_exported
 from genspot.detector.network import build_network
-from genspot.runtime.content import describe_file
 from genspot.tasks import export as export_task
 from genspot.tasks.exported import describe_int8
 from helpers.detectors import make_metadata, make_model, save_checkpoint
 from helpers.errors import error_of
+from helpers.graphs import skip_without
 from helpers.runs import read_csv
 from helpers.tasks import run_task
 
-for package in ("onnx", "onnxruntime", "onnxscript"):
-    pytest.importorskip(package)
+skip_without("onnx", "onnxruntime", "onnxscript", "openvino")
 
 MODEL = make_model(
     input={"name": "laplacian"},
@@ -53,7 +52,8 @@ def export(checkpoint: Path, folder: Path, *more: str) -> Path:
 
 def predict(checkpoint: Path, sets: Path, folder: Path, *more: str) -> dict[str, float]:
     given = ["task=predict", f"checkpoint={checkpoint}", f"inputs={sets}/test", "workers=0"]
-    run_task(*given, "trainer=cpu", *more, folder=folder)
+    trainer = [] if is_exported(checkpoint) else ["trainer=cpu"]
+    run_task(*given, *trainer, *more, folder=folder)
     return {row["path"]: float(row["logit"]) for row in read_csv(folder / "predictions.csv")}
 
 
@@ -72,7 +72,7 @@ def test_exported_file_says_what_it_is_and_how_near_it_is(
 ) -> None:
     detector = load_exported(exported / "detector.onnx")
     assert detector.metadata == load_checkpoint(checkpoint).metadata
-    assert detector.export["checkpoint"] == describe_file(checkpoint)["sha256"]
+    assert detector.export["checkpoint"] == sha256_of(checkpoint)
     parity = detector.export["parity"]
     assert parity["images"] == 200 and 0 <= parity["largest_difference"] <= parity["tolerance"]
 
@@ -138,12 +138,17 @@ def test_int8_without_test_sets_says_what_to_name(checkpoint: Path, tmp_path: Pa
     assert not list(tmp_path.glob("*detector*"))
 
 
-def test_openvino_is_compared_and_described(checkpoint: Path, tmp_path: Path) -> None:
-    openvino = pytest.importorskip("openvino")
+def test_prediction_with_openvino_is_that_of_its_checkpoint(
+    checkpoint: Path, sets: Path, tmp_path: Path
+) -> None:
     export(checkpoint, tmp_path, "format=[openvino]")
-    model = openvino.Core().read_model(tmp_path / "detector.xml")
-    about = json.loads(model.get_rt_info("genspot").astype(str))
-    assert about == make_metadata(MODEL).as_dict()
+    detector = load_exported(tmp_path / "detector.xml")
+    assert detector.metadata == make_metadata(MODEL)
+    assert detector.export["checkpoint"] == sha256_of(checkpoint)
+    assert detector.export["parity"]["images"] == 200
+    expected = predict(checkpoint, sets, tmp_path / "a")
+    found = predict(tmp_path / "detector.xml", sets, tmp_path / "b")
+    assert found == pytest.approx(expected, abs=1e-4) and len(found) == 14
 
 
 @pytest.mark.parametrize(

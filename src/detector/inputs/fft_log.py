@@ -25,11 +25,35 @@ class LogSpectrum(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return float32 N×C×H×W in [-1, 1] of `uint8` pixels N×C×H×W."""
-        spectrum = (torch.fft.fft2(pixels.float()).abs() + SMALL).log()
+        values = pixels.float()
+        # Runtimes of exported graphs are less exact: logits would move by more than 1e-4.
+        by_products = torch.compiler.is_exporting()
+        amplitudes = fourier_amplitudes(values) if by_products else torch.fft.fft2(values).abs()
+        spectrum = (amplitudes + SMALL).log()
         low, high = (_percentile(spectrum.flatten(-2), largest) for largest in (False, True))
         span = high - low
         scaled = (spectrum - low[..., None]) / torch.where(span > 0, span, 1)[..., None]
         return torch.where(span[..., None] > 0, scaled.clamp(0, 1) * 2 - 1, 0)
+
+
+def fourier_amplitudes(images: torch.Tensor) -> torch.Tensor:
+    """Return the amplitudes of the 2-D Fourier transform by matrix products, floats N×C×H×W.
+
+    Args:
+        images: floats of that shape.
+    """
+    (rows, other_rows), (columns, other_columns) = map(_waves, images.shape[-2:])
+    real, imaginary = images @ columns, images @ other_columns  # of the transform of each row
+    whole = rows @ real - other_rows @ imaginary, rows @ imaginary + other_rows @ real
+    return (whole[0].square() + whole[1].square()).sqrt()
+
+
+def _waves(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return cosine and negative sine of all frequencies of `size` places, float32 size×size."""
+    places = torch.arange(size)
+    turns = torch.outer(places, places) % size  # whole numbers: no rounding at high frequencies
+    angles = turns.double() * (2 * math.pi / size)
+    return angles.cos().float(), -angles.sin().float()
 
 
 def _percentile(values: torch.Tensor, largest: bool) -> torch.Tensor:
