@@ -64,9 +64,8 @@ class AccessRules:
         """
         self._check_host(headers)
         _check_origin(method, headers)
-        if path.startswith(API) and path not in OPEN:
-            self._check_rate(address)
         if (path.startswith(API) and path not in OPEN) or path == METRICS:
+            self._check_rate(address)
             self._check_token(headers)
 
     def _check_host(self, headers: Headers) -> None:

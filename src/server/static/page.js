@@ -96,7 +96,9 @@ function refuse(status, text, files) {
 }
 
 function show(text, files) {
-  const page = new DOMParser().parseFromString(text, "text/html"); // runs no script
+  // Of the page, the answers alone: its own style sheet is in this page already.
+  const part = text.slice(text.indexOf("<main"), text.indexOf("</main>"));
+  const page = new DOMParser().parseFromString(part, "text/html"); // runs no script
   find("answers").replaceChildren(document.adoptNode(page.querySelector(".answers")));
   if (saved) URL.revokeObjectURL(saved);
   saved = URL.createObjectURL(new Blob([text], { type: "text/html" }));
