@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +147,74 @@ def test_predict_refuses_weights_that_overflow_before_it_reads_images(
     settings = ["task=predict", f"checkpoint={tmp_path}/huge.ckpt", f"inputs={tmp_path}/none"]
     with pytest.raises(GenspotError, match=r"the logit of a black image is (nan|-?inf)"):
         run_task(*settings, SEARCH_PATH, folder=tmp_path / "run")
+
+
+@pytest.fixture
+def pair(trained: Path, tmp_path: Path) -> list[Path]:
+    """Two checkpoints of one training, whose weights differ, in folders of their own."""
+    content = torch.load(trained / "best.ckpt", weights_only=True)
+    found = []
+    for name, scale in (("first", 1.0), ("second", -2.0)):
+        content["state_dict"] = {
+            key: value * scale if "fc" in key or value.ndim == 2 else value
+            for key, value in content["state_dict"].items()
+        }
+        (tmp_path / name).mkdir()
+        torch.save(content, tmp_path / name / "best.ckpt")
+        found.append(tmp_path / name / "best.ckpt")
+    return found
+
+
+def test_predict_by_several_detectors_gives_each_the_scores_that_it_has_alone(
+    pair: list[Path], sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["task=predict", f"inputs={sets}/test", "workers=0", SEARCH_PATH]
+    both = f"checkpoint=[{pair[0]},{pair[1]}]"
+    folder = run_task(*settings, both, folder=tmp_path / "both")
+    rows = read_csv(folder / "predictions.csv")
+    for name, checkpoint in zip(("first", "second"), pair, strict=True):
+        alone = run_task(*settings, f"checkpoint={checkpoint}", folder=tmp_path / f"run_{name}")
+        expected = {row["path"]: row["logit"] for row in read_csv(alone / "predictions.csv")}
+        own = [row for row in rows if row["detector"] == name]
+        assert {row["path"]: row["logit"] for row in own} == expected
+        digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        assert {row["checkpoint"] for row in own} == {digest}
+    document = json.loads((folder / "predictions.json").read_text())
+    assert [one["detector"] for one in document["photos"][0]["detectors"]] == ["first", "second"]
+    assert document["photos"][0]["agreement"]
+    assert [Path(row["path"]).name for row in read_csv(folder / "unreadable.csv")] == (
+        ["broken.png"]
+    )
+    assert not list(folder.glob("*.scores.jsonl"))
+    assert "detector" in capsys.readouterr().out
+
+
+def test_predict_refuses_a_checkpoint_twice_and_another_number_of_references(
+    pair: list[Path], sets: Path, tmp_path: Path
+) -> None:
+    settings = ["task=predict", f"inputs={sets}/test", SEARCH_PATH]
+    with pytest.raises(GenspotError, match="names the same file twice"):
+        run_task(*settings, f"checkpoint=[{pair[0]},{pair[0]}]", folder=tmp_path / "run")
+    both = f"checkpoint=[{pair[0]},{pair[1]}]"
+    with pytest.raises(GenspotError, match="reference= names 1 and checkpoint= 2"):
+        run_task(*settings, both, "reference=a.parquet", folder=tmp_path / "run")
+    with pytest.raises(GenspotError, match=r"fpr=0\.01 needs a reference"):
+        run_task(*settings, f"checkpoint={pair[0]}", "fpr=0.01", folder=tmp_path / "run")
+
+
+def test_predict_as_json_reads_paths_from_standard_input_and_prints_json_alone(
+    pair: list[Path], sets: Path, tmp_path: Path
+) -> None:
+    photos = sorted((sets / "test" / "1_fake").glob("00*.png"))[:2]
+    settings = [f"checkpoint={pair[0]}", "inputs=-", "format=json", "task=predict"]
+    settings += [f"hydra.run.dir={tmp_path}/run", SEARCH_PATH]
+    command = [sys.executable, "-m", "genspot.tasks.main", *settings]
+    lines = "".join(f"{photo}\n\n" for photo in photos)
+    result = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert sorted(one["photo"] for one in document["photos"]) == [*map(str, photos)]
+    assert f"{tmp_path}/run/predictions.csv" in result.stderr
+    empty = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=300)
+    assert (empty.returncode, empty.stdout) == (1, "")
+    assert "no path came on standard input" in empty.stderr
