@@ -81,7 +81,8 @@ def _print_table(predictions: pa.Table) -> None:
 
 def _print_counts(predictions: pa.Table) -> None:
     """Print how many images have each grade, or each verdict where there are no grades."""
-    key, words, heading = "verdict", VERDICTS, "verdict (uncalibrated)"
+    words: tuple[str, ...] = VERDICTS
+    key, heading = "verdict", "verdict (uncalibrated)"
     if is_graded(predictions):
         key, words, heading = "grade", (*GRADES, CANNOT_SAY), "grade"
     names = detectors(predictions)

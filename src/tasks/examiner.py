@@ -87,8 +87,9 @@ class Examiner:
         for name, value in (("fpr", fpr), ("prior", prior)):
             if value is not None and not 0 < value < 1:
                 raise GenspotError(f"{name}={value}: give a number above 0 and below 1")
-        for grader in self.graders if fpr is not None else ():
-            grader.refuse_rate(fpr)
+        if fpr is not None:
+            for grader in self.graders:
+                grader.refuse_rate(fpr)
         for scaling in self.scalings if prior is not None else ():
             if isinstance(scaling, GenspotError):
                 raise scaling

@@ -14,6 +14,8 @@ import torch
 
 from genspot.common.errors import GenspotError
 from genspot.tasks.plain_scoring import LAUNCHERS, is_plain
+from genspot.tasks.predict import AlarmError
+from helpers.images import save_image
 from helpers.runs import read_csv, read_logits
 from helpers.settings import SEARCH_PATH
 from helpers.tasks import composed, run_task
@@ -218,3 +220,21 @@ def test_predict_as_json_reads_paths_from_standard_input_and_prints_json_alone(
     empty = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=300)
     assert (empty.returncode, empty.stdout) == (1, "")
     assert "no path came on standard input" in empty.stderr
+
+
+def test_predict_at_a_false_alarm_rate_ends_with_exit_code_3_after_an_alarm(
+    pair: list[Path], tmp_path: Path
+) -> None:
+    for number in range(101):
+        save_image(tmp_path / "photos" / f"{number:03d}.png", 70_000 + number, fake=False)
+    settings = [f"checkpoint={pair[0]}", f"inputs={tmp_path}/photos", "workers=0", SEARCH_PATH]
+    run_task("task=reference", *settings, folder=tmp_path / "reference")
+    with pytest.raises(AlarmError, match=r"^1 of 101 photos are alarms at fpr=0\.02") as found:
+        run_task("task=predict", *settings, "fpr=0.02", folder=tmp_path / "run")
+    assert found.value.exit_code == 3
+    first, *others = read_csv(tmp_path / "run" / "predictions.csv")
+    assert first["decision"] == "alarm" and {one["decision"] for one in others} == {"no alarm"}
+    assert float(others[0]["logit"]) < float(first["threshold"]) <= float(first["logit"])
+    run_task("task=predict", *settings, "fpr=0.01", folder=tmp_path / "none")  # 2 / 102 at least
+    with pytest.raises(GenspotError, match=r"fpr=0\.001 needs at least 999 reference photos"):
+        run_task("task=predict", *settings, "fpr=0.001", folder=tmp_path / "few")

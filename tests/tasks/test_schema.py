@@ -166,10 +166,11 @@ def test_check_settings_refuses_a_generator_whatever_the_task(tmp_path: Path) ->
         ("all=true", "task=download"),
         ("archives=remove", "task=download"),
         ("recheck=true", "task=download"),
-        ("format=[onnx]", "task=export"),
         ("repo=a/b", "task=share"),
         ("inputs=a.png", "task=export and task=predict and task=reference and task=verify"),
-        ("reference=a.parquet", "task=predict and task=reference"),
+        ("reference=a.parquet", "task=predict and task=reference and task=serve"),
+        ("fpr=0.01", "task=predict"),
+        ("combine=true", "task=predict"),
         ("runs=[a]", "task=report and task=share"),
         ("report.title=a", "task=report"),
     ],
@@ -185,3 +186,18 @@ def test_check_settings_refuses_a_setting_of_other_tasks(
         assert message == (
             f"{key} is a setting of {tasks}, without effect on task={other}: leave it out"
         )
+
+
+def test_check_settings_takes_a_format_of_each_task_in_its_own_form(tmp_path: Path) -> None:
+    for task, right, wrong in (("export", "[onnx]", "json"), ("predict", "json", "[onnx]")):
+        check(f"task={task}", f"format={right}", folder=tmp_path)
+        setting = [f"task={task}", f"format={wrong}"]
+        message = error_of(lambda overrides: check(*overrides, folder=tmp_path), setting)
+        assert message.startswith("format=") and ": give " in message
+
+
+def test_check_settings_takes_several_checkpoints_in_a_prediction_alone(tmp_path: Path) -> None:
+    check("task=predict", "checkpoint=[a.ckpt,b.ckpt]", folder=tmp_path)
+    setting = ["task=test", "checkpoint=[a.ckpt,b.ckpt]"]
+    message = error_of(lambda overrides: check(*overrides, folder=tmp_path), setting)
+    assert message.startswith("checkpoint=") and "give a path as text" in message
