@@ -8,12 +8,13 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
-from genspot.evaluation.references import COLUMNS, Reference, check_number
 from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
-from genspot.tasks.grading import read_photo_traits, reference_path, scoring_facts
-from genspot.tasks.photos import prepare_photos
+from genspot.tasks.grading import reference_path
+from genspot.tasks.photos import prepare_photos, score_photos
+from genspot.tasks.reference_photos import left_out_words, make_reference
 from genspot.tasks.scoring import check_unreadable
+from genspot.tasks.scoring_facts import scoring_facts
 
 NOTE = (
     "task=predict with this checkpoint grades photos by them: name this file, reference=FILE, or "
@@ -33,20 +34,19 @@ def reference(cfg: DictConfig) -> None:
         raise GenspotError(
             "task=reference writes reference=FILE; reference=none is of task=predict: leave it out"
         )
-    photos = prepare_photos(cfg)
-    cfg, run = photos.cfg, photos.run
-    path = reference_path(cfg, photos.checkpoint.path)
+    (photos,) = prepare_photos(cfg)
+    one, run = photos.detector, photos.run
+    cfg = one.cfg
+    path = reference_path(cfg, one.checkpoint.path)
     if not path.parent.is_dir():
         raise GenspotError(f"reference={path}: there is no folder {path.parent}; make it first")
     _refuse_fakes(photos.images.tables["predict"]["path"].to_pylist(), cfg)
-    found = photos.score()
+    found = score_photos([photos])
     if found is None:
         return
-    scores, unreadable = found
-    check_number(len(scores))
-    table = read_photo_traits(cfg, scores).append_column("logit", scores["logit"])
-    about = scoring_facts(cfg, photos.checkpoint, photos.model) | {"inputs": photos.inputs}
-    made = Reference(table.select(list(COLUMNS)), about)
+    (scores,), unreadable = found
+    facts = scoring_facts(cfg, one.checkpoint, one.model)
+    made = make_reference(cfg, scores, facts, photos.inputs)
     try:
         made.write(path)
     except OSError as error:
@@ -56,6 +56,8 @@ def reference(cfg: DictConfig) -> None:
     photos.scorer.remove_logs()
     if not run.quiet:
         print_table(("reference photos", "number", "median logit"), reference_rows(made))
+        if made.about["left_out"]:
+            print_line(f"Left out: {left_out_words(made.about['left_out'])}.")
         print_line(NOTE)
     print_path("reference", path)
     check_unreadable(run, len(unreadable))

@@ -55,6 +55,7 @@ from genspot.tasks.fine_tuning import (
 from genspot.tasks.model_name import check_model_name
 from genspot.tasks.named_settings import changed_settings
 from genspot.tasks.networks import make_network
+from genspot.tasks.reference_photos import leave_reference
 from genspot.tasks.scoring import check_unreadable, count_unreadable
 from genspot.tasks.stopping import SHUTDOWN
 from genspot.tasks.test import log_results, print_existing_results
@@ -140,6 +141,7 @@ def train(cfg: DictConfig) -> None:
         )
         log_results(finished, loggers)
     if finished:
+        leave_reference(cfg, best, model, tested.crop)
         check_unreadable(run, count_unreadable(finished.metrics))
 
 
