@@ -43,7 +43,14 @@ class Delivery:
     max_bytes: int | None = None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return `image` (`uint8`, H×W×3, RGB) as delivered, the same with another H and W.
+        """Return `image` as delivered; see `deliver`."""
+        return self.deliver(image)[0]
+
+    def deliver(self, image: np.ndarray) -> tuple[np.ndarray, bytes]:
+        """Return `image` as delivered, and the file that it is delivered as; b"" without loss.
+
+        Args:
+            image: `uint8`, H×W×3, RGB. The result is the same with another H and W.
 
         Raises:
             ValueError: it is too large or too thin for this delivery; in one line.
@@ -52,11 +59,11 @@ class Delivery:
         for frame, encode in self.attempts:
             framed = frame(photo)
             if encode is None:
-                return np.array(framed)
+                return np.array(framed), b""
             content = encode(framed)
             if self.max_bytes is None or len(content) <= self.max_bytes:
                 break
-        return np.array(Image.open(BytesIO(content)).convert("RGB"))
+        return np.array(Image.open(BytesIO(content)).convert("RGB")), content
 
 
 def fit_inside(photo: Image.Image, width: int, height: int, enlarge: bool = False) -> Image.Image:

@@ -94,10 +94,21 @@ def find_traits(
         tables, kind = getattr(file, "quantization", None), file.format
         if pixels is None:
             pixels = image_io.decode_opened(file, path, content)
+    return pixel_traits(pixels, kind, jpeg_quality(tables) if tables else None)
+
+
+def pixel_traits(
+    pixels: np.ndarray, kind: str | None = None, quality: int | None = None
+) -> dict[str, Any]:
+    """Return the traits of a decoded photo, the values of TRAIT_SCHEMA.
+
+    Args:
+        pixels: uint8, H×W×3.
+        kind: PIL's name of the format; None: of no file.
+        quality: of the JPEG file; None: the pixels are searched for its traces.
+    """
     part = middle(pixels)
-    if tables:
-        quality = jpeg_quality(tables)
-    else:
+    if quality is None:
         quality = grid_statistics(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY))["grid_quality"]
     height, width = pixels.shape[:2]
     return {

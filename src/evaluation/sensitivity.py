@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ class Sensitivity:
         low: the least logit of a delivered photo.
         high: the largest.
         kept: deliveries with the decision of the photo itself.
-        total: deliveries.
+        total: deliveries on which there is a decision; 0 where there is none on the photo.
     """
 
     low: float
@@ -28,27 +28,29 @@ class Sensitivity:
 
     @property
     def word(self) -> str:
-        """ "stable" if each delivery keeps the decision, "mostly stable", or "unstable"."""
+        """ "stable" if each decision is kept, "mostly stable", "unstable", or "not known"."""
+        if not self.total:
+            return "not known"
         if self.kept == self.total:
             return "stable"
         return "mostly stable" if self.kept >= MOSTLY * self.total else "unstable"
 
 
 def sensitivity(
-    logit: float, delivered: np.ndarray, decide: Callable[[float], str]
+    decision: str | None, logits: Sequence[float], decisions: Sequence[str | None]
 ) -> Sensitivity:
     """Return how the logit moves.
 
     Args:
-        logit: of the photo itself.
-        delivered: logits of the photo as delivered, of shape N.
-        decide: the decision on a logit; those on `delivered` are compared with that on `logit`.
+        decision: on the photo itself; None: there is none.
+        logits: of the photo as delivered, N.
+        decisions: on the photo as delivered, N; None where there is none.
 
     Raises:
         ValueError: there is no delivery, or a logit is not finite.
     """
-    if not len(delivered) or not np.isfinite([logit, *delivered]).all():
+    if not len(logits) or not np.isfinite(logits).all():
         raise ValueError("the sensitivity needs finite logits, and one delivery or more")
-    decision = decide(logit)
-    kept = sum(decide(float(one)) == decision for one in delivered)
-    return Sensitivity(float(delivered.min()), float(delivered.max()), kept, len(delivered))
+    made = [one for one in decisions if one is not None] if decision is not None else []
+    kept = sum(one == decision for one in made)
+    return Sensitivity(float(min(logits)), float(max(logits)), kept, len(made))

@@ -7,19 +7,18 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from genspot.common import claims as origin
 from genspot.common.claims import FileClaims
 from genspot.evaluation.agreement import describe_agreement, joint_p_value
 from genspot.evaluation.evidence import CANNOT_SAY, grade
-from genspot.evaluation.sensitivity import sensitivity
 from genspot.report import evidence
 from genspot.report.claims import MAX_LINES
 from genspot.report.console import print_line
+from genspot.report.deliveries import movement
 from genspot.report.prediction_lines import LIMITS
-from genspot.report.predictions import ALARM, NO_ALARM, verdict
+from genspot.report.predictions import ALARM, NO_ALARM
 from genspot.report.sentences import describe, describe_unreadable, find
 from genspot.report.verdict_words import percent
 
@@ -96,16 +95,15 @@ def _of_detector(row: Answer, delivered: list[Answer] | None) -> Answer:
     found = {key: row.get(key) for key in OF_DETECTOR}
     for key in ("compared_with", "reason"):  # empty texts of tables
         found[key] = found[key] or None
-    return found | {"deliveries": _deliveries(row["logit"], delivered) if delivered else None}
+    return found | {"deliveries": _deliveries(row, delivered) if delivered else None}
 
 
-def _deliveries(logit: float, rows: list[Answer]) -> Answer:
+def _deliveries(photo: Answer, rows: list[Answer]) -> Answer:
     """Return how the logit of a photo moves over its deliveries."""
     keys = [key for key in ("delivery", "logit", "grade", "verdict", "reason") if key in rows[0]]
     found: Answer = dict.fromkeys(("word", "low", "high", "kept", "total"))
-    logits = [row["logit"] for row in rows if row["logit"] is not None]
-    if logits:
-        moved = sensitivity(logit, np.array(logits), verdict)
+    if any(row["logit"] is not None for row in rows):
+        moved = movement(photo, rows)
         found = {"word": moved.word, **vars(moved)}
     return found | {"each": [{key: row[key] for key in keys} for row in rows]}
 

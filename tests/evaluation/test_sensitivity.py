@@ -24,19 +24,22 @@ def side(logit: float) -> str:
 def test_sensitivity_of_deliveries_is_range_kept_decisions_and_word(
     delivered: list[float], expected: Sensitivity, word: str
 ) -> None:
-    found = sensitivity(3.0, np.array(delivered), side)
+    decisions = [side(one) for one in delivered]
+    found = sensitivity("above", delivered, decisions)
     assert found == expected and found.word == word
 
 
-def test_sensitivity_when_logits_are_shifted_moves_with_them() -> None:
-    logits = np.random.default_rng(0).normal(0, 2, 12)
-    first = sensitivity(0.5, logits, lambda _: "same")
-    second = sensitivity(7.5, logits + 7, lambda _: "same")
-    assert (second.low - 7, second.high - 7) == pytest.approx((first.low, first.high))
-    assert first.word == second.word == "stable"
+def test_sensitivity_counts_the_deliveries_on_which_there_is_a_decision() -> None:
+    logits = [1.0, -2.0, 5.0]
+    found = sensitivity("strong", logits, ["strong", None, "strong"])
+    assert (found.kept, found.total, found.word) == (2, 2, "stable")
+    assert (found.low, found.high) == (-2.0, 5.0)
+    for own, others in ((None, ["strong"] * 3), ("strong", [None] * 3)):
+        found = sensitivity(own, logits, others)
+        assert (found.kept, found.total, found.word) == (0, 0, "not known")
 
 
-@pytest.mark.parametrize(("logit", "delivered"), [(1.0, []), (np.nan, [1.0]), (1.0, [np.inf])])
-def test_sensitivity_without_finite_logits_raises(logit: float, delivered: list[float]) -> None:
+@pytest.mark.parametrize("delivered", [[], [1.0, np.inf], [np.nan]])
+def test_sensitivity_without_finite_logits_raises(delivered: list[float]) -> None:
     with pytest.raises(ValueError, match="finite"):
-        sensitivity(logit, np.array(delivered), side)
+        sensitivity("above", delivered, ["above"] * len(delivered))

@@ -7,9 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from genspot.report.deliveries import delivery_table, print_deliveries
+from genspot.report.deliveries import delivery_table, movement, print_deliveries
 
 PHOTOS = pa.table({"path": ["a.png", "[b].png", "c.png"], "logit": [4.0, 0.5, -3.0]})
+PHOTOS = PHOTOS.append_column(
+    "verdict", pa.array(["looks generated", "undecided", "no traces found"])
+)
 NAMES = ("one", "two")
 SCORES = pa.table(
     {
@@ -69,3 +72,46 @@ def test_print_deliveries_quietly_prints_where_the_table_is_alone(
 ) -> None:
     print_deliveries(PHOTOS, table(), tmp_path, quiet=True)
     assert capsys.readouterr().out == f"deliveries:  {tmp_path}/deliveries.csv\n"
+
+
+def test_deliveries_of_graded_photos_keep_grades_and_are_not_compared_where_there_is_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scores = SCORES.append_column("p_value", pa.array([0.5, 0.004, 0.03, None, 0.2]))
+    grades = ["no evidence", "strong evidence", "moderate evidence", "cannot say", "no evidence"]
+    scores = scores.append_column("grade", pa.array(grades))
+    scores = scores.append_column("reason", pa.array(["", "", "", "too large", ""]))
+    rows = delivery_table(PHOTOS, NAMES, scores, UNREADABLE)
+    assert rows["grade"].to_pylist()[:4] == [
+        *("strong evidence", "moderate evidence", "cannot say", "no evidence")
+    ]
+    assert rows["grade"].null_count == 2  # without a score
+    assert rows["reason"].to_pylist() == [None, None, "too large", None, "logit nan", TOO_LARGE]
+    own = pa.array(["strong evidence", "no evidence", "cannot say"])
+    print_deliveries(PHOTOS.append_column("grade", own), rows, tmp_path)
+    printed = capsys.readouterr().out
+    assert "keep the grade" in printed and "compared with the reference photos" in printed
+    cells = [line.split("\t")[3:] for line in printed.splitlines() if "png" in line]
+    assert cells == [["1 of 2", "unstable"], ["1 of 1", "stable"], ["–", "not known"]]
+    first = PHOTOS.slice(2, 1).append_column("grade", pa.array(["cannot say"])).to_pylist()[0]
+    assert movement(first, rows.slice(0, 2).to_pylist()).total == 0
+
+
+def test_deliveries_of_several_detectors_have_a_line_for_each(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tables, photos = [], []
+    for name, order in (("second", [1, 0]), ("first", [0, 1])):
+        part = PHOTOS.take(order)
+        photos.append(part.append_column("detector", pa.array([name] * 2)))
+        rows = delivery_table(part, NAMES, SCORES, UNREADABLE)
+        tables.append(rows.append_column("detector", pa.array([name] * 4)))
+    predictions = pa.concat_tables(photos).take([2, 1, 0, 3])
+    print_deliveries(predictions, pa.concat_tables(tables), tmp_path)
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines() if "\t" in line]
+    assert [(line[0], line[1], line[3]) for line in lines[1:]] == [
+        ("a.png", "first", "-1.50 to 2.00"),
+        ("a.png", "second", "-1.50 to 2.00"),
+        ("[b].png", "second", "-0.50 to 0.25"),
+        ("[b].png", "first", "-0.50 to 0.25"),
+    ]
