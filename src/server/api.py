@@ -71,7 +71,7 @@ class Api:
             "/v1/report",
             self.report,
             response_class=HTMLResponse,
-            responses={200: {"content": HTML, "description": "the page"}} | _refusals(),
+            responses={200: {"content": HTML, "description": "the page"}} | _json_refusals(),
             **photos,
         )
         router.add_api_route(
@@ -165,3 +165,10 @@ def _responses(
 def _refusals(statuses: Sequence[int] = tuple(REASONS)) -> dict[int | str, dict[str, Any]]:
     reasons = REASONS | {404: "there is no such job"}
     return {one: {"model": ErrorDocument, "description": reasons[one]} for one in statuses}
+
+
+def _json_refusals() -> dict[int | str, dict[str, Any]]:
+    """Return the refusals of a route whose other responses are not JSON, as FastAPI assumes."""
+    schema = {"$ref": f"#/components/schemas/{ErrorDocument.__name__}"}
+    content = {"application/json": {"schema": schema}}
+    return {one: {"content": content, "description": text} for one, text in REASONS.items()}

@@ -94,7 +94,8 @@ class Jobs:
         self.check_room()
         job = Job(secrets.token_urlsafe(16), len(questions), datetime.now(UTC))
         self._jobs[job.id] = job
-        job.task = asyncio.create_task(self._run(job, questions, held))
+        job.task = asyncio.create_task(self._run(job, questions))
+        job.task.add_done_callback(lambda _: held.close())  # also of one that never began
         return job
 
     def find(self, job_id: str) -> Job:
@@ -136,16 +137,15 @@ class Jobs:
         if job and job.task:
             job.task.cancel()
 
-    async def _run(self, job: Job, questions: Sequence[Question], held: ExitStack) -> None:
-        with held:
-            try:
-                job.answers = await self._ask_patiently(questions)
-                job.status = DONE
-            except GenspotError as error:
-                job.status, job.error = FAILED, str(error)
-            except Exception:
-                log.exception("a job failed")
-                job.status, job.error = FAILED, "a fault of the server, which its log describes"
+    async def _run(self, job: Job, questions: Sequence[Question]) -> None:
+        try:
+            job.answers = await self._ask_patiently(questions)
+            job.status = DONE
+        except GenspotError as error:
+            job.status, job.error = FAILED, str(error)
+        except Exception:
+            log.exception("a job failed")
+            job.status, job.error = FAILED, "a fault of the server, which its log describes"
         loop = asyncio.get_running_loop()
         job.finished = loop.time()
         loop.call_later(self.limits.job_seconds, self._forget, job.id)
