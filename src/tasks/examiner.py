@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,13 @@ from genspot.common.uploads import UploadedPhoto as UploadedPhoto
 from genspot.data import image_io
 from genspot.data.claims.read import read_claims
 from genspot.data.traits import TRAIT_SCHEMA, find_traits
+from genspot.evaluation.references import Reference
 from genspot.evaluation.scaling import Scaling
 from genspot.report.answers import Answer, make_answers
 from genspot.report.deliveries import delivery_table
 from genspot.report.predictions import join_predictions, join_unreadable
+from genspot.tasks.deliveries import delivered_traits as traits_as_delivered
+from genspot.tasks.deliveries import judge_deliveries
 from genspot.tasks.grading import find_grader
 from genspot.tasks.photo_views import Score, View, decode, score_views, see, see_deliveries
 from genspot.tasks.prior import find_scaling, with_prior
@@ -46,12 +50,14 @@ class ReadPhoto:
         traits: of `TRAIT_SCHEMA`; all None where they cannot be read or no grade needs them.
         views: for each detector, of the photo, and after it of its deliveries where they are
             asked for; of a photo that cannot be read, one without an image.
+        delivered_traits: of each delivery, as `traits`; {} where none are needed.
     """
 
     question: Question
     claims: FileClaims
     traits: dict[str, Any]
     views: list[list[View]]
+    delivered_traits: Sequence[dict[str, Any]] = ()
 
 
 class Examiner:
@@ -102,11 +108,14 @@ class Examiner:
             unread = [[View(None, reason=pixels)] for _ in self.readings]
             return ReadPhoto(question, FileClaims(name), NO_TRAITS, unread)
         views = [[view] for view in see(self.readings, pixels)]
+        delivered_traits: Sequence[dict[str, Any]] = ()
         if question.deliveries:
-            delivered = see_deliveries(self.readings, pixels)
+            traits_of = partial(traits_as_delivered, max_megapixels=limit) if self.graded else None
+            delivered, delivered_traits = see_deliveries(self.readings, pixels, traits_of)
             views = [own + other for own, other in zip(views, delivered, strict=True)]
         claims = read_claims(name, limit, content)
-        return ReadPhoto(question, claims, self._traits(question.photo, pixels), views)
+        traits = self._traits(question.photo, pixels)
+        return ReadPhoto(question, claims, traits, views, delivered_traits)
 
     def _traits(self, photo: UploadedPhoto, pixels: np.ndarray) -> dict[str, Any]:
         with suppress(Exception):  # as where photos are read from files
@@ -174,7 +183,9 @@ class Examiner:
             reasons = [(path, one[0].reason) for path, one in own.items() if one[0].reason]
             unreadable.append((detector.name, _table(("path", "reason"), reasons)))
             if asked.deliveries:
-                table = _delivery_table(predictions[-1], own)
+                of_deliveries = {str(key): one.delivered_traits for key, one in photos.items()}
+                reference = self.graders[place].reference
+                table = _delivery_table(predictions[-1], own, reference, of_deliveries)
                 names = pa.array([detector.name] * len(table), pa.string())
                 delivered.append(table.append_column("detector", names))
         claims = [
@@ -185,7 +196,7 @@ class Examiner:
             join_predictions(predictions),
             claims,
             join_unreadable(unreadable),
-            pa.concat_tables(delivered) if delivered else None,
+            pa.concat_tables(delivered, promote_options="default") if delivered else None,
         )
         return {answer["photo"]: answer for answer in answers}
 
@@ -223,21 +234,35 @@ def _scaling_or_error(detector: PhotoDetector) -> Scaling | GenspotError:
         return error
 
 
-def _delivery_table(predictions: pa.Table, scores: dict[str, list[Score]]) -> pa.Table:
-    """Return the table of the deliveries of the photos that have a prediction."""
+def _delivery_table(
+    predictions: pa.Table,
+    scores: dict[str, list[Score]],
+    reference: Reference | None,
+    traits: Mapping[str, Sequence[dict[str, Any]]],
+) -> pa.Table:
+    """Return the table of the deliveries of the photos that have a prediction.
+
+    Args:
+        predictions: of the photos.
+        scores: path → the score of the photo and those of its deliveries.
+        reference: that deliveries are graded by; None: they are not.
+        traits: path → the traits of the deliveries.
+    """
     rows = [
-        (path, name, score.logit, score.padded, score.reason)
+        (path, name, score.logit, score.padded, score.reason, place)
         for path, one in scores.items()
         if len(one) > 1  # an unreadable photo has no deliveries
-        for name, score in zip(NAMES, one[1:], strict=True)
+        for place, (name, score) in enumerate(zip(NAMES, one[1:], strict=True))
     ]
-    scored = [row[:4] for row in rows if not row[4]]
+    scored = [row for row in rows if not row[4]]
     failed = [(*row[:2], row[4]) for row in rows if row[4]]
+    table = _table(("path", "generator", "logit", "padded"), [row[:4] for row in scored])
+    if reference is not None and scored:
+        found = [traits[row[0]][row[5]] for row in scored]
+        found_traits = pa.Table.from_pylist(found, schema=TRAIT_SCHEMA)
+        table = judge_deliveries(reference, table, found_traits)
     return delivery_table(
-        predictions,
-        NAMES,
-        _table(("path", "generator", "logit", "padded"), scored),
-        _table(("path", "generator", "reason"), failed),
+        predictions, NAMES, table, _table(("path", "generator", "reason"), failed)
     )
 
 

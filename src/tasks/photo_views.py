@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from genspot.detector.memory import score_within_memory
 
 if TYPE_CHECKING:
     from genspot.tasks.photo_detector import PhotoDetector
+
+TraitFunction = Callable[[np.ndarray, bytes], dict[str, Any]]
 
 
 class View(NamedTuple):
@@ -58,20 +60,34 @@ def see(readings: Sequence[PhotoReading], pixels: np.ndarray) -> list[View]:
     return [_see(reading, pixels) for reading in readings]
 
 
-def see_deliveries(readings: Sequence[PhotoReading], pixels: np.ndarray) -> list[list[View]]:
-    """Return what each detector sees of each of `DELIVERIES` of a decoded photo."""
+def see_deliveries(
+    readings: Sequence[PhotoReading], pixels: np.ndarray, traits_of: TraitFunction | None = None
+) -> tuple[list[list[View]], list[dict[str, Any]]]:
+    """Return what each detector sees of each of `DELIVERIES` of a decoded photo.
+
+    Args:
+        readings: of the detectors.
+        pixels: of the photo.
+        traits_of: the pixels and the file of a delivered photo to its traits; None: none are read.
+
+    Returns:
+        The views, for each detector; and the traits of each delivery, {} where there are none.
+    """
     found: list[list[View]] = [[] for _ in readings]
+    traits: list[dict[str, Any]] = []
     for delivery in DELIVERIES:
+        traits.append({})
         try:
-            delivered = delivery(pixels)
+            delivered, content = delivery.deliver(pixels)
         except Exception as error:
             words = str(error) if isinstance(error, ValueError) else image_io.describe_error(error)
             seen = [View(None, reason=f"as {delivery.name}: {words}")] * len(readings)
         else:
             seen = see(readings, delivered)
+            traits[-1] = traits_of(delivered, content) if traits_of else {}
         for views, view in zip(found, seen, strict=True):
             views.append(view)
-    return found
+    return found, traits
 
 
 def _see(reading: PhotoReading, pixels: np.ndarray) -> View:
