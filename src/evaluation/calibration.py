@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
 
 from genspot.evaluation.calibration_results import CalibrationFit
 from genspot.evaluation.scores import check_finite
+from genspot.evaluation.sigmoid import sigmoid
 
 TEMPERATURE_RANGE = (0.01, 100.0)  # a temperature is sought between these
 LEFT_OUT = "Only the figures after temperature scaling are left out."
@@ -51,7 +51,7 @@ def fit(validation: pa.Table) -> CalibrationFit | None:
 
 def probabilities(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """Return P(fake) in [0, 1], float64, of N logits divided by `temperature`."""
-    return np.asarray(expit(logits.astype(np.float64) / temperature))
+    return sigmoid(logits.astype(np.float64) / temperature)
 
 
 def fit_threshold(labels: np.ndarray, logits: np.ndarray) -> float | None:
@@ -110,6 +110,8 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float | None:
     between them, or `at_bound`: logits that separate the classes have none, and the best T of
     uninformative logits is infinite.
     """
+    from scipy.special import expit  # slow: a prediction does without it
+
     margins = _margins(labels, logits)
 
     def loss(log_temperature: float) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
 
 NOT_FITTED = {
     "one class": "there are no images of one of the classes",
@@ -43,6 +42,8 @@ class Platt:
         The likelihood ratio is the factor by which a logit changes the odds of fake against
         real. It does not depend on the share of fakes among the images of the fit.
         """
+        from scipy.special import logit  # slow
+
         log_odds = self.slope * logits.astype(np.float64) + self.offset
         return np.asarray(log_odds - logit(prior_of_targets(self.real, self.fake)))
 
@@ -53,6 +54,8 @@ class Platt:
             logits: N of them.
             prior: share of fakes among images like these, in (0, 1).
         """
+        from scipy.special import logit  # slow
+
         return np.asarray(self.log_likelihood_ratios(logits) + logit(prior))
 
 
@@ -82,6 +85,7 @@ def fit_platt(labels: np.ndarray, logits: np.ndarray) -> Platt | str:
     if values.min() == values.max() or not scale:
         return NOT_FITTED["equal"]
     from scipy.optimize import minimize  # slow: a prediction does without it
+    from scipy.special import logit
 
     low, high = smoothed_targets(real, fake)
     scaled, targets = (values - centre) / scale, np.where(labels == 1, high, low)
@@ -109,11 +113,15 @@ def _loss(point: np.ndarray, scaled: np.ndarray, targets: np.ndarray) -> float:
 
 
 def _gradient(point: np.ndarray, scaled: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    from scipy.special import expit  # slow
+
     errors = expit(point[0] * scaled + point[1]) - targets
     return np.array([(errors * scaled).mean(), errors.mean()])
 
 
 def _hessian(point: np.ndarray, scaled: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    from scipy.special import expit  # slow
+
     fakes = expit(point[0] * scaled + point[1])
     weights = fakes * (1 - fakes)
     mixed = (weights * scaled).mean()

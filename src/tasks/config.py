@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,8 +13,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Labels, Loading, Place, TestSet, TrainingSet
 from genspot.detector.settings import ENCODER_WEIGHTS, PRETRAINED, ModelSettings
-from genspot.evaluation.published import Baseline
-from genspot.tasks.baselines import read_baselines
 from genspot.tasks.composition import compose_again
 from genspot.tasks.config_files import config_folders
 from genspot.tasks.download_commands import test_offers, training_offer
@@ -33,6 +31,9 @@ from genspot.tasks.recipes import check_recipe
 from genspot.tasks.schema import check_values, plain
 from genspot.tasks.test_sets import add_test_sets, is_folder
 from genspot.tasks.training_sets import divide_sets, trains_on_sets
+
+if TYPE_CHECKING:
+    from genspot.evaluation.published import Baseline
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,8 @@ def test_settings(cfg: DictConfig, model: ModelSettings) -> TestSettings:
         GenspotError: no generator, one without a folder, a value out of range, or a file of
             conf/baseline/ that has a fault.
     """
+    from genspot.tasks.baselines import read_baselines  # slow: imports SciPy
+
     specs = generator_specs(cfg)
     if not specs:
         raise GenspotError("name at least one generator to test on: generator=[sitd,san]")
