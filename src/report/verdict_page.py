@@ -43,61 +43,38 @@ MAX_LISTED = 1_000  # photos that the list at its beginning names
 
 
 def stylesheet() -> str:
-    """Return the style sheet of `render_answers`, which the server's page uses too."""
+    """Return the style sheet of the answers, which the server's page uses too."""
     return render_template("verdict.css")
 
 
-def render_answers(document: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
-    """Return the answers as a part of a page, without <html>; of `MAX_SHOWN` photos at most.
+def render_verdicts(document: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
+    """Return the page, which refers to nothing outside itself and runs nothing.
 
-    It has no script, no style attribute and no id, so that it suits any page and a strict content
-    security policy; its pictures are data: URIs.
+    It shows `MAX_SHOWN` photos, names `MAX_LISTED` and counts the others. The answers stand in an
+    element of the class "answers", without style attributes, so that the server's page, which has
+    a strict content security policy, can take them out.
 
     Args:
         document: of `genspot.report.answers`.
         pictures: by the path of the photo in the answer; a missing one has none.
     """
-    return _render("verdict_answers.html", document, pictures, numbered=False)
-
-
-def render_verdicts(document: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
-    """Return the page, which refers to nothing outside itself.
-
-    It shows `MAX_SHOWN` photos, names `MAX_LISTED` and counts the others.
-
-    Args:
-        document: see `render_answers`.
-        pictures: see `render_answers`.
-    """
     photos = document["photos"]
-    single = len(photos) == 1
-    return _render(
+    several = len(photos) != 1
+    name = "" if several else verdict_words.short_name(photos[0]["photo"])
+    return render_template(
         "verdict.html",
-        document,
-        pictures,
-        title=verdict_words.short_name(photos[0]["photo"])
-        if single
-        else f"{len(photos):,} photos",
+        title=f"{len(photos):,} photos" if several else name,
         headline=_headline(len(photos)),
-        listed=[] if single else photos[:MAX_LISTED],
+        listed=photos[:MAX_LISTED] if several else [],
         shown=MAX_SHOWN,
         left_out=max(0, len(photos) - MAX_LISTED),
         version=document["genspot"],
-    )
-
-
-def _render(
-    name: str, document: Mapping[str, Any], pictures: Mapping[str, Pictures], **values: Any
-) -> str:
-    return render_template(
-        name,
-        answers=document["photos"][:MAX_SHOWN],
+        answers=photos[:MAX_SHOWN],
         about=document["about"],
         pictures=pictures,
         nothing=Pictures(""),
         words=verdict_words,
         scale=verdict_scale,
-        **values,
     )
 
 
