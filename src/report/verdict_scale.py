@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from genspot.evaluation.evidence import GRADES
+from genspot.evaluation.evidence import CANNOT_SAY, GRADES
 
 LEAST = 0.0001  # the false-alarm rate at the end of the scale; lower ones are drawn there
 FIRST_WIDTH = 34.0  # percent of the scale for the grade of the highest rates; the others share
@@ -59,6 +59,7 @@ class CurvePoint(NamedTuple):
         logit: None where there is no score; `decision` then says why.
         decision: the grade, or the verdict.
         changed: the decision is another one than that of the photo itself.
+        open: nothing can be said of the photo as delivered, which counts neither way.
         place: of the logit.
         before: where the line to the delivery before crosses the boundary of both; None: no line.
         after: the same for the delivery after.
@@ -68,6 +69,7 @@ class CurvePoint(NamedTuple):
     logit: float | None
     decision: str
     changed: bool
+    open: bool
     place: float | None
     before: float | None
     after: float | None
@@ -119,6 +121,7 @@ def _point(
 ) -> CurvePoint:
     kind = "grade" if row.get("grade") is not None else "verdict"
     decision = row.get(kind)
-    changed = place is not None and decision != answer[kind]
+    is_open = place is not None and decision == CANNOT_SAY
+    changed = place is not None and not is_open and decision != answer[kind]
     words = decision if place is not None else row["reason"]
-    return CurvePoint(row["delivery"], row["logit"], str(words), changed, place, *lines)
+    return CurvePoint(row["delivery"], row["logit"], str(words), changed, is_open, place, *lines)

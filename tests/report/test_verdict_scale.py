@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from genspot.evaluation.evidence import GRADES, grade
+from genspot.evaluation.evidence import CANNOT_SAY, GRADES, grade
 from genspot.report.verdict_scale import ZONES, curve, place_of_rate
 from helpers.answers import make_deliveries, make_detector_answer
 
@@ -60,3 +60,9 @@ def test_curve_without_grades_compares_verdicts() -> None:
         row |= {"verdict": verdict, "grade": None}
     answer = make_detector_answer(grade=None, p_value=None, deliveries=deliveries)
     assert [one.changed for one in curve(answer).points] == [False, True]
+
+
+def test_curve_counts_a_delivery_of_which_nothing_can_be_said_as_no_change() -> None:
+    deliveries = make_deliveries(("a", 2.5, CANNOT_SAY), ("b", 1.0, "no evidence"))
+    found = curve(make_detector_answer(deliveries=deliveries))
+    assert [(one.changed, one.open) for one in found.points] == [(False, True), (True, False)]
