@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -29,7 +29,7 @@ from tqdm import tqdm
 from genspot.common.errors import GenspotError
 from genspot.common.text import printable
 from genspot.data import image_io
-from genspot.data.dataset import Sample, collate
+from genspot.data.dataset import ImageDataset, Sample, collate
 from genspot.data.samplers import ResumableShuffleSampler
 from genspot.data.settings import default_workers
 
@@ -173,10 +173,14 @@ def _as_items(items: list[Any]) -> dict[str, Any]:
 
 
 def eval_loader(
-    dataset: Dataset[Sample], workers: int | None, prefetch: int = 2, **batching: Any
+    dataset: ImageDataset | Dataset[Sample],
+    workers: int | None,
+    prefetch: int = 2,
+    **batching: Any,
 ) -> BatchLoader:
     """Return a loader for evaluation; `batching` are DataLoader's arguments that select rows."""
-    return BatchLoader(dataset, **batching, **loader_options(workers, prefetch))
+    rows = cast("Dataset[Sample]", dataset)  # of its form, but without PyTorch
+    return BatchLoader(rows, **batching, **loader_options(workers, prefetch))
 
 
 def usable_workers(workers: int) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
+
+from torch.utils.data import Dataset
 
 from genspot.common.errors import GenspotError
-from genspot.data.dataset import ImageDataset
+from genspot.data.dataset import ImageDataset, Sample
 from genspot.data.loaders import ResumableDataLoader, loader_options
 from genspot.data.samplers import ResumableShuffleSampler
 from genspot.data.settings import Loading
@@ -63,7 +66,7 @@ def training_loader(
             len(sampler) * world_size,
         )
     return ResumableDataLoader(
-        dataset,
+        cast("Dataset[Sample]", dataset),  # of its form, but without PyTorch
         batch_size=per_rank_batch,
         sampler=sampler,
         drop_last=drop_last,

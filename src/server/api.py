@@ -62,8 +62,8 @@ class Api:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter(default_response_class=JSONResponse)
-        guarded = {"dependencies": [Depends(TOKEN)]}
-        photos = guarded | {"methods": ["POST"], "openapi_extra": BODY}
+        guarded: dict[str, Any] = {"dependencies": [Depends(TOKEN)]}
+        photos: dict[str, Any] = guarded | {"methods": ["POST"], "openapi_extra": BODY}
         router.add_api_route(
             "/v1/predict", self.predict, responses=_responses(200, Document), **photos
         )
@@ -71,7 +71,7 @@ class Api:
             "/v1/report",
             self.report,
             response_class=HTMLResponse,
-            responses={200: {"content": HTML, "description": "the page"}} | _json_refusals(),
+            responses={200: {"content": HTML, "description": "the page"}, **_json_refusals()},
             **photos,
         )
         router.add_api_route(
@@ -81,17 +81,27 @@ class Api:
             responses=_responses(202, JobDocument),
             **photos,
         )
-        job = {"responses": _responses(200, JobDocument, (401, 403, 404, 429)), **guarded}
+        job: dict[str, Any] = {
+            "responses": _responses(200, JobDocument, (401, 403, 404, 429)),
+            **guarded,
+        }
         router.add_api_route("/v1/jobs/{job}", self.show_job, methods=["GET"], **job)
-        gone = {"responses": _refusals((401, 403, 404, 429)), "status_code": 204, **guarded}
+        gone: dict[str, Any] = {
+            "responses": _refusals((401, 403, 404, 429)),
+            "status_code": 204,
+            **guarded,
+        }
         router.add_api_route("/v1/jobs/{job}", self.remove_job, methods=["DELETE"], **gone)
-        health = _responses(200, Health, ())
+        health: dict[int | str, Any] = _responses(200, Health, ())
         router.add_api_route("/v1/health", self.health, methods=["GET"], responses=health)
-        version = {"responses": _responses(200, Version, (401, 403, 429)), **guarded}
+        version: dict[str, Any] = {
+            "responses": _responses(200, Version, (401, 403, 429)),
+            **guarded,
+        }
         router.add_api_route("/v1/version", self.version, methods=["GET"], **version)
-        metrics = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+        metrics: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
         router.add_api_route(
-            "/metrics", self.metrics, responses={200: metrics} | _refusals((401, 403)), **guarded
+            "/metrics", self.metrics, responses={200: metrics, **_refusals((401, 403))}, **guarded
         )
         return router
 
