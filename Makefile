@@ -3,7 +3,7 @@
 # make studies  run every study in miniature
 # make docs   build the documentation site into docs/_build/html
 # make slurm  install an extra: c2pa, dashboards, export, hub, optuna, serve, slurm, super-resolution or timm; make ray: what sweeps on Ray need
-# make bench  measure the input pipeline and the CPU steps (bench-export, bench-inputs, bench-intervals, bench-predict, bench-scale, bench-unpack, bench-gpu: the others)
+# make bench  measure the input pipeline and the CPU steps (bench-export, bench-inputs, bench-intervals, bench-predict, bench-scale, bench-serve, bench-unpack, bench-gpu: the others)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ EXTRAS := c2pa dashboards export hub optuna serve slurm super-resolution timm
 GROUP = $(BIN)/python -c 'import sys, tomllib; groups = tomllib.load(open("pyproject.toml", "rb")); \
 	print(*groups["dependency-groups"][sys.argv[1]], sep="\n")'
 
-.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-network test-gpu bench bench-export bench-inputs bench-intervals bench-predict bench-scale bench-unpack bench-gpu soak ray lock clean
+.PHONY: run studies setup dev $(EXTRAS) test lint mypy docs test-slow test-browser test-network test-gpu bench bench-export bench-inputs bench-intervals bench-predict bench-scale bench-serve bench-unpack bench-gpu soak ray lock clean
 
 run: setup
 	$(BIN)/python run.py experiments=quickstart
@@ -107,6 +107,9 @@ bench-predict: setup
 
 bench-scale: setup
 	$(BIN)/python -m benchmarks.scaling
+
+bench-serve: serve
+	$(BIN)/python -m benchmarks.serve
 
 bench-unpack: setup
 	$(BIN)/python -m benchmarks.unpack

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 import pyarrow as pa
 
+import genspot
 from genspot.common import claims as origin
 from genspot.common.claims import FileClaims
 from genspot.evaluation.agreement import describe_agreement, joint_p_value
@@ -140,7 +140,7 @@ def make_document(answers: list[Answer], notes: Sequence[str] = ()) -> dict[str,
     """
     graded = any(one["grade"] for answer in answers for one in answer["detectors"])
     return {
-        "genspot": version("genspot"),
+        "genspot": genspot.__version__,
         "schema": SCHEMA,
         "about": [evidence.LIMITS if graded else LIMITS, origin.ABOUT, *notes],
         "photos": answers,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from omegaconf import DictConfig
 
+import genspot
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
 from genspot.detector.detector_file import DetectorFile
@@ -121,5 +121,5 @@ class Grader:
             for name in judged.column_names:
                 scores = scores.append_column(name, judged[name])
         one = self.detector
-        facts = Facts(one.name, one.sha256, one.crop, one.protocol, version("genspot"))
+        facts = Facts(one.name, one.sha256, one.crop, one.protocol, genspot.__version__)
         return with_facts(prediction_table(scores), facts, fpr)

@@ -38,6 +38,7 @@ def run_benchmark(*arguments: str, **env: str) -> subprocess.CompletedProcess[st
         pytest.param("scaling --sizes 4e3 --epoch 4000 --workers 2", marks=pytest.mark.slow),
         pytest.param("step --turns 1", marks=pytest.mark.slow),
         pytest.param("predict --turns 1", marks=pytest.mark.slow),
+        pytest.param("serve --photos 12 --clients 4 --every 4", marks=pytest.mark.slow),
         pytest.param(
             "gpu --device cpu --batch 2 --steps 1 --images 8 --side 64 --workers 1",
             marks=pytest.mark.slow,
