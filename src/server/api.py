@@ -10,7 +10,6 @@ from fastapi.security import HTTPBearer
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 import genspot
-from genspot.report.answers import make_document
 from genspot.server.jobs import DONE, Job
 from genspot.server.schemas import Document, ErrorDocument, Health, JobDocument, Version
 from genspot.server.service import AskedOptions, Service
@@ -82,12 +81,12 @@ class Api:
             **photos,
         )
         job: dict[str, Any] = {
-            "responses": _responses(200, JobDocument, (401, 403, 404, 429)),
+            "responses": _responses(200, JobDocument, (401, 403, 404, 422, 429)),
             **guarded,
         }
         router.add_api_route("/v1/jobs/{job}", self.show_job, methods=["GET"], **job)
         gone: dict[str, Any] = {
-            "responses": _refusals((401, 403, 404, 429)),
+            "responses": _refusals((401, 403, 404, 422, 429)),
             "status_code": 204,
             **guarded,
         }
@@ -107,7 +106,7 @@ class Api:
 
     async def predict(self, request: Request, options: AskedOptions) -> JSONResponse:
         """Answer one photo or several, each in turn; those that cannot be read have a reason."""
-        return JSONResponse(make_document(await self.service.answer(request, options)))
+        return JSONResponse(await self.service.answer(request, options))
 
     async def report(self, request: Request, options: AskedOptions) -> HTMLResponse:
         """Answer with a page for readers, which needs nothing beside it and can be sent on."""
@@ -118,12 +117,12 @@ class Api:
 
     async def start_job(self, request: Request, options: AskedOptions) -> JSONResponse:
         """Accept photos, and answer them later: ask for the job until its status is done."""
-        job = _describe(await self.service.start_job(request, options))
+        job = self._describe(await self.service.start_job(request, options))
         return JSONResponse(job, 202, {"Location": job["url"]})
 
     async def show_job(self, job: str) -> JSONResponse:
         """Return a job, and once it is done its result, the document of /v1/predict."""
-        return JSONResponse(_describe(self.service.jobs.find(job)))
+        return JSONResponse(self._describe(self.service.jobs.find(job)))
 
     async def remove_job(self, job: str) -> Response:
         """Forget a job and its result; cancel one that is not finished."""
@@ -151,18 +150,18 @@ class Api:
         text, content_type = self.service.metrics.text()
         return Response(text, headers={"Content-Type": content_type})
 
-
-def _describe(job: Job) -> dict[str, Any]:
-    """Return a job in the form of `JobDocument`."""
-    return {
-        "job": job.id,
-        "status": job.status,
-        "photos": job.photos,
-        "created": job.created.isoformat(timespec="seconds"),
-        "url": f"/v1/jobs/{job.id}",
-        "error": job.error,
-        "result": make_document(job.answers) if job.status == DONE else None,
-    }
+    def _describe(self, job: Job) -> dict[str, Any]:
+        """Return a job in the form of `JobDocument`."""
+        done = job.status == DONE
+        return {
+            "job": job.id,
+            "status": job.status,
+            "photos": job.photos,
+            "created": job.created.isoformat(timespec="seconds"),
+            "url": f"/v1/jobs/{job.id}",
+            "error": job.error,
+            "result": self.service.document(job.answers, job.prior) if done else None,
+        }
 
 
 def _responses(

@@ -15,7 +15,7 @@ from genspot.server.batching import Batcher
 from genspot.server.errors import add_error_handlers
 from genspot.server.limits import Limits, RateLimiter
 from genspot.server.middleware import Guard
-from genspot.server.service import OptionsCheck, PageRenderer, Service
+from genspot.server.service import OptionsCheck, PageRenderer, PriorNotes, Service
 from genspot.server.web import Web
 
 DESCRIPTION = (
@@ -30,6 +30,7 @@ def create_app(
     detectors: Sequence[dict[str, Any]],
     limits: Limits,
     check: OptionsCheck = lambda fpr, prior: None,
+    prior_notes: PriorNotes = lambda prior: (),
     token: str | None = None,
     hosts: Collection[str] = (),
     on_stop: Callable[[int], None] = lambda unfinished: None,
@@ -38,16 +39,18 @@ def create_app(
 
     Args:
         batcher: answers questions; it is closed when the application stops.
-        render_page: photos and their answers to a page for readers; called by one thread at once.
+        render_page: photos and the document of their answers to a page for readers; called by one
+            thread at once.
         detectors: what is said of those that answer, by `GET /v1/version`.
         limits: on requests.
         check: raises GenspotError where no photo can be answered with a false-alarm rate and a
             prior; called before photos are received.
+        prior_notes: what a reader must know of probabilities at a prior.
         token: that the API needs; None where it needs none.
         hosts: names of the server, beside localhost and IP addresses.
         on_stop: is called at the end with the number of jobs that were not finished.
     """
-    service = Service(batcher, render_page, limits, check)
+    service = Service(batcher, render_page, limits, check, prior_notes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

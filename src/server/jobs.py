@@ -31,6 +31,7 @@ class Job:
         photos: number of them.
         created: when the job was accepted.
         status: "waiting", "done" or "failed".
+        prior: that they are answered with.
         answers: of the photos, in order, once it is done.
         error: why it failed.
         finished: time of the loop at which it ended.
@@ -40,6 +41,7 @@ class Job:
     id: str
     photos: int
     created: datetime
+    prior: float | None
     status: str = WAITING
     answers: list[Answer] = field(default_factory=list)
     error: str | None = None
@@ -92,7 +94,8 @@ class Jobs:
             RequestError: no further job can be kept.
         """
         self.check_room()
-        job = Job(secrets.token_urlsafe(16), len(questions), datetime.now(UTC))
+        now, prior = datetime.now(UTC), questions[0].prior
+        job = Job(secrets.token_urlsafe(16), len(questions), now, prior)
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._run(job, questions))
         job.task.add_done_callback(lambda _: held.close())  # also of one that never began

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from genspot.common.uploads import Question, UploadedPhoto
+from genspot.report.answers import make_document
 from genspot.server.batching import Answer, Batcher
 from genspot.server.errors import RequestError
 from genspot.server.jobs import Job, Jobs
@@ -21,10 +22,12 @@ from genspot.server.metrics import Metrics
 from genspot.server.uploads import declared_size, is_form, read_photos
 
 Result = TypeVar("Result")
-# Photos and their answers to a page that shows them.
-PageRenderer = Callable[[Sequence[UploadedPhoto], Sequence[Answer]], str]
+# Photos and the document of their answers to a page that shows them.
+PageRenderer = Callable[[Sequence[UploadedPhoto], dict[str, Any]], str]
 # Raises GenspotError where no photo can be answered with a false-alarm rate and a prior.
 OptionsCheck = Callable[[float | None, float | None], None]
+# What a reader must know of probabilities at a prior.
+PriorNotes = Callable[[float], Sequence[str]]
 
 
 class Options(BaseModel):
@@ -54,23 +57,33 @@ class Service:
 
     Args:
         batcher: answers questions.
-        render_page: photos and their answers to a page.
+        render_page: photos and the document of their answers to a page.
         limits: on requests.
         check: of a request's options.
+        prior_notes: on probabilities.
     """
 
     def __init__(
-        self, batcher: Batcher, render_page: PageRenderer, limits: Limits, check: OptionsCheck
+        self,
+        batcher: Batcher,
+        render_page: PageRenderer,
+        limits: Limits,
+        check: OptionsCheck,
+        prior_notes: PriorNotes,
     ) -> None:
-        self.batcher, self.render_page = batcher, render_page
-        self.limits, self.check = limits, check
+        self.batcher, self.render_page, self.limits = batcher, render_page, limits
+        self.check, self.prior_notes = check, prior_notes
         self.held = HeldBytes(limits.max_held_bytes)
         self.jobs = Jobs(self._ask, limits)
         self.metrics = Metrics(batcher, self.jobs, self.held)
         self._drawing = asyncio.Semaphore(1)  # pictures compute on all cores
 
-    async def answer(self, request: Request, options: Options) -> list[Answer]:
-        """Return the answers for the photos of a request, in order.
+    def document(self, answers: list[Answer], prior: float | None) -> dict[str, Any]:
+        """Return the document of answers that were asked for with a prior, or without."""
+        return make_document(answers, [] if prior is None else self.prior_notes(prior))
+
+    async def answer(self, request: Request, options: Options) -> dict[str, Any]:
+        """Return the document of the answers for the photos of a request, in order.
 
         Raises:
             RequestError: a limit, no photo that can be read, or a client that has gone.
@@ -78,7 +91,7 @@ class Service:
         with self.held.reserve(self._size(request, options)):
             photos = await read_photos(request, self.limits, options.name)
             answers = await _unless_gone(request, self._ask(_questions(photos, options)))
-        return _readable(answers)
+        return self.document(_readable(answers), options.prior)
 
     async def page(self, request: Request, options: Options) -> str:
         """Return a page that shows the photos of a request and their answers.
@@ -123,8 +136,9 @@ class Service:
 
     async def _make_page(self, photos: list[UploadedPhoto], options: Options) -> str:
         answers = _readable(await self._ask(_questions(photos, options)))
+        document = self.document(answers, options.prior)
         async with self._drawing:
-            return await run_in_threadpool(self.render_page, photos, answers)
+            return await run_in_threadpool(self.render_page, photos, document)
 
 
 def _questions(photos: Sequence[UploadedPhoto], options: Options) -> list[Question]:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ from omegaconf import DictConfig
 from genspot.common.errors import GenspotError
 from genspot.common.extras import missing_extra
 from genspot.common.uploads import UploadedPhoto
-from genspot.report.answers import Answer, make_document
+from genspot.evaluation.scaling import Scaling
 from genspot.report.console import print_line
+from genspot.report.priors import prior_notes
 from genspot.report.verdict_page import render_verdicts
 from genspot.runtime.run_folder import LOG, remove_worthless_folders
 from genspot.tasks.examiner import Examiner
@@ -65,18 +67,25 @@ def serve(cfg: DictConfig) -> None:
 
 def page_renderer(
     detectors: Sequence[PhotoDetector], max_megapixels: int
-) -> Callable[[Sequence[UploadedPhoto], Sequence[Answer]], str]:
-    """Return what makes the page of photos and their answers."""
+) -> Callable[[Sequence[UploadedPhoto], dict[str, Any]], str]:
+    """Return what makes the page of photos and the document of their answers."""
 
-    def render(photos: Sequence[UploadedPhoto], answers: Sequence[Answer]) -> str:
+    def render(photos: Sequence[UploadedPhoto], document: dict[str, Any]) -> str:
         pictures = {}
-        for photo, answer in zip(photos, answers, strict=True):
+        for photo, answer in zip(photos, document["photos"], strict=True):
             pixels = decode(photo, max_megapixels) if answer["detectors"] else ""
             if not isinstance(pixels, str):
                 pictures[answer["photo"]] = make_pictures(pixels, detectors)
-        return render_verdicts(make_document(list(answers)), pictures)
+        return render_verdicts(document, pictures)
 
     return render
+
+
+def prior_notes_of(examiner: Examiner, prior: float) -> list[str]:
+    """Return what a reader must know of the probabilities of `examiner` at a prior."""
+    names = [detector.name for detector in examiner.detectors]
+    pairs = zip(names, examiner.scalings, strict=True)
+    return prior_notes({name: one for name, one in pairs if isinstance(one, Scaling)}, prior)
 
 
 def describe_detector(detector: PhotoDetector) -> dict[str, Any]:
@@ -100,6 +109,7 @@ def _app(cfg: DictConfig, examiner: Examiner, limits: Limits, token: str | None)
         [describe_detector(one) for one in examiner.detectors],
         limits,
         examiner.check,
+        partial(prior_notes_of, examiner),
         token=token,
         hosts=list(cfg.task.hosts),
         on_stop=_print_stop,

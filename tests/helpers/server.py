@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from genspot.common.uploads import Question, UploadedPhoto
-from genspot.report.answers import make_document
 from genspot.report.verdict_page import Pictures, render_verdicts
 from genspot.server.app import create_app
 from genspot.server.batching import Answer, Batcher
@@ -56,10 +55,9 @@ def _answer(question: Question) -> Answer:
     return make_answer(name, unreadable=UNREADABLE)
 
 
-def render(photos: Sequence[UploadedPhoto], answers: Sequence[Answer]) -> str:
+def render(photos: Sequence[UploadedPhoto], document: dict[str, Any]) -> str:
     """Return the page of photos without pictures."""
-    pictures = {photo.name: Pictures("") for photo in photos}
-    return render_verdicts(make_document(list(answers)), pictures)
+    return render_verdicts(document, {photo.name: Pictures("") for photo in photos})
 
 
 def make_app(examiner: FakeExaminer, max_queue: int = 64, **changes: Any) -> FastAPI:

@@ -110,6 +110,20 @@ def test_settings_that_no_detector_allows_are_refused_before_photos_are_received
         assert server.post("/v1/predict", content=b"photo", headers=PNG).status_code == 200
 
 
+def test_notes_on_a_prior_are_in_answers_jobs_and_pages_that_have_one() -> None:
+    def notes(prior: float) -> list[str]:
+        return [f"Notes on {prior}."]
+
+    with client(prior_notes=notes) as server:
+        for query, expected in (("?prior=0.25", ["Notes on 0.25."]), ("", [])):
+            found = server.post(f"/v1/predict{query}", files=files(GOOD)).json()
+            assert [one for one in found["about"] if "Notes" in one] == expected
+            url = server.post(f"/v1/jobs{query}", files=files(GOOD)).json()["url"]
+            assert wait_for(server, url)["result"]["about"] == found["about"]
+            page = server.post(f"/v1/report{query}", files=files(GOOD)).text
+            assert ("Notes on 0.25." in page) == bool(expected)
+
+
 def test_too_large_or_too_many_photos_are_refused_and_the_next_request_is_answered() -> None:
     with client(max_request_bytes=1000, max_photos=2) as server:
         large = server.post("/v1/predict", content=bytes(1001), headers=PNG)
