@@ -8,8 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
+from genspot.common.geometry import Geometry
+from genspot.detector.network import build_network
+from helpers.arrays import make_noise
+from helpers.detectors import make_metadata, make_model, save_checkpoint
+from helpers.graphs import skip_without
 from helpers.settings import ROOT
+from helpers.tasks import run_task
 
 SOURCE = ROOT / "src"
 ALLOWED = {
@@ -95,6 +103,8 @@ def test_room_holds_about_a_quarter_of_the_code_at_most() -> None:
         ("genspot.tasks.report", {"torch", "pytorch_lightning", "torchmetrics", "wandb"}),
         ("genspot.evaluation.baselines", {"torch", "torchmetrics", "sklearn"}),
         ("genspot.detector.exported", {"torch", "onnx", "onnxruntime"}),
+        ("genspot.tasks.predict", {"torch", "scipy", "pytorch_lightning", "pydantic"}),
+        ("genspot.server.app", {"torch", "matplotlib", "hydra"}),
         ("genspot.tasks.train", {"wandb", "timm"}),
         ("genspot.data.claims.read", {"torch", "c2pa"}),
     ],
@@ -104,3 +114,28 @@ def test_module_does_not_import_what_it_may_not_need(module: str, absent: set[st
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert not set(result.stdout.split()) & absent
+
+
+def test_prediction_with_an_exported_file_imports_no_pytorch(tmp_path: Path) -> None:
+    skip_without("onnx", "onnxruntime", "onnxscript")
+    torch.manual_seed(0)
+    model = make_model(test=Geometry(None, 24))
+    weights = build_network(model).state_dict()
+    checkpoint = save_checkpoint(tmp_path / "best.ckpt", make_metadata(model), weights)
+    run_task("task=export", f"checkpoint={checkpoint}", "workers=0", folder=tmp_path / "exported")
+    Image.fromarray(make_noise(32, 32, 0)).save(tmp_path / "photo.png")
+    program = (
+        "import atexit, os, sys\n"
+        f"atexit.register(lambda: open({str(tmp_path / 'modules')!r}, 'w').write("
+        "' '.join(sys.modules)))\n"
+        "from genspot.tasks.main import main\nmain()"
+    )
+    file = tmp_path / "exported" / "detector.onnx"
+    settings = ["task=predict", f"checkpoint={file}", f"inputs={tmp_path / 'photo.png'}"]
+    command = [sys.executable, "-c", program, *settings, f"hydra.run.dir={tmp_path / 'run'}"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    modules = set((tmp_path / "modules").read_text().split())
+    assert "onnxruntime" in modules
+    absent = {"torch", "pytorch_lightning", "albumentations", "scipy", "pandas", "matplotlib"}
+    assert not modules & absent

@@ -33,6 +33,7 @@ def create_app(
     prior_notes: PriorNotes = lambda prior: (),
     token: str | None = None,
     hosts: Collection[str] = (),
+    on_start: Callable[[], None] = lambda: None,
     on_stop: Callable[[int], None] = lambda unfinished: None,
 ) -> FastAPI:
     """Return the application.
@@ -48,12 +49,14 @@ def create_app(
         prior_notes: what a reader must know of probabilities at a prior.
         token: that the API needs; None where it needs none.
         hosts: names of the server, beside localhost and IP addresses.
+        on_start: is called when requests are about to be answered, and signals end the server.
         on_stop: is called at the end with the number of jobs that were not finished.
     """
     service = Service(batcher, render_page, limits, check, prior_notes)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        on_start()
         yield
         on_stop(await service.close())
 

@@ -59,9 +59,8 @@ def serve(cfg: DictConfig) -> None:
         token, is_new = _token(cfg, local)
         detectors = load_photo_detectors(cfg)
         examiner = Examiner(detectors)
-        app = _app(cfg, examiner, limits, token)
-        _print_address(listener, token if is_new else None, local)
-        _run(app, listener)
+        tell = partial(_print_address, listener, token if is_new else None, local)
+        _run(_app(cfg, examiner, limits, token, tell), listener)
     _leave_no_empty_log(Path(cfg.paths.output))
 
 
@@ -99,7 +98,13 @@ def describe_detector(detector: PhotoDetector) -> dict[str, Any]:
     }
 
 
-def _app(cfg: DictConfig, examiner: Examiner, limits: Limits, token: str | None) -> Any:
+def _app(
+    cfg: DictConfig,
+    examiner: Examiner,
+    limits: Limits,
+    token: str | None,
+    on_start: Callable[[], None],
+) -> Any:
     from genspot.server.app import create_app
     from genspot.server.batching import Batcher
 
@@ -112,6 +117,7 @@ def _app(cfg: DictConfig, examiner: Examiner, limits: Limits, token: str | None)
         partial(prior_notes_of, examiner),
         token=token,
         hosts=list(cfg.task.hosts),
+        on_start=on_start,
         on_stop=_print_stop,
     )
 
@@ -136,6 +142,7 @@ def _run(app: Any, listener: socket.socket) -> None:
     SHUTDOWN.defer()  # uvicorn repeats a signal at its end, which is this task's end too
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # a closed terminal
+    listener.listen()  # before the address is printed
     server.run(sockets=[listener])
 
 

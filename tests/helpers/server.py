@@ -64,7 +64,7 @@ def make_app(examiner: FakeExaminer, max_queue: int = 64, **changes: Any) -> Fas
     """Return an application; `changes` are of `Limits` or arguments of `create_app`."""
     of_limits = {key: changes.pop(key) for key in list(changes) if hasattr(LIMITS, key)}
     batcher = Batcher(examiner.read, examiner.answer, batch_size=4, max_photos=max_queue)
-    detectors = [{"detector": "quickstart", "checkpoint": DIGEST}]
+    detectors = changes.pop("detectors", [{"detector": "quickstart", "checkpoint": DIGEST}])
     return create_app(batcher, render, detectors, replace(LIMITS, **of_limits), **changes)
 
 
