@@ -101,6 +101,17 @@ class Browser:
         node = self._send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
         self._send("DOM.setFileInputFiles", files=[str(path) for path in paths], nodeId=node)
 
+    def download(self, selector: str, folder: Path) -> Path:
+        """Click on a link to a file, and return the file in `folder`."""
+        folder.mkdir()
+        self._send("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.evaluate(f"document.querySelector('{selector}').click()")
+        end = time.monotonic() + LIMIT_S
+        while not (found := [one for one in folder.iterdir() if one.suffix != ".crdownload"]):
+            assert time.monotonic() < end, "nothing is downloaded"
+            time.sleep(0.05)
+        return found[0]
+
     def press(self, key: str, code: int) -> None:
         """Press and release a key."""
         text = {"text": "\r"} if key == "Enter" else {"text": " "} if key == " " else {}
