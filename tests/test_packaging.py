@@ -74,6 +74,7 @@ def test_wheel_holds_every_file_and_the_command(wheel: Path) -> None:
             "*.py",
             "*.html",
             "*.css",
+            "*.js",
             "*.safetensors",
             "*.jpg",
             "*.csv",
