@@ -103,8 +103,10 @@ def open_openvino(path: Path, setting: str = "checkpoint") -> OpenFile:
         openvino = import_openvino()
     except ImportError as error:
         raise missing_extra(f"{setting}={path}", "openvino", "export") from error
-    settings = {"INFERENCE_PRECISION_HINT": "f32"}  # else bfloat16 where the CPU has it
-    settings["INFERENCE_NUM_THREADS"] = _threads()
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the CPU has it
+        "INFERENCE_NUM_THREADS": _threads(),
+    }
     try:
         # Not `Core.read_model`, which tries the formats of other programs on a damaged file.
         reader = openvino.frontend.FrontEndManager().load_by_framework("ir")
