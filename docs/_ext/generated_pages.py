@@ -55,6 +55,7 @@ ROOMS = {
     "download": "Published files: transfer, verification, and the members of archives.",
     "evaluation": "From scores to figures.",
     "report": "From figures to pages, tables and pictures.",
+    "server": "The HTTP application: a web page and a REST API.",
     "runtime": "The life of a run: folder, signals, sweeps, trackers.",
     "tasks": "What joins the rooms. The only one that knows Hydra.",
     "common": "What every room may import.",

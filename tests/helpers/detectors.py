@@ -47,6 +47,25 @@ def save_checkpoint(path: Path, metadata: Metadata, state: dict[str, torch.Tenso
     return path
 
 
+def small_cnn_metadata() -> Metadata:
+    """Return the metadata of `save_small_cnn`."""
+    return make_metadata(
+        make_model(
+            input={"name": "laplacian"},
+            backbone={"name": "small_cnn", "width": 4},
+            test=Geometry(None, 24),
+        )
+    )
+
+
+def save_small_cnn(folder: Path) -> Path:
+    """Save a checkpoint of a small network on residuals, with a crop of 24 and seeded weights."""
+    torch.manual_seed(0)
+    metadata = small_cnn_metadata()
+    state = build_network(metadata.model).state_dict()
+    return save_checkpoint(folder / "best.ckpt", metadata, state)
+
+
 def make_detector(model: ModelSettings | None = None) -> Detector:
     """Return a detector with seeded weights that SGD trains."""
     torch.manual_seed(0)

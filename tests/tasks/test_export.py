@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from genspot.common.files import sha256_of
-from genspot.common.geometry import Geometry
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.exported import is_exported, load_exported
-from genspot.detector.network import build_network
 from genspot.tasks import export as export_task
 from genspot.tasks.exported import describe_int8
-from helpers.detectors import make_metadata, make_model, save_checkpoint
+from helpers.detectors import save_small_cnn, small_cnn_metadata
 from helpers.errors import error_of
 from helpers.graphs import skip_without
 from helpers.runs import read_csv
@@ -23,20 +20,10 @@ from helpers.tasks import run_task
 
 skip_without("onnx", "onnxruntime", "onnxscript", "openvino")
 
-MODEL = make_model(
-    input={"name": "laplacian"},
-    backbone={"name": "small_cnn", "width": 4},
-    test=Geometry(None, 24),
-)
-
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    state = build_network(MODEL).state_dict()
-    return save_checkpoint(
-        tmp_path_factory.mktemp("made") / "best.ckpt", make_metadata(MODEL), state
-    )
+    return save_small_cnn(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +130,7 @@ def test_prediction_with_openvino_is_that_of_its_checkpoint(
 ) -> None:
     export(checkpoint, tmp_path, "format=[openvino]")
     detector = load_exported(tmp_path / "detector.xml")
-    assert detector.metadata == make_metadata(MODEL)
+    assert detector.metadata == small_cnn_metadata()
     assert detector.export["checkpoint"] == sha256_of(checkpoint)
     assert detector.export["parity"]["images"] == 200
     expected = predict(checkpoint, sets, tmp_path / "a")

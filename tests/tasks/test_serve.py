@@ -18,13 +18,10 @@ from typing import Any
 
 import httpx
 import pytest
-import torch
 
 from genspot.common.errors import GenspotError
-from genspot.common.geometry import Geometry
-from genspot.detector.network import build_network
 from genspot.tasks import serve
-from helpers.detectors import make_metadata, make_model, save_checkpoint
+from helpers.detectors import save_small_cnn
 from helpers.errors import error_of
 from helpers.images import save_image
 from helpers.runs import read_csv
@@ -32,20 +29,11 @@ from helpers.settings import ROOT
 from helpers.tasks import composed, run_task
 
 LIMIT_S = 120
-MODEL = make_model(
-    input={"name": "laplacian"},
-    backbone={"name": "small_cnn", "width": 4},
-    test=Geometry(None, 24),
-)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("made")
-    return save_checkpoint(
-        folder / "best.ckpt", make_metadata(MODEL), build_network(MODEL).state_dict()
-    )
+    return save_small_cnn(tmp_path_factory.mktemp("made"))
 
 
 def refusal(*settings: str, folder: Path) -> str:
