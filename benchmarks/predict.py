@@ -2,10 +2,12 @@
 
     make bench-predict
 
-A checkpoint of a ResNet-50 with random weights is made, and a photo of those that ship with
-genspot. Each turn runs `task=predict` on it in new processes: with the sources of an earlier
-commit (a worktree of git, removed at the end) and with those here. With `--photos N`, one further
-run of each scores N photos, and the network alone scores as many in ready batches.
+A checkpoint of a ResNet-50 with random weights is made, and exported, and a photo of those that
+ship with genspot is taken. Each turn runs `task=predict` on it in new processes: with the sources
+of an earlier commit (a worktree of git, removed at the end), and with those here from the
+checkpoint and from the exported file. PyTorch's import alone is measured beside them, for no
+prediction with a checkpoint can take less. With `--photos N`, one further run of each scores N
+photos, and both networks alone score as many in ready batches.
 
 Wall time depends on what else the machine does; the processors' time, user and system, less so.
 The memory is the highest sum over the processes of a run at one time, of their proportional set
@@ -22,14 +24,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from benchmarks.timing import print_table
 from genspot.data.simulated import photographs
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
+from genspot.detector.exported import load_exported
 from genspot.detector.metadata import PUBLISHED
 from genspot.detector.network import build_network, fuse_batchnorm
 
@@ -50,6 +55,13 @@ spec.loader.exec_module(package)
 from genspot.tasks.main import main
 main()
 """
+
+
+class Variant(NamedTuple):
+    """What is run: the sources in a folder with a checkpoint or an exported file."""
+
+    sources: Path
+    checkpoint: Path
 
 
 class Cost(NamedTuple):
@@ -102,16 +114,28 @@ def save_checkpoint(path: Path) -> None:
 
 
 def network_rate(path: Path, images: int) -> float:
-    """Return the images per second of the network alone, on ready batches."""
+    """Return the images per second of PyTorch's network alone, on ready batches."""
     network = build_network(PUBLISHED.model)
     load_checkpoint(path).load_into(network, PUBLISHED.model.name)
     network = fuse_batchnorm(network)
     batch = torch.randint(0, 256, (BATCH, SIDE, SIDE, 3), dtype=torch.uint8)
     with torch.inference_mode():
-        network(batch)
-        start = time.perf_counter()
-        for first in range(0, images, BATCH):
-            network(batch[: images - first])
+        return rate(network, batch, images)
+
+
+def exported_rate(path: Path, images: int) -> float:
+    """Return the same of an exported file."""
+    rng = np.random.default_rng(0)
+    batch = rng.integers(0, 256, (BATCH, 3, SIDE, SIDE), np.uint8)
+    return rate(load_exported(path).logits, batch, images)
+
+
+def rate(forward: Callable[[Any], object], batch: Any, images: int) -> float:
+    """Return the images per second of `forward` on `images` of a batch that is used again."""
+    forward(batch)
+    start = time.perf_counter()
+    for first in range(0, images, BATCH):
+        forward(batch[: images - first])
     return images / (time.perf_counter() - start)
 
 
@@ -128,26 +152,44 @@ def main() -> None:
         subprocess.run([*git, "add", "--detach", str(worktree), arguments.before], check=True)
         try:
             save_checkpoint(checkpoint)
-            measure(folder, {"before": worktree, "after": ROOT}, checkpoint, arguments)
+            variants = {
+                "before": Variant(worktree, checkpoint),
+                "PyTorch": Variant(ROOT, checkpoint),
+                "exported": Variant(ROOT, export(checkpoint, folder / "exported")),
+            }
+            measure(folder, variants, arguments)
         finally:
             subprocess.run([*git, "remove", "--force", str(worktree)], check=True)
 
 
-def measure(
-    folder: Path, sources: dict[str, Path], checkpoint: Path, arguments: argparse.Namespace
-) -> None:
-    """Run both sources in turns and print the tables."""
+def genspot(sources: Path, *settings: str) -> list[str]:
+    """Return the command that runs the sources in a folder."""
+    return [sys.executable, "-c", LAUNCH, str(sources), *settings]
+
+
+def export(checkpoint: Path, folder: Path) -> Path:
+    """Return the file of ONNX that `task=export` writes into `folder`."""
+    settings = ["task=export", f"checkpoint={checkpoint}", f"hydra.run.dir={folder}"]
+    subprocess.run(genspot(ROOT, *settings), check=True, cwd=checkpoint.parent)
+    return folder / "detector.onnx"
+
+
+def measure(folder: Path, variants: dict[str, Variant], arguments: argparse.Namespace) -> None:
+    """Run the variants in turns and print the tables."""
     photo = folder / "photo.jpg"
     next(iter(photographs.load("train").values())).save(photo, quality=90)
 
     def command(name: str, inputs: Path) -> list[str]:
+        if name not in variants:
+            return [sys.executable, "-c", "import torch"]
+        sources, checkpoint = variants[name]
         settings = ["task=predict", f"checkpoint={checkpoint}", f"inputs={inputs}", "quiet=true"]
-        launch = [sys.executable, "-c", LAUNCH, str(sources[name])]
-        return [*launch, *settings, f"paths.root={folder}/{name}_runs"]
+        return genspot(sources, *settings, f"paths.root={folder}/{name}_runs")
 
-    costs: dict[str, list[Cost]] = {name: [] for name in sources}
+    names = [*variants, "import torch alone"]
+    costs: dict[str, list[Cost]] = {name: [] for name in names}
     for turn in range(arguments.turns + 1):  # the first warms the files and is not counted
-        for name in sources:
+        for name in names:
             timed, watched = (run(command(name, photo), folder, memory) for memory in (0, 1))
             if turn:
                 costs[name].append(timed._replace(memory=watched.memory))
@@ -162,8 +204,11 @@ def measure(
         photos.mkdir()
         for number in range(arguments.photos):
             shutil.copy(photo, photos / f"{number:05d}.jpg")
-        rows = [("network alone", f"{network_rate(checkpoint, arguments.photos):.1f}")]
-        for name in sources:
+        alone = network_rate(variants["PyTorch"].checkpoint, arguments.photos)
+        onnx = exported_rate(variants["exported"].checkpoint, arguments.photos)
+        rows = [("PyTorch's network alone", f"{alone:.1f}")]
+        rows.append(("exported network alone", f"{onnx:.1f}"))
+        for name in variants:
             cost = run(command(name, photos), folder, memory=False)
             rows.append((name, f"{arguments.photos / cost.wall:.1f}"))
         print_table(

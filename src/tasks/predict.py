@@ -26,8 +26,8 @@ from genspot.report.deliveries import print_deliveries
 from genspot.report.prediction_lines import print_predictions
 from genspot.report.predictions import in_order, join_predictions
 from genspot.report.priors import prior_notes
-from genspot.tasks import config
 from genspot.tasks.claims import add_claims
+from genspot.tasks.config import RunSettings
 from genspot.tasks.deliveries import refuse_several_processes, score_deliveries
 from genspot.tasks.grading import Grader, find_grader, read_photo_traits
 from genspot.tasks.photos import Photos, prepare_photos, score_photos
@@ -58,10 +58,10 @@ def predict(cfg: DictConfig) -> None:
         found = _predict(cfg, quiet=cfg.quiet or as_json)
     if found is None:
         return
-    document, unreadable = found
+    document, unreadable, run = found
     if as_json:
         print(json.dumps(document, indent=2, allow_nan=False), flush=True)
-    check_unreadable(config.run_settings(cfg), unreadable)
+    check_unreadable(run, unreadable)
     _refuse_alarms(cfg, document["photos"])
 
 
@@ -75,7 +75,7 @@ def _standard_output_on_error() -> Iterator[None]:
         yield
 
 
-def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int] | None:
+def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int, RunSettings] | None:
     """Score photos and write all files; print what is found.
 
     Args:
@@ -83,8 +83,8 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int] | None:
         quiet: print only where the files are.
 
     Returns:
-        The document of answers, and how many photos could not be read; None on all processes but
-        the first.
+        The document of answers, how many photos could not be read, and the run; None on all
+        processes but the first.
     """
     several = prepare_photos(cfg)
     run = several[0].run
@@ -122,7 +122,7 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int] | None:
         print_deliveries(predictions, delivered, run.folder, quiet)
     print_path("answers", run.folder / ANSWERS)
     print_path("page", run.folder / ANSWERS_PAGE)
-    return document, len(set(unreadable["path"].to_pylist()))
+    return document, len(set(unreadable["path"].to_pylist())), run
 
 
 def _predictions(
