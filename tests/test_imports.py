@@ -137,5 +137,5 @@ def test_prediction_with_an_exported_file_imports_no_pytorch(tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     modules = set((tmp_path / "modules").read_text().split())
     assert "onnxruntime" in modules
-    absent = {"torch", "pytorch_lightning", "albumentations", "scipy", "pandas", "matplotlib"}
+    absent = {"torch", "pytorch_lightning", "albumentations", "scipy", "matplotlib"}
     assert not modules & absent
