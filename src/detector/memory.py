@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,8 @@ class NetworkError(GenspotError, RuntimeError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether `error` says that there is not enough memory."""
-    if isinstance(error, MemoryError):
+    torch = sys.modules.get("torch")  # an exported detector does without it
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in REFUSALS)
 

@@ -75,7 +75,7 @@ def _first_of_copies(cfg: DictConfig, photos: pa.Table) -> np.ndarray:
 
     first = np.ones(len(photos), bool)
     if len(photos) > 1:
-        probes, _ = probe(photos, cfg.workers, cfg.max_megapixels, "copies")
+        probes, _ = probe(photos, cfg.workers, cfg.max_megapixels, "Looking for copies")
         groups = connected(find_pairs(probes), len(probes))
         first[:] = False
         first[probes["row"].to_numpy()[np.unique(groups, return_index=True)[1]]] = True
