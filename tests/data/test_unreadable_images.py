@@ -30,7 +30,9 @@ from helpers.settings import SEARCH_PATH, tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 DAMAGED = 500
-PROGRESS = re.compile(r"^(Testing|Predicting|Training|Validation|Epoch|Sanity|Looking for copies)\b.*")
+PROGRESS = re.compile(
+    r"^(Testing|Predicting|Training|Validation|Epoch|Sanity|Looking for copies)\b.*"
+)
 
 
 @pytest.fixture(scope="module")
