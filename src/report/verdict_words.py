@@ -40,7 +40,7 @@ NOT_MEANT = (
     "evidence”.",
     "No answer says that a photo is real. Detectors miss generators that they do not know, and "
     "resizing or recompression can remove the traces that they look for.",
-    "Nothing is said about what the photo shows: a real one can be staged, edited, or from "
+    "The answer is not about what the photo shows: a real one can be staged, edited, or from "
     "another place or time.",
 )
 # Keys of a detector's answer, and their names on the page.

@@ -42,7 +42,7 @@ def create_app(
         batcher: answers questions; it is closed when the application stops.
         render_page: photos and the document of their answers to a page for readers; called by one
             thread at once.
-        detectors: what is said of those that answer, by `GET /v1/version`.
+        detectors: descriptions of those that answer, for `GET /v1/version`.
         limits: on requests.
         check: raises GenspotError where no photo can be answered with a false-alarm rate and a
             prior; called before photos are received.

@@ -89,5 +89,5 @@ def test_few_images_are_read_ahead(batch_size: int) -> None:
     dataset = ImageDataset(sample_table([("a.png", "", "", -1)] * 40), read=read)
     batches = iter(BatchReader(dataset, range(40), batch_size, 2))
     next(batches)
-    batches.close()  # what is not begun is given up
+    batches.close()  # batches that nobody reads yet are given up
     assert batch_size <= len(started) <= 3 * batch_size

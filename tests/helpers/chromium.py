@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"),
+    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-quic", "--remote-debugging-pipe"),
+    "--disable-quic",
 )
 LIMIT_S = 60
 
@@ -31,7 +31,8 @@ class Browser:
         to_chromium, self._out = os.pipe()
         self._in, from_chromium = os.pipe()
         pipes = f"3<&{to_chromium} 4>&{from_chromium}"
-        command = f'exec chromium {" ".join(FLAGS)} "--user-data-dir={folder}/profile" {pipes}'
+        flags = " ".join((*FLAGS, "--hide-scrollbars", "--remote-debugging-pipe"))
+        command = f'exec chromium {flags} "--user-data-dir={folder}/profile" {pipes}'
         self._process = subprocess.Popen(
             ["bash", "-c", command],
             pass_fds=(to_chromium, from_chromium),

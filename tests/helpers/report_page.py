@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
+from helpers import chromium
+
 # Network and updates off; the title of the frame says how wide the contents of the page are.
 # The page is put into a frame because a headless window has a minimum width.
 CHROMIUM_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *chromium.FLAGS,
     *("--enable-logging=stderr", "--v=0", "--dump-dom", "--allow-file-access-from-files"),
 )
 FRAME = """<!doctype html><iframe src="report.html" style="width:{0}px;height:900px"
@@ -23,6 +24,16 @@ def parse_page(page: str) -> ElementTree.Element:
     """Return the elements of `page`, which is XML but for the doctype and void elements."""
     text = page.removeprefix("<!doctype html>")
     return ElementTree.fromstring(re.sub(r"<((meta|link|img)\b[^>]*)>", r"<\1/>", text))
+
+
+def text_of(element: ElementTree.Element | None) -> str:
+    """Return the text of an element, with single spaces.
+
+    Raises:
+        AssertionError: there is no such element.
+    """
+    assert element is not None
+    return " ".join("".join(element.itertext()).split())
 
 
 def result_cells(page: str) -> dict[tuple[str, str, str], str]:

@@ -19,7 +19,7 @@ from genspot.report.verdict_page import (
 )
 from genspot.report.verdict_words import NOT_MEANT
 from helpers.answers import make_answer, make_deliveries, make_detector_answer, make_document
-from helpers.report_page import check_in_browser, parse_page
+from helpers.report_page import check_in_browser, parse_page, text_of
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9Q"
@@ -63,11 +63,6 @@ def page() -> str:
 @pytest.fixture(scope="module")
 def root(page: str) -> ElementTree.Element:
     return parse_page(page)
-
-
-def text_of(element: ElementTree.Element | None) -> str:
-    assert element is not None
-    return " ".join("".join(element.itertext()).split())
 
 
 def answers_of(root: ElementTree.Element) -> list[ElementTree.Element]:

@@ -177,7 +177,7 @@ def test_submit_cancelled_request_leaves_the_queue(make: Make) -> None:
 
     run(cancel())
     assert machine.read_names.count("a") <= 8  # what was read or being read when it was cancelled
-    assert sum(map(len, machine.batches)) <= 3  # one batch had begun
+    assert sum(map(len, machine.batches)) <= 3  # one batch was running
     assert batcher.held == 0
 
 

@@ -16,7 +16,7 @@ from genspot.report.audit import pictures
 from genspot.report.audit.page import render_audit
 from helpers import faulty_sets
 from helpers.audits import make_audit
-from helpers.report_page import check_in_browser, parse_page
+from helpers.report_page import check_in_browser, parse_page, text_of
 
 GOOD, BAD = ImageSet("good", "test"), ImageSet("b&d", "test")
 ALONE, TRAIN = ImageSet("alone", "test"), ImageSet("own", "train")
@@ -61,11 +61,6 @@ def page(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def root(page: str) -> ElementTree.Element:
     return parse_page(page)
-
-
-def text_of(element: ElementTree.Element | None) -> str:
-    assert element is not None
-    return " ".join("".join(element.itertext()).split())
 
 
 def test_page_begins_with_the_verdict_on_each_set(root: ElementTree.Element):
