@@ -25,7 +25,7 @@ from genspot.common.text import safe_repr
 from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT, WEIGHTS, WEIGHTS_SUFFIX
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
-from genspot.detector.runtimes import import_onnxruntime, import_openvino
+from genspot.detector.runtimes import import_onnxruntime, import_openvino, openvino_core
 
 OPSET = 20  # of ONNX, 2023; all operators of the networks here have it
 QUANTISED = ["Conv", "Gemm", "MatMul"]  # what int8 computes; the rest stays in float32
@@ -161,7 +161,7 @@ def write_openvino(source: Path, path: Path, metadata: Metadata, export: dict[st
     digest of the weights.
     """
     openvino = import_openvino()
-    model = openvino.Core().read_model(source.read_bytes())
+    model = openvino_core().read_model(source.read_bytes())
     openvino.save_model(model, path, compress_to_fp16=False)
     export = export | {WEIGHTS: sha256_of(path.with_suffix(WEIGHTS_SUFFIX))}
     for key, value in _described(metadata, export).items():

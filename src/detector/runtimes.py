@@ -7,13 +7,14 @@ openvino-telemetry). Here neither does: a detector works without a network and t
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,6 +68,20 @@ def import_openvino() -> ModuleType:
             sys.modules[REPORTS] = before
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """Return OpenVINO's `Core`, one for the whole process.
+
+    The first network that a `Core` compiles sets the stack on which signals are handled, and the
+    end of the `Core` sets the stack before. With several that end in another order, that is one
+    which is gone, and the next signal, such as Ctrl-C, would crash the process.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    return import_openvino().Core()
+
+
 def open_onnx(path: Path, setting: str = "checkpoint") -> OpenFile:
     """Return the network in a file of ONNX, computed by ONNX Runtime.
 
@@ -112,7 +127,7 @@ def open_openvino(path: Path, setting: str = "checkpoint") -> OpenFile:
         # Not `Core.read_model`, which tries the formats of other programs on a damaged file.
         reader = openvino.frontend.FrontEndManager().load_by_framework("ir")
         model = reader.convert(reader.load(str(path)))
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        compiled = openvino_core().compile_model(model, "CPU", settings)
         inputs = [
             (one.any_name, one.element_type.to_dtype().name, len(one.partial_shape))
             for one in model.inputs

@@ -29,6 +29,18 @@ assert "openvino_telemetry" not in sys.modules
 print("files", *[path for path in Path.home().rglob("*") if path.is_file()])
 """
 
+# What was opened first is given up first.
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from genspot.detector.runtimes import open_openvino
+files = [open_openvino(Path(sys.argv[1], "a.xml")) for _ in range(2)]
+del files[0]
+del files[0]
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,6 +79,13 @@ def test_runtimes_leave_no_file_in_the_home_and_do_not_load_the_package_that_rep
         timeout=120,
     )
     assert (result.returncode, result.stdout) == (0, "files\n"), result.stderr
+
+
+def test_signal_after_files_of_openvino_were_closed_reaches_its_handler(graphs: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(graphs)], capture_output=True, text=True, timeout=120
+    )
+    assert (result.returncode, result.stdout) == (0, "handled\n"), result.stderr
 
 
 def test_import_openvino_leaves_the_package_that_reports_to_others(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from genspot.detector.exported import INPUT, OUTPUT
-from genspot.detector.runtimes import import_openvino
+from genspot.detector.runtimes import import_openvino, openvino_core
 
 
 def skip_without(*packages: str) -> None:
@@ -40,7 +40,7 @@ def make_onnx(described: Mapping[str, str], name: str = INPUT) -> bytes:
 def save_openvino(path: Path, described: Mapping[str, str]) -> Path:
     """Save the graph to `path` and the file of weights beside it."""
     openvino = import_openvino()
-    model = openvino.Core().read_model(make_onnx({}))
+    model = openvino_core().read_model(make_onnx({}))
     for key, value in described.items():
         model.set_rt_info(value, key)
     openvino.save_model(model, path, compress_to_fp16=False)
