@@ -17,6 +17,7 @@ from genspot.evaluation.platt import Platt, prior_of_targets, smoothed_targets
 from genspot.evaluation.references import first_difference
 
 HOW = "test the detector on two generators or more, task=test, and give calibration=RUN"
+SIMULATED = "simulated"  # `real_set` of the generators that are built here (conf/generator/)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def read_scaling(path: Path, expected: Mapping[str, Any]) -> Scaling:
 
     Raises:
         GenspotError: it cannot be read, there is no scaling in it, or the test was of another
-            checkpoint, model, crop or protocol, or of degraded images.
+            checkpoint, model, crop or protocol, of degraded images, or of simulated generators,
+            whose scaling misleads on other photos (docs/verdict.md).
     """
     try:
         found = _parse(read_json(path))
@@ -79,6 +81,13 @@ def read_scaling(path: Path, expected: Mapping[str, Any]) -> Scaling:
     if found.degradations:
         names = safe_repr("+".join(found.degradations))
         raise _none(path, f"the images of that test were degraded ({names})")
+    if found.simulated:
+        names = safe_repr(", ".join(found.simulated))
+        raise _none(
+            path,
+            f"that test was on simulated generators ({names}), whose scaling misleads on photos "
+            "from elsewhere",
+        )
     if other := first_difference(found.about, expected):
         raise _none(path, f"that test was made with {other}")
     return Scaling(path, found.fit, found.calibration, found.shares)
@@ -92,6 +101,7 @@ class _Parsed(NamedTuple):
     shares: dict[str, float]
     about: dict[str, Any]
     degradations: list[str]
+    simulated: list[str]  # those of its generators that are
 
 
 def _parse(metrics: Any) -> _Parsed | None:
@@ -107,7 +117,11 @@ def _parse(metrics: Any) -> _Parsed | None:
     about = {key: metrics[key] for key in ("crop", "protocol")}
     about |= {"model": metrics["trained_on"]["model"], "checkpoint": fit["checkpoint"]}
     degradations = [str(one) for one in metrics["degradations"]]
-    return _Parsed(calibration, _platt(fit), _shares(metrics, calibration), about, degradations)
+    shares, real_sets = _shares(metrics, calibration), metrics["real_sets"]
+    if not isinstance(real_sets, dict):
+        raise ValueError("real_sets is of another form")
+    simulated = [name for name in shares if real_sets.get(name) == SIMULATED]
+    return _Parsed(calibration, _platt(fit), shares, about, degradations, simulated)
 
 
 def _validated(calibration: Any) -> Calibration | None:

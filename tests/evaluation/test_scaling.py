@@ -40,6 +40,7 @@ def metrics(sign: float = 1.0) -> dict[str, Any]:
         "crop": 32,
         "protocol": "none",
         "degradations": [],
+        "real_sets": {"a": "photographs"},
     }
 
 
@@ -100,6 +101,14 @@ def degraded(content: dict[str, Any]) -> None:
     content["degradations"] = ["blur_1", "jpeg_75"]
 
 
+def simulated(content: dict[str, Any]) -> None:
+    content["real_sets"] = {"a": "photographs", "b": "simulated"}
+
+
+def no_real_sets(content: dict[str, Any]) -> None:
+    content["real_sets"] = ["a", "b"]
+
+
 def wrong_type(content: dict[str, Any]) -> None:
     content["calibration"]["all"]["slope"] = "steep"
 
@@ -127,6 +136,8 @@ def no_generators(content: dict[str, Any]) -> None:
         (oldest, "no entry 'calibration'"),
         (one_generator, "fewer than two generators"),
         (degraded, "were degraded (blur_1+jpeg_75)"),
+        (simulated, "was on simulated generators (b), whose scaling misleads"),
+        (no_real_sets, "real_sets is of another form"),
         (wrong_type, "calibration.all.slope"),
         (falling, "impossible values"),
         (half_fitted, "impossible values"),
