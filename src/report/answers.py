@@ -19,7 +19,7 @@ from genspot.report.console import print_line
 from genspot.report.deliveries import movement
 from genspot.report.prediction_lines import LIMITS
 from genspot.report.predictions import ALARM, NO_ALARM
-from genspot.report.sentences import describe, describe_unreadable, find
+from genspot.report.sentences import describe, describe_unreadable, find, uncalibrated
 from genspot.report.verdict_words import percent
 
 SCHEMA = 1  # version of the form of the document
@@ -109,7 +109,9 @@ def _deliveries(photo: Answer, rows: list[Answer]) -> Answer:
 
 
 def _agreement(found: list[Answer]) -> str:
-    return describe_agreement({one["detector"]: find(one) for one in found})
+    text = describe_agreement({one["detector"]: find(one) for one in found})
+    ungraded = [one["detector"] for one in found if one["grade"] is None]
+    return f"{text} {uncalibrated(ungraded)}" if ungraded else text
 
 
 def _combined(found: list[Answer]) -> Answer | None:

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from genspot.evaluation.references import Reference
+from genspot.report.verdict_words import percent
 
 LIMITS = (
     "The grade says how strong the evidence is that a photo was generated. The false-alarm rate "
     "beside it is how often real photos like it have a logit as high: up to 1% is strong "
     "evidence, up to 5% moderate, up to 10% weak, and more is no evidence. It holds for photos "
-    "like the references. No grade says that a photo is real: a detector does not recognise every "
-    "generator, and resizing or recompression can remove the traces."
+    "like the references; of real photos from elsewhere, more can score as high. No grade says "
+    "that a photo is real: a detector does not recognise every generator, and resizing or "
+    "recompression can remove the traces."
 )
 
 
@@ -25,7 +27,7 @@ def grade_cell(row: Mapping[str, Any]) -> str:
 
 def rate_cell(row: Mapping[str, Any]) -> str:
     """Return the false-alarm rate of a prediction; "" where there is none."""
-    return "" if row["p_value"] is None else f"{row['p_value']:.1%}"
+    return "" if row["p_value"] is None else percent(row["p_value"])
 
 
 def why(row: Mapping[str, Any]) -> str:

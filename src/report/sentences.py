@@ -8,7 +8,7 @@ from typing import Any
 from genspot.evaluation.agreement import EVIDENCE, NO_EVIDENCE, OPEN, finding, join
 from genspot.evaluation.evidence import CANNOT_SAY
 from genspot.report.predictions import ALARM, VERDICTS
-from genspot.report.verdict_words import percent
+from genspot.report.verdict_words import percent, setting
 
 NOT_REAL = "This does not show that it is real."
 NO_REFERENCE = "How often real photos get this answer is not known: the detector has no reference."
@@ -35,6 +35,11 @@ def find(detector: Answer) -> str:
     return finding(detector["grade"])
 
 
+def uncalibrated(names: Sequence[str]) -> str:
+    """Return of which detectors it is not known how often they are wrong about real photos."""
+    return f"How often {join(names)} would say this of real photos is not known."
+
+
 def describe_unreadable(reason: str) -> str:
     """Return that a photo has no score, and why."""
     return f"This photo could not be scored: {reason}."
@@ -47,7 +52,7 @@ def _of_one(detector: Answer) -> str:
     if grade == CANNOT_SAY:
         return f"Cannot say whether this photo was generated: {detector['reason']}."
     text = (
-        f"{grade.capitalize()} that this photo was generated: of real photos like it, "
+        f"{grade.capitalize()} that this photo was generated: of real photos like it, about "
         f"{percent(detector['p_value'])} score as high."
     )
     return f"{text} {NOT_REAL}" if find(detector) == NO_EVIDENCE else text
@@ -67,7 +72,7 @@ def _decisions(detectors: Sequence[Answer]) -> list[str]:
     """Return at most one sentence: which detectors raise an alarm at the rate that was asked."""
     if detectors[0]["decision"] is None:
         return []
-    rate = f"at a false-alarm rate of {percent(detectors[0]['fpr'])}"
+    rate = f"at a false-alarm rate of {setting(detectors[0]['fpr'])}"
     if len(detectors) == 1:
         return [f"Decision {rate}: {detectors[0]['decision']}."]
     alarms = [one["detector"] for one in detectors if one["decision"] == ALARM]
@@ -83,6 +88,6 @@ def _probabilities(detectors: Sequence[Answer]) -> list[str]:
     if len(detectors) > 1:
         parts = [f"{part} by {one['detector']}" for part, one in zip(parts, known, strict=True)]
     return [
-        f"If {percent(known[0]['prior'])} of such photos are generated, this one is with a "
+        f"If {setting(known[0]['prior'])} of such photos are generated, this one is with a "
         f"probability of {join(parts)}."
     ]

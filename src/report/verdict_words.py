@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from genspot.evaluation.evidence import CANNOT_SAY
+from genspot.evaluation.evidence import CANNOT_SAY, grade
 
 # What follows from a grade, or from the verdict of a detector without references.
 MEANINGS = {
@@ -14,16 +14,17 @@ MEANINGS = {
         "with. Treat it as a lead that calls for other evidence."
     ),
     "moderate evidence": (
-        "Between 1 and 5 in 100 real photos score as high. That is unusual, and happens every "
-        "day to somebody who checks many photos."
+        "Between 1 and 5 in 100 real photos like it score as high. That is unusual, and happens "
+        "every day to somebody who checks many photos."
     ),
     "weak evidence": (
-        "Between 5 and 10 in 100 real photos score as high. A false alarm is easily possible."
+        "Between 5 and 10 in 100 real photos like it score as high. A false alarm is easily "
+        "possible."
     ),
     "no evidence": (
-        "More than 10 in 100 real photos score as high: nothing sets this photo apart from real "
-        "ones. That does not show that it is real. Photos by a generator that the detector does "
-        "not know get this answer as well."
+        "More than 10 in 100 real photos like it score as high: nothing sets this photo apart "
+        "from real ones. That does not show that it is real. Photos by a generator that the "
+        "detector does not know get this answer as well."
     ),
     CANNOT_SAY: (
         "The detector was not tried on real photos like this one, so its score has no meaning "
@@ -36,8 +37,9 @@ UNGRADED = (
 )
 NOT_MEANT = (
     "The false-alarm rate is not the chance that the photo is real, and a rate of 1% does not "
-    "make the photo 99% generated. Of 1,000 real photos that are checked, about 10 get “strong "
-    "evidence”.",
+    "make the photo 99% generated. Of 1,000 real photos like those that a detector was compared "
+    "with, up to about 10 get “strong evidence” from it; of real photos from elsewhere it can be "
+    "several times as many.",
     "No answer says that a photo is real. Detectors miss generators that they do not know, and "
     "resizing or recompression can remove the traces that they look for.",
     "The answer is not about what the photo shows: a real one can be staged, edited, or from "
@@ -108,8 +110,22 @@ def together(combined: Mapping[str, Any]) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in (0, 1] in percent; of one below 0.1%, the first digit."""
-    return f"{share:.1%}" if share >= 0.001 else f"{100 * share:.1g}%"
+    """Return a share in (0, 1] in percent.
+
+    With one decimal, and more where that would be 0% or 100%, or a rate of another grade.
+    """
+    if share < 0.001:
+        return f"{100 * share:.1g}%"
+    if 0.999 < share < 1:
+        return f"{100 - float(f'{100 * (1 - share):.1g}'):.12g}%"
+    texts = [f"{share:.{decimals}%}" for decimals in range(1, 9)]
+    same = (text for text in texts if grade(float(text[:-1]) / 100) == grade(share))
+    return next(same, texts[0])
+
+
+def setting(share: float) -> str:
+    """Return a share that the user gave in percent, as it was given."""
+    return f"{100 * share:.6g}%"
 
 
 def comparison(answer: Mapping[str, Any]) -> str:
@@ -153,7 +169,9 @@ def _cell(answer: Mapping[str, Any], key: str) -> str:
     value = answer[key]
     if value is None or value == "":
         return ""
-    if key in ("p_value", "fpr", "prior"):
+    if key in ("fpr", "prior"):
+        return setting(value)
+    if key == "p_value":
         return percent(value)
     if key == "probability":
         return f"{value:.4f} ({'calibrated' if answer['calibrated'] else 'uncalibrated'})"

@@ -56,8 +56,8 @@ def test_answer_of_one_detector_has_all_keys_and_what_is_not_known_is_null() -> 
     assert (detector["p_value"], detector["compared_with"], detector["decision"]) == (None,) * 3
     assert first["sentence"] == "Cannot say whether this photo was generated: it is too small."
     assert second["sentence"] == (
-        "Moderate evidence that this photo was generated: of real photos like it, 3.0% score as "
-        "high."
+        "Moderate evidence that this photo was generated: of real photos like it, about 3.0% "
+        "score as high."
     )
     json.dumps(make_document([first, second]), allow_nan=False)
 
@@ -106,8 +106,20 @@ def test_alarm_of_any_detector_is_an_alarm_of_the_photo() -> None:
     tables = [graded("one", [0.4, 0.3], 0.01), graded("two", [None, 0.005], 0.01)]
     first, second = make_answers(join_predictions(tables), [], NONE, None)
     assert (is_alarm(first), is_alarm(second)) == (True, False)
-    assert first["sentence"].endswith("Alarm at a false-alarm rate of 1.0%: two.")
-    assert second["sentence"].endswith("Alarm at a false-alarm rate of 1.0%: of no detector.")
+    assert first["sentence"].endswith("Alarm at a false-alarm rate of 1%: two.")
+    assert second["sentence"].endswith("Alarm at a false-alarm rate of 1%: of no detector.")
+
+
+def test_agreement_of_detectors_without_a_reference_says_what_is_not_known() -> None:
+    plain = GRADED.select(["path", "logit", "padded"])
+    tables = [
+        with_facts(prediction_table(plain), FACTS._replace(detector="one")),
+        graded("two", [0.005, 0.3]),
+    ]
+    for answer in make_answers(join_predictions(tables), [], NONE, None):
+        assert answer["agreement"].endswith(
+            ". How often one would say this of real photos is not known."
+        )
 
 
 def test_photo_that_cannot_be_read_has_its_reason_and_no_detector() -> None:

@@ -133,7 +133,7 @@ def test_answer_without_a_reference_has_no_scale(root: ElementTree.Element) -> N
     assert not list(ungraded.iter("svg")) + list(unlike.iter("svg"))
     assert "Not known: this detector has no collection" in text_of(ungraded)
     assert "Why: it is <tiny>." in text_of(unlike)
-    assert "Cannot say at a false-alarm rate of 1.0%." in text_of(unlike)
+    assert "Cannot say at a false-alarm rate of 1%." in text_of(unlike)
     assert "smaller than what the detector looks at" in text_of(unlike)
     assert "The sentence on d.png." in text_of(unreadable)
     assert "How often" not in text_of(unreadable)
