@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
+from genspot.evaluation.references import is_reference
 from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
 from genspot.tasks.grading import reference_path
@@ -40,6 +41,11 @@ def reference(cfg: DictConfig) -> None:
     path = reference_path(cfg, one.checkpoint.path)
     if not path.parent.is_dir():
         raise GenspotError(f"reference={path}: there is no folder {path.parent}; make it first")
+    if path.exists() and not is_reference(path):
+        raise GenspotError(
+            f"reference={path} is there already, and no reference: it is not replaced; give "
+            "another file"
+        )
     _refuse_fakes(photos.images.tables["predict"]["path"].to_pylist(), cfg)
     found = score_photos([photos])
     if found is None:
@@ -64,12 +70,12 @@ def reference(cfg: DictConfig) -> None:
 
 
 def _refuse_fakes(paths: list[str], cfg: DictConfig) -> None:
-    """Raise GenspotError if photos lie in label folders of both classes."""
+    """Raise GenspotError if photos lie in folders that have a name of fakes."""
     names = {PurePath(path).parent.name.casefold() for path in paths}
     fakes = names & {name.casefold() for name in cfg.labels.fake}
     reals = names & {name.casefold() for name in cfg.labels.real}
-    if fakes and reals:
+    if fakes:
+        what = f"inputs=…/{min(reals)} alone" if reals else "others, or rename the folder"
         raise GenspotError(
-            f"a reference is of real photos, and some lie in {min(fakes)}: give "
-            f"inputs=…/{min(reals)} alone"
+            f"a reference is of real photos, and some lie in {min(fakes)}: give {what}"
         )

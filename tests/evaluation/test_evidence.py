@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy.stats import binom
 
 from genspot.evaluation.evidence import CANNOT_SAY, GRADES, grade, judge
+from genspot.evaluation.references import Reference
 from helpers.references import make_reference, make_traits
 
 JPEG = {"jpeg_quality": 75, "format": "JPEG"}
@@ -89,6 +92,45 @@ def test_nothing_is_said_of_a_padded_or_unreadable_photo() -> None:
         ["format", "jpeg_quality", "width", "height", "flat_share", "colour_share"]
     )
     assert "could not be read" in judged(reference, nothing)["reason"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_each_photo_of_a_set_asked_against_the_others_gives_no_more_alarms_than_the_level(
+    seed: int,
+) -> None:
+    # Any of exchangeable photos may be the one that is asked about. So this share is the rate of
+    # false alarms, whatever moves the logits and whichever photos the rules leave out: here the
+    # photos of a rare size or quality, which are the quiet ones.
+    rng, count = np.random.default_rng(seed), 230
+    rare = np.abs(rng.standard_cauchy(count))
+    rows = [
+        {
+            "width": int(1000 * np.exp(0.5 * side)),
+            "jpeg_quality": int(np.clip(82 - 5 * away, 5, 100)) if jpeg else None,
+            "flat_share": min(0.9, 0.02 * away),
+            "colour_share": 0.7 * (away > 30),
+        }
+        for side, away, jpeg in zip(
+            np.clip(rng.standard_cauchy(count), -6, 6), rare, rng.random(count) < 0.55, strict=True
+        )
+    ]
+    logits = np.round(rng.normal(size=count) - np.minimum(rare, 9), 1)  # with ties
+    table = make_traits(rows)
+    whole = table.append_column("logit", pa.array(logits))
+    alarms, left_out = Counter[float](), 0
+    for place in range(count):
+        others = pa.concat_tables([whole.slice(0, place), whole.slice(place + 1)])
+        one = logits[place : place + 1]
+        for level in (0.01, 0.05, 0.1):
+            asked = Reference(others, {}), table.slice(place, 1), one, np.array([False])
+            (row,) = judge(*asked, level=level).to_pylist()
+            left_out += row["p_value"] is None
+            if row["p_value"] is not None:
+                alarm = row["p_value"] <= level
+                alarms[level] += alarm
+                assert alarm == (row["threshold"] is not None and one[0] >= row["threshold"])
+    assert left_out > 0 and alarms[0.1] > 0
+    assert all(alarms[level] <= level * count for level in (0.01, 0.05, 0.1))
 
 
 def test_alarms_among_real_photos_stay_within_their_bounds_with_all_rules() -> None:

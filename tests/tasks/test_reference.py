@@ -191,9 +191,18 @@ def test_reference_of_too_few_photos_of_fakes_or_without_a_folder_is_refused(
         run_task(*settings("reference", file, photos / "new"), folder=tmp_path / "run")
     with pytest.raises(GenspotError, match=r"some lie in 1_fake: give inputs=…/0_real alone"):
         run_task(*settings("reference", file, sets / "test"), folder=tmp_path / "run")
+    shutil.copytree(photos / "known", tmp_path / "Fake")
+    with pytest.raises(GenspotError, match=r"some lie in fake: give others, or rename"):
+        run_task(*settings("reference", file, tmp_path / "Fake"), folder=tmp_path / "run")
     run = settings("reference", file, photos / "known")
     with pytest.raises(GenspotError, match="make it first"):
         run_task(*run, f"reference={tmp_path}/no/a.parquet", folder=tmp_path / "run")
+    kept = file.read_bytes()
+    with pytest.raises(GenspotError, match=r"best\.ckpt is there already, and no reference"):
+        run_task(*run, f"reference={file}", folder=tmp_path / "run")
+    with pytest.raises(GenspotError, match="is there already, and no reference"):
+        run_task(*run, f"reference={tmp_path}", folder=tmp_path / "run")
+    assert file.read_bytes() == kept
     with pytest.raises(GenspotError, match="reference=none is of task=predict"):
         run_task(*run, "reference=none", folder=tmp_path / "run")
     assert not list(tmp_path.glob("*.parquet"))
