@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 
 from genspot.common.errors import GenspotError
 from genspot.common.tables import read_parquet, write_parquet
@@ -82,6 +83,15 @@ def beside(checkpoint: Path) -> Path:
     return checkpoint.with_name(checkpoint.stem + SUFFIX)
 
 
+def is_reference(path: Path) -> bool:
+    """Return whether a file is a reference, of any version and detector."""
+    try:
+        with path.open("rb") as file:
+            return KEY in (pyarrow.parquet.read_schema(file).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def read_reference(path: Path, expected: Mapping[str, Any]) -> Reference:
     """Return the reference in the file at `path`.
 
@@ -103,7 +113,7 @@ def read_reference(path: Path, expected: Mapping[str, Any]) -> Reference:
         raise GenspotError(
             f"reference={path} does not exist; task=reference inputs=PHOTOS makes one"
         ) from error
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = safe_repr(" ".join(str(error).split()))
         raise GenspotError(
             f"reference={path} is no reference of this version of genspot ({reason}); make it "

@@ -194,7 +194,7 @@ def main() -> NoReturn:
     """Run the command line and exit.
 
     Exit codes: 0; 1 after an error; 2 of Hydra for arguments that it cannot parse; 3 where an
-    audit found something decisive; 128 + n after signal n.
+    audit found something decisive, or a photo is an alarm; 128 + n after signal n.
     """
     prepare_signals()
     prepare_streams()

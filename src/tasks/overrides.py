@@ -32,6 +32,12 @@ OF_TASKS = {
     "report": ("report",),
 }
 
+# Settings, or sections of them, that the tasks read which score photos.
+OF_PHOTOS = (
+    *("task", "checkpoint", "reference", "model", "allow_mismatch", "crop", "protocol", "paths"),
+    *("max_megapixels", "max_whole_megapixels", "quiet", "experiments"),
+)
+
 
 def refuse_open_brackets(arguments: Sequence[str]) -> None:
     """Check that no override ends within brackets, as where a shell has split it at a space.
@@ -111,3 +117,18 @@ def check_tasks(task: str) -> None:
             raise GenspotError(
                 f"{key} is a setting of {names}, without effect on task={task}: leave it out"
             )
+
+
+def refuse_unread(task: str, read: Sequence[str]) -> None:
+    """Check that the command line has no setting that `task` does not read.
+
+    Args:
+        task: its name.
+        read: settings that it reads, or sections of them.
+
+    Raises:
+        GenspotError: it has one.
+    """
+    for key in overridden_keys(command_line_overrides()):
+        if not any(f"{key}.".startswith(f"{one}.") for one in read):
+            raise GenspotError(f"{key} is without effect on task={task}: leave it out")

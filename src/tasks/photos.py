@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from genspot.report.predictions import join_unreadable
 from genspot.runtime.run_folder import save_config
 from genspot.tasks import config
 from genspot.tasks.config import RunSettings
+from genspot.tasks.overrides import OF_PHOTOS, refuse_unread
 from genspot.tasks.photo_detector import PhotoDetector, load_photo_detectors
 from genspot.tasks.plain_scoring import make_image_data, make_loop
 from genspot.tasks.schema import plain
@@ -27,6 +29,12 @@ from genspot.tasks.scoring import NAMES, Scorer, finite, refuse_not_finite
 from genspot.tasks.warnings_filter import silence_warnings
 
 STANDARD_INPUT = "-"
+# Settings that task=predict and task=reference read; of other tasks' own, see `check_tasks`.
+READ = (
+    *(*OF_PHOTOS, "inputs", "format", "fpr", "combine", "deliveries", "prior", "calibration"),
+    *("data", "aug", "trainer", "schedule.eval_batch_size", "workers", "resume"),
+    "max_unreadable",
+)
 SHORT_DIGEST = 16  # digits, in the names of logs of scores
 
 
@@ -106,6 +114,7 @@ def prepare_photos(cfg: DictConfig) -> list[Photos]:
         GenspotError: no input, no usable checkpoint, or a setting that does not allow it.
     """
     silence_warnings()
+    refuse_unread(cfg.task.name, (*READ, "labels") if cfg.task.name == "reference" else READ)
     inputs, content = _read_inputs(cfg)
     condition, steps = split_condition(str(cfg.protocol))
     if condition == FAKES:
@@ -144,6 +153,12 @@ def _read_inputs(cfg: DictConfig) -> tuple[list[str], dict[str, Any]]:
     if inputs != STANDARD_INPUT:
         return [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])], {}
     content = sys.stdin.buffer.read()
+    if b"\0" in content:  # of find -print0, or of UTF-16
+        raise GenspotError(
+            "inputs=-: standard input holds zero bytes; give one path a line, in UTF-8, such as "
+            "those of find -print"
+        )
+    content = content.removeprefix(codecs.BOM_UTF8)
     lines = [os.fsdecode(line) for line in content.splitlines() if line.strip()]
     if not lines:
         raise GenspotError("inputs=-: no path came on standard input; give one a line")

@@ -68,9 +68,10 @@ def predict(cfg: DictConfig) -> None:
 @contextmanager
 def _standard_output_on_error() -> Iterator[None]:
     """Send to standard error what the block prints and logs on standard output."""
+    outputs = sys.stdout, sys.__stdout__  # the first is that of `prepare_streams`
     with redirect_stdout(sys.stderr):
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stdout__:
+            if isinstance(handler, logging.StreamHandler) and handler.stream in outputs:
                 handler.setStream(sys.stderr)
         yield
 
@@ -92,6 +93,8 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int, RunSett
     if cfg.fpr is not None:
         for grader in graders:
             grader.refuse_rate(cfg.fpr)
+    if cfg.combine:
+        _refuse_one_alone(graders)
     scalings = find_scalings(cfg, [photos.detector for photos in several])
     if cfg.deliveries:
         refuse_several_processes(several[0].scorer.loop)
@@ -123,6 +126,17 @@ def _predict(cfg: DictConfig, quiet: bool) -> tuple[dict[str, Any], int, RunSett
     print_path("answers", run.folder / ANSWERS)
     print_path("page", run.folder / ANSWERS_PAGE)
     return document, len(set(unreadable["path"].to_pylist())), run
+
+
+def _refuse_one_alone(graders: list[Grader]) -> None:
+    """Raise GenspotError if fewer than two detectors have a reference: nothing can be joined."""
+    count = sum(grader.reference is not None for grader in graders)
+    if count < 2:
+        raise GenspotError(
+            "combine=true joins the false-alarm rates of two detectors or more; with a reference "
+            f"there are {count} of {len(graders)}: give checkpoint=[A,B] and a reference of each, "
+            "task=reference, or leave combine out"
+        )
 
 
 def _predictions(

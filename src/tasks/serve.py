@@ -23,7 +23,7 @@ from genspot.report.priors import prior_notes
 from genspot.report.verdict_page import render_verdicts
 from genspot.runtime.run_folder import LOG, remove_worthless_folders
 from genspot.tasks.examiner import Examiner
-from genspot.tasks.overrides import command_line_overrides, overridden_keys
+from genspot.tasks.overrides import OF_PHOTOS, refuse_unread
 from genspot.tasks.photo_detector import PhotoDetector, load_photo_detectors
 from genspot.tasks.photo_views import decode
 from genspot.tasks.pictures import make_pictures
@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from genspot.server.limits import Limits
 
 EXTRA = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "starlette")
-# Settings, or sections of them, that this task reads.
-READ = (
-    *("task", "checkpoint", "reference", "calibration", "model", "allow_mismatch", "crop"),
-    *("protocol", "max_megapixels", "max_whole_megapixels", "paths", "quiet", "experiments"),
-)
 MIN_TOKEN = 16  # characters: fewer can be guessed
 STOP_S = 20  # for the requests that are being answered when the server stops
 
@@ -52,7 +47,7 @@ def serve(cfg: DictConfig) -> None:
             effect, or a missing extra; in one line.
     """
     silence_warnings()
-    _refuse_without_effect()
+    refuse_unread("serve", (*OF_PHOTOS, "calibration"))
     limits = _limits(cfg)
     with _listener(cfg) as listener:
         local = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
@@ -144,12 +139,6 @@ def _run(app: Any, listener: socket.socket) -> None:
         signal.signal(signal.SIGHUP, server.handle_exit)  # a closed terminal
     listener.listen()  # before the address is printed
     server.run(sockets=[listener])
-
-
-def _refuse_without_effect() -> None:
-    for key in overridden_keys(command_line_overrides()):
-        if key.partition(".")[0] not in READ:
-            raise GenspotError(f"{key} is without effect on task=serve: leave it out")
 
 
 def _limits(cfg: DictConfig) -> Limits:

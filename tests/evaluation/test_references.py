@@ -13,6 +13,7 @@ from genspot.evaluation.references import (
     beside,
     check_number,
     find_cell,
+    is_reference,
     read_reference,
 )
 from helpers.references import ABOUT, TRAITS, make_reference
@@ -77,6 +78,9 @@ def test_what_is_no_reference_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(GenspotError, match=expected) as caught:
             read_reference(file, ABOUT)
         assert "\n" not in str(caught.value)
+    pq.write_table(table.replace_schema_metadata({b"genspot.reference": b"[" * 100_000}), file)
+    with pytest.raises(GenspotError, match="no reference of this version"):
+        read_reference(file, ABOUT)
     pq.write_table(table, file)
     with pytest.raises(GenspotError, match="no reference of this version"):
         read_reference(file, ABOUT)
@@ -113,3 +117,13 @@ def test_cell_names_the_classes_of_the_traits(
 def test_reference_lies_beside_its_checkpoint_and_not_that_of_another() -> None:
     assert beside(Path("runs/a/best.ckpt")) == Path("runs/a/best.reference.parquet")
     assert beside(Path("runs/a/last.ckpt")) != beside(Path("runs/a/best.ckpt"))
+
+
+def test_file_is_a_reference_by_its_metadata_alone(tmp_path: Path) -> None:
+    reference, file = make_reference((99, {})), tmp_path / "a.parquet"
+    reference.write(file)
+    assert is_reference(file)
+    pq.write_table(reference.table, file)  # as a user's own table
+    assert not is_reference(file)
+    file.write_bytes(b"PAR1 and no more")
+    assert not is_reference(file) and not is_reference(tmp_path)

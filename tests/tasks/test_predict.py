@@ -202,6 +202,9 @@ def test_predict_refuses_a_checkpoint_twice_and_another_number_of_references(
         run_task(*settings, both, "reference=a.parquet", folder=tmp_path / "run")
     with pytest.raises(GenspotError, match=r"fpr=0\.01 needs a reference"):
         run_task(*settings, f"checkpoint={pair[0]}", "fpr=0.01", folder=tmp_path / "run")
+    for checkpoint in (f"checkpoint={pair[0]}", both):
+        with pytest.raises(GenspotError, match=r"^combine=true joins .+ leave combine out$"):
+            run_task(*settings, checkpoint, "combine=true", folder=tmp_path / "run")
 
 
 def test_predict_as_json_reads_paths_from_standard_input_and_prints_json_alone(
@@ -212,11 +215,13 @@ def test_predict_as_json_reads_paths_from_standard_input_and_prints_json_alone(
     settings += [f"hydra.run.dir={tmp_path}/run", SEARCH_PATH]
     command = [sys.executable, "-m", "genspot.tasks.main", *settings]
     lines = "".join(f"{photo}\n\n" for photo in photos)
+    (pair[0].parent / "best.reference.parquet").write_text("none")  # a warning, in the log
     result = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert sorted(one["photo"] for one in document["photos"]) == [*map(str, photos)]
     assert f"{tmp_path}/run/predictions.csv" in result.stderr
+    assert "[WARNING] - there are no grades" in result.stderr
     empty = subprocess.run(command, input="\n", capture_output=True, text=True, timeout=300)
     assert (empty.returncode, empty.stdout) == (1, "")
     assert "no path came on standard input" in empty.stderr
