@@ -31,8 +31,9 @@ STRONG = GRADES["strong evidence"]
 SIZE_FACTOR = 2.0  # of their fewest and most megapixels
 QUALITY_MARGIN = 5  # points of their lowest and highest JPEG quality
 FLAT_MARGIN = 0.05  # of their highest share of flat neighbours
-# Of the pixels of a photo, those that have one of four colours. 21 of 1,370 real photos have more,
-# some of them recompressed or scaled, and 281 of 289 screenshots and drawings (docs/verdict.md).
+# Of the pixels of a photo, those that have one of four colours. 21 of 1,370 photos have more, some
+# of them recompressed or scaled, 20 frames of a game, and 281 of 289 screenshots and drawings
+# (docs/verdict.md).
 MAX_COLOUR_SHARE = 0.6
 
 
