@@ -39,7 +39,7 @@ NOT_MEANT = (
     "The false-alarm rate is not the chance that the photo is real, and a rate of 1% does not "
     "make the photo 99% generated. Of 1,000 real photos like those that a detector was compared "
     "with, up to about 10 get “strong evidence” from it; of real photos from elsewhere it can be "
-    "several times as many.",
+    "ten times as many.",
     "No answer says that a photo is real. Detectors miss generators that they do not know, and "
     "resizing or recompression can remove the traces that they look for.",
     "The answer is not about what the photo shows: a real one can be staged, edited, or from "
