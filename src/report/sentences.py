@@ -76,7 +76,7 @@ def _decisions(detectors: Sequence[Answer]) -> list[str]:
     if len(detectors) == 1:
         return [f"Decision {rate}: {detectors[0]['decision']}."]
     alarms = [one["detector"] for one in detectors if one["decision"] == ALARM]
-    return [f"Alarm {rate}: {join(alarms) if alarms else 'of no detector'}."]
+    return [f"Alarm {rate} each: {join(alarms) if alarms else 'of no detector'}."]
 
 
 def _probabilities(detectors: Sequence[Answer]) -> list[str]:

@@ -106,8 +106,8 @@ def test_alarm_of_any_detector_is_an_alarm_of_the_photo() -> None:
     tables = [graded("one", [0.4, 0.3], 0.01), graded("two", [None, 0.005], 0.01)]
     first, second = make_answers(join_predictions(tables), [], NONE, None)
     assert (is_alarm(first), is_alarm(second)) == (True, False)
-    assert first["sentence"].endswith("Alarm at a false-alarm rate of 1%: two.")
-    assert second["sentence"].endswith("Alarm at a false-alarm rate of 1%: of no detector.")
+    assert first["sentence"].endswith("Alarm at a false-alarm rate of 1% each: two.")
+    assert second["sentence"].endswith("Alarm at a false-alarm rate of 1% each: of no detector.")
 
 
 def test_agreement_of_detectors_without_a_reference_says_what_is_not_known() -> None:
