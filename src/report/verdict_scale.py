@@ -80,7 +80,8 @@ class Curve(NamedTuple):
 
     Attributes:
         own: the place of the photo's own logit.
-        alarm: the place of the logit from which on a photo is an alarm; None: not known.
+        alarm: the place of the logit from which on the photo itself is an alarm, which may be
+            another for its deliveries; None: not known.
         points: the deliveries.
     """
 

@@ -144,6 +144,7 @@ def test_answer_shows_deliveries_and_why_one_has_no_score(root: ElementTree.Elem
     assert part is not None
     rows = [text_of(row) for row in part.iter("tr")]
     assert rows == ["deliveryscore", "whatsapp 2.0", "x small no score: too large"]
+    assert "an alarm may begin at another score" in text_of(part)  # each against its like
     assert "quickstart: unstable" in text_of(part)
     assert part_of(answers_of(root)[1], "As messengers and social networks deliver it") is None
 
