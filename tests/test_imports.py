@@ -122,7 +122,7 @@ def test_prediction_with_an_exported_file_imports_no_pytorch(tmp_path: Path) -> 
     model = make_model(test=Geometry(None, 24))
     weights = build_network(model).state_dict()
     checkpoint = save_checkpoint(tmp_path / "best.ckpt", make_metadata(model), weights)
-    run_task("task=export", f"checkpoint={checkpoint}", "workers=0", folder=tmp_path / "exported")
+    run_task("task=export", f"checkpoint={checkpoint}", folder=tmp_path / "exported")
     Image.fromarray(make_noise(32, 32, 0)).save(tmp_path / "photo.png")
     program = (
         "import atexit, os, sys\n"

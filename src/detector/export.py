@@ -25,7 +25,12 @@ from genspot.common.text import safe_repr
 from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT, WEIGHTS, WEIGHTS_SUFFIX
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
-from genspot.detector.runtimes import import_onnxruntime, import_openvino, openvino_core
+from genspot.detector.runtimes import (
+    import_onnxruntime,
+    import_openvino,
+    one_line,
+    openvino_core,
+)
 
 OPSET = 20  # of ONNX, 2023; all operators of the networks here have it
 QUANTISED = ["Conv", "Gemm", "MatMul"]  # what int8 computes; the rest stays in float32
@@ -162,11 +167,22 @@ def write_openvino(source: Path, path: Path, metadata: Metadata, export: dict[st
     """
     openvino = import_openvino()
     model = openvino_core().read_model(source.read_bytes())
-    openvino.save_model(model, path, compress_to_fp16=False)
+    _save_openvino(openvino, model, path)
     export = export | {WEIGHTS: sha256_of(path.with_suffix(WEIGHTS_SUFFIX))}
     for key, value in _described(metadata, export).items():
         model.set_rt_info(value, key)
-    openvino.save_model(model, path, compress_to_fp16=False)  # the same weights
+    _save_openvino(openvino, model, path)  # the same weights
+
+
+def _save_openvino(openvino: Any, model: Any, path: Path) -> None:
+    """Write a model of OpenVINO, whose errors do not say why a file cannot be written."""
+    try:
+        openvino.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise GenspotError(
+            f"{path} or its {WEIGHTS_SUFFIX} cannot be written ({one_line(error)}): is the disk "
+            "full? make room, or name another folder, hydra.run.dir=PATH"
+        ) from error
 
 
 def write_metadata(path: Path, metadata: Metadata, export: dict[str, Any]) -> None:

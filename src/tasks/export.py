@@ -34,7 +34,12 @@ from genspot.tasks import config
 from genspot.tasks.export_images import labelled_batches, labelled_data, parity_images
 from genspot.tasks.exported import describe_int8
 from genspot.tasks.networks import make_scoring_network
-from genspot.tasks.overrides import command_line_overrides, overridden_keys
+from genspot.tasks.overrides import (
+    OF_PHOTOS,
+    command_line_overrides,
+    overridden_keys,
+    refuse_unread,
+)
 from genspot.tasks.schema import plain
 from genspot.tasks.training_config import record, resolve_metadata, with_training_config
 from genspot.tasks.warnings_filter import silence_warnings
@@ -47,6 +52,12 @@ FILES = {
     "safetensors": "detector.safetensors",
 }
 TOLERANCE = 1e-4  # of a logit, or of its size where that is above 1
+# Settings, or sections of them, that this task reads; the last for the test sets of onnx_int8.
+READ = (*OF_PHOTOS, "format", "inputs", "data", "aug", "resume")
+OF_TEST_SETS = (
+    *("generator", "test_sets", "test_set", "hub", "labels", "simulation", "seed", "workers"),
+    "schedule.eval_batch_size",
+)
 CALIBRATION = 64  # images on which the ranges of the activations of int8 are measured
 
 Score = Callable[[np.ndarray], np.ndarray]  # uint8 N×3×H×W to logits
@@ -97,6 +108,7 @@ def _refuse_without_effect(formats: list[str]) -> None:
     for key in (key.split(".")[0] for key in overridden_keys(command_line_overrides())):
         if key in unused:
             raise GenspotError(f"{key} has no effect on {unused[key]}: leave it out")
+    refuse_unread("export", (*READ, *OF_TEST_SETS) if "onnx_int8" in formats else READ)
 
 
 class _Exporter:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from genspot.data import image_io
+from genspot.detector import export
 from genspot.detector.export import centre_crop, check_packages, write_onnx
 from genspot.detector.network import DetectorNetwork, build_network
 from genspot.detector.runtimes import open_onnx
@@ -79,3 +80,14 @@ def test_check_packages_names_the_one_that_is_missing(monkeypatch: pytest.Monkey
     assert message.startswith(
         "format=[onnx,openvino] needs openvino: pip install 'genspot[export]"
     )
+
+
+def test_openvino_that_cannot_write_is_one_line(tmp_path: Path) -> None:
+    class FullDisk:
+        def save_model(self, *_: object, **__: object) -> None:
+            raise RuntimeError("basic_ios::clear:\niostream error")  # as OpenVINO has it
+
+    file = tmp_path / "a.xml"
+    message = error_of(lambda: export._save_openvino(FullDisk(), None, file))
+    expected = f"{file} or its .bin cannot be written (basic_ios::clear: iostream error): is the"
+    assert message.startswith(expected) and "\n" not in message

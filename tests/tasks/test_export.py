@@ -30,11 +30,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(checkpoint: Path, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an export, with 8 bits measured on a tiny test set."""
     formats = ["format=[onnx,onnx_int8,safetensors]", f"test_sets={{mine: {sets}/test}}"]
+    formats.append("workers=0")
     return export(checkpoint, tmp_path_factory.mktemp("exported"), *formats)
 
 
 def export(checkpoint: Path, folder: Path, *more: str) -> Path:
-    return run_task("task=export", f"checkpoint={checkpoint}", "workers=0", *more, folder=folder)
+    return run_task("task=export", f"checkpoint={checkpoint}", *more, folder=folder)
 
 
 def predict(checkpoint: Path, sets: Path, folder: Path, *more: str) -> dict[str, float]:
@@ -152,6 +153,15 @@ def test_setting_without_effect_is_refused(
 ) -> None:
     message = error_of(lambda: export(checkpoint, tmp_path, *settings))
     assert message.startswith(f"{settings[0].partition('=')[0]} has no effect on ")
+
+
+@pytest.mark.parametrize("setting", ["seed=1", "workers=0", "spectra=3", "trainer.devices=1"])
+def test_setting_that_is_not_read_is_refused(
+    setting: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    message = error_of(lambda: export(checkpoint, tmp_path, setting))
+    key = setting.partition("=")[0]
+    assert message == f"{key} is without effect on task=export: leave it out"
 
 
 @pytest.mark.parametrize("value", ["[]", "onnx", "[pickle]"])
