@@ -30,20 +30,20 @@ def concat(tables: list[pa.Table]) -> pa.Table:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write `table` to `path` as Parquet."""
+    """Write `table` to `path` as Parquet, with checksums."""
     # Opened in Python: Arrow takes no path that is not UTF-8.
     with atomic_write(path) as partial, partial.open("wb") as file:
-        pyarrow.parquet.write_table(table, file)
+        pyarrow.parquet.write_table(table, file, write_page_checksum=True)
 
 
 def read_parquet(path: Path) -> pa.Table:
     """Return the table in the Parquet file at `path`.
 
     Raises:
-        OSError, pyarrow.ArrowException: it cannot be read.
+        OSError, pyarrow.ArrowException: it cannot be read, or its content is not as written.
     """
     with path.open("rb") as file:
-        return pyarrow.parquet.read_table(file)
+        return pyarrow.parquet.read_table(file, page_checksum_verification=True)
 
 
 def write_csv(table: pa.Table, path: Path) -> None:

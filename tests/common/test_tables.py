@@ -68,3 +68,13 @@ def test_tables_are_written_and_read_in_a_folder_that_is_not_utf8(tmp_path: Path
 def test_write_csv_of_no_rows_has_the_heading(tmp_path: Path) -> None:
     write_csv(pa.table({"path": pa.array([], pa.string())}), tmp_path / "table.csv")
     assert (tmp_path / "table.csv").read_text() == '"path"\n'
+
+
+def test_read_parquet_refuses_values_that_were_changed_on_the_disk(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    write_parquet(pa.table({"logit": [float(number) for number in range(100)]}), file)
+    content = bytearray(file.read_bytes())
+    content[200] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(OSError, match="CRC"):
+        read_parquet(file)
