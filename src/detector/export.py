@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import logging
@@ -22,7 +23,15 @@ from genspot.common.errors import GenspotError
 from genspot.common.extras import missing_extra
 from genspot.common.files import atomic_write, sha256_of
 from genspot.common.text import safe_repr
-from genspot.detector.exported import ABOUT, EXPORT, INPUT, OUTPUT, WEIGHTS, WEIGHTS_SUFFIX
+from genspot.detector.exported import (
+    ABOUT,
+    EXPORT,
+    GRAPH,
+    INPUT,
+    OUTPUT,
+    WEIGHTS,
+    WEIGHTS_SUFFIX,
+)
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork
 from genspot.detector.runtimes import (
@@ -186,13 +195,20 @@ def _save_openvino(openvino: Any, model: Any, path: Path) -> None:
 
 
 def write_metadata(path: Path, metadata: Metadata, export: dict[str, Any]) -> None:
-    """Write what a file of ONNX says of itself into it; see `ExportedDetector`."""
+    """Write what a file of ONNX says of itself into it, and a digest of its graph before that.
+
+    See `ExportedDetector`.
+    """
     import onnx
 
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, _described(metadata, export))
-    with atomic_write(path) as partial:
-        onnx.save(model, partial)
+    model.ClearField("metadata_props")
+    graph = model.SerializeToString(deterministic=True)
+    export = export | {GRAPH: {"bytes": len(graph), "sha256": hashlib.sha256(graph).hexdigest()}}
+    described = onnx.ModelProto()
+    onnx.helper.set_model_props(described, _described(metadata, export))
+    with atomic_write(path) as partial:  # parts of a message one after the other are the message
+        partial.write_bytes(graph + described.SerializeToString())
 
 
 def _described(metadata: Metadata, export: dict[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ Runtime and OpenVINO bring.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -27,7 +28,9 @@ from genspot.detector.runtimes import one_line, open_onnx, open_openvino
 INPUT, OUTPUT = "images", "logits"  # names in the graph: uint8 N×3×H×W, float32 N
 ABOUT, EXPORT = "genspot", "genspot_export"  # keys of the file's own metadata, each JSON
 CHUNK = 8  # images that are scored at once, so that their features stay in the caches
+CHUNK_BYTES = 2**20  # that are read at a time
 WEIGHTS_SUFFIX = ".bin"  # of the file of weights beside a graph of OpenVINO
+GRAPH = "graph"  # in EXPORT, of ONNX: SHA-256 of the first bytes of the file, and their number
 WEIGHTS = "weights"  # in EXPORT, of OpenVINO: SHA-256 of the file of weights beside the graph
 
 
@@ -108,9 +111,30 @@ def load_exported(path: str | Path, setting: str = "checkpoint") -> ExportedDete
         raise GenspotError(
             f"{setting}={path} has damaged metadata ({safe_repr(str(error))}); export it again"
         ) from error
-    if not is_onnx:
+    if is_onnx:
+        _check_graph(path, export, setting)
+    else:
         _check_weights(path, export, setting)
     return ExportedDetector(path, Metadata.from_dict(about, path, setting), export, run)
+
+
+def _check_graph(path: Path, export: dict[str, Any], setting: str) -> None:
+    """Raise GenspotError if a graph of ONNX is not as it was exported.
+
+    Files of older versions have no digest.
+    """
+    match export.get(GRAPH):
+        case None:
+            return
+        case {"bytes": int(size), "sha256": str(digest)} if size > 0:
+            found = hashlib.sha256()
+            with path.open("rb") as file:
+                while part := file.read(min(size, CHUNK_BYTES)):
+                    found.update(part)
+                    size -= len(part)
+            if found.hexdigest() == digest:
+                return
+    raise GenspotError(f"{setting}={path} was changed or damaged after its export; copy it again")
 
 
 def _check_weights(path: Path, export: dict[str, Any], setting: str) -> None:

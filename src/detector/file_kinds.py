@@ -31,8 +31,8 @@ def find_other_kind(path: Path) -> str | None:
     """Return what the file is, if it is certainly none of torch.save, and what to do; or None."""
     if path.suffix.lower() in EXPORTED_SUFFIXES:
         return (
-            "is an exported detector, which task=predict alone reads; give the checkpoint that it "
-            "was made from"
+            "is an exported detector, which task=predict, task=serve and task=reference alone "
+            "read; give the checkpoint that it was made from"
         )
     with path.open("rb") as file:
         start = file.read(START)

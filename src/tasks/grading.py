@@ -24,6 +24,8 @@ from genspot.tasks.scoring_facts import scoring_facts
 
 log = logging.getLogger(__name__)
 
+MANY = 1e12  # more reference photos than there can be; 1 / fpr may be infinite
+
 
 def reference_path(cfg: DictConfig, checkpoint: Path) -> Path:
     """Return where the reference of a checkpoint lies: `reference=FILE`, or beside it."""
@@ -93,7 +95,8 @@ class Grader:
                 f"fpr={fpr:g} needs a reference, and there is none of {name}: make one, "
                 "task=reference inputs=REAL_PHOTOS, or leave fpr out"
             )
-        if (needed := math.ceil(1 / fpr - 1e-9) - 1) > len(self.reference.table):
+        needed = math.ceil(min(1 / fpr, MANY) - 1e-9) - 1
+        if needed > len(self.reference.table):
             raise GenspotError(
                 f"fpr={fpr:g} needs at least {needed} reference photos, and the reference of "
                 f"{name} has {len(self.reference.table)}: give a higher rate, or make a larger "

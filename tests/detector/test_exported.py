@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genspot.common.files import sha256_of
+from genspot.detector.export import write_metadata
 from genspot.detector.exported import (
     ABOUT,
     EXPORT,
@@ -67,6 +68,30 @@ def test_load_exported_refuses_what_is_not_genspots(
     path = save_graph(tmp_path / "a.onnx", about, export)
     message = error_of(load_exported, path)
     assert words in message and str(path) in message
+
+
+def test_load_exported_refuses_a_graph_that_was_changed_after_its_export(tmp_path: Path) -> None:
+    path = save_graph(tmp_path / "a.onnx", ABOUT_TEXT)
+    write_metadata(path, make_metadata(), {"version": "1"})
+    detector = load_exported(path)
+    images = np.random.default_rng(0).integers(0, 256, (3, 3, 5, 7), dtype=np.uint8)
+    assert np.allclose(detector.logits(images), images.reshape(3, -1).mean(1), atol=1e-4)
+    write_metadata(path, make_metadata(), {"version": "1"})  # again
+    assert load_exported(path).export == detector.export and set(detector.export["graph"]) == {
+        *("bytes", "sha256")
+    }
+    content = path.read_bytes()
+    for place in range(detector.export["graph"]["bytes"]):
+        damaged = content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+        path.write_bytes(damaged)
+        assert str(path) in error_of(load_exported, path)
+
+
+@pytest.mark.parametrize("graph", [1, [], {}, {"bytes": 10}, {"bytes": -1, "sha256": "0"}])
+def test_load_exported_refuses_a_digest_of_another_form(graph: object, tmp_path: Path) -> None:
+    path = save_graph(tmp_path / "a.onnx", ABOUT_TEXT, json.dumps({"graph": graph}))
+    message = error_of(load_exported, path)
+    assert message.endswith("was changed or damaged after its export; copy it again")
 
 
 def save_openvino_with(export: dict[str, str], path: Path) -> Path:

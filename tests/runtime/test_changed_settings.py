@@ -200,3 +200,10 @@ def test_other_names_of_labels_are_a_change() -> None:
     assert describe_changes(changed_settings(old, new)) == (
         "labels.real=['a'], now ['b']; labels.fake=['b'], now ['a']"
     )
+
+
+@pytest.mark.parametrize("setting", ["prior", "calibration", "fpr", "reference"])
+def test_prediction_with_another_setting_of_its_answers_is_a_change(setting: str) -> None:
+    assert changed_settings(config(), changed(**{setting: None})) == []
+    changes = changed_settings(config(), changed(**{setting: 0.2}))
+    assert describe_changes(changes) == f"{setting}=null, now 0.2"

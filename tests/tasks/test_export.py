@@ -97,7 +97,9 @@ def test_other_tasks_say_that_they_take_no_exported_detector(
 ) -> None:
     file = exported / "detector.onnx"
     test = ["task=test", f"checkpoint={file}", f"test_sets={{mine: {sets}/test}}"]
-    assert "task=predict alone reads" in error_of(lambda: run_task(*test, folder=tmp_path / "a"))
+    assert "an exported detector, which task=predict, " in error_of(
+        lambda: run_task(*test, folder=tmp_path / "a")
+    )
     assert "exported already" in error_of(lambda: export(file, tmp_path / "b"))
 
 

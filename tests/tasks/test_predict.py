@@ -243,3 +243,5 @@ def test_predict_at_a_false_alarm_rate_ends_with_exit_code_3_after_an_alarm(
     run_task("task=predict", *settings, "fpr=0.01", folder=tmp_path / "none")  # 2 / 102 at least
     with pytest.raises(GenspotError, match=r"fpr=0\.001 needs at least 999 reference photos"):
         run_task("task=predict", *settings, "fpr=0.001", folder=tmp_path / "few")
+    with pytest.raises(GenspotError, match=r"needs at least 999999999999 reference photos"):
+        run_task("task=predict", *settings, "fpr=1e-320", folder=tmp_path / "few")

@@ -171,6 +171,7 @@ def test_check_settings_refuses_a_generator_whatever_the_task(tmp_path: Path) ->
         ("reference=a.parquet", "task=predict and task=reference and task=serve"),
         ("fpr=0.01", "task=predict"),
         ("combine=true", "task=predict"),
+        ("format=null", "task=export and task=predict"),
         ("runs=[a]", "task=report and task=share"),
         ("report.title=a", "task=report"),
     ],
