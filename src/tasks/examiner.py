@@ -227,10 +227,16 @@ class Examiner:
 
 
 def _scaling_or_error(detector: PhotoDetector) -> Scaling | GenspotError:
-    """Return the scaling of a detector, or why there is none, for who asks with a prior."""
+    """Return the scaling of a detector, or why there is none, for who asks with a prior.
+
+    Raises:
+        GenspotError: one is named, and is of no use.
+    """
     try:
         return find_scaling(detector.cfg, detector)
     except GenspotError as error:
+        if detector.cfg.calibration is not None:
+            raise
         return error
 
 

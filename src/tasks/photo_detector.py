@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_PROTOCOL
-from genspot.common.protocols import split_condition
+from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.data.photo_reading import PhotoReading
 from genspot.detector.detector_file import DetectorFile
@@ -109,6 +109,12 @@ def load_photo_detectors(cfg: DictConfig) -> list[PhotoDetector]:
         GenspotError: no usable checkpoint, one that is named twice, another number of references
             or calibrations than of checkpoints, or a setting that does not fit one of them.
     """
+    condition, steps = split_condition(str(cfg.protocol))
+    if condition == FAKES:
+        raise GenspotError(
+            f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
+            f"protocol={MATCHED}_{steps}, or leave it out"
+        )
     checkpoints = _several(cfg, "checkpoint")
     count = len(checkpoints)
     chosen = {

@@ -13,7 +13,6 @@ import pyarrow as pa
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import UNREADABLE
 from genspot.common.tables import concat, write_csv
 from genspot.data.image_data import ImageData
@@ -116,12 +115,6 @@ def prepare_photos(cfg: DictConfig) -> list[Photos]:
     silence_warnings()
     refuse_unread(cfg.task.name, (*READ, "labels") if cfg.task.name == "reference" else READ)
     inputs, content = _read_inputs(cfg)
-    condition, steps = split_condition(str(cfg.protocol))
-    if condition == FAKES:
-        raise GenspotError(
-            f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
-            f"protocol={MATCHED}_{steps}, or leave it out"
-        )
     detectors = load_photo_detectors(cfg)
     content["checkpoint"] = {"sha256": " ".join(one.sha256 for one in detectors)}
     run = config.run_settings(_recorded(cfg, detectors))

@@ -268,3 +268,8 @@ def test_examine_with_settings_that_cannot_be_answered_is_refused(
 ) -> None:
     with pytest.raises(GenspotError, match=message):
         make(graded=False).examine([UploadedPhoto("a.png", PNG)], **asked)  # type: ignore[arg-type]
+
+
+def test_calibration_that_is_named_and_missing_is_refused_at_the_start(make: Make) -> None:
+    with pytest.raises(GenspotError, match="a prior needs Platt's scaling, and /none does not"):
+        make("calibration=/none")

@@ -168,6 +168,7 @@ def test_address_in_use_is_refused_before_weights_are_read(tmp_path: Path) -> No
         (["task.max_request_mb=300"], "raise task.max_held_mb"),
         (["task.hosts=[1]"], "give a list of names"),
         (["workers=3"], "workers is without effect on task=serve"),
+        (["checkpoint=a.ckpt", "protocol=fakes_jpeg_75"], "give protocol=matched_jpeg_75, or"),
         (["trainer.accelerator=gpu"], "trainer.accelerator is without effect"),
         (["inputs=x"], "inputs is a setting of"),
         (["fpr=0.1"], "fpr is a setting of task=predict"),
