@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOSTLY = 0.75  # the least share of kept decisions that is called "mostly stable"
+ENOUGH = 0.5  # the least share of deliveries with a decision; of fewer no word is said
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,22 @@ class Sensitivity:
         high: the largest.
         kept: deliveries with the decision of the photo itself.
         total: deliveries on which there is a decision; 0 where there is none on the photo.
+        scored: deliveries with a logit, N.
     """
 
     low: float
     high: float
     kept: int
     total: int
+    scored: int
 
     @property
     def word(self) -> str:
-        """ "stable" if each decision is kept, "mostly stable", "unstable", or "not known"."""
-        if not self.total:
+        """ "stable" if each decision is kept, "mostly stable", "unstable", or "not known".
+
+        It is not known where fewer than half of the deliveries have a decision.
+        """
+        if self.total < ENOUGH * self.scored:
             return "not known"
         if self.kept == self.total:
             return "stable"
@@ -53,4 +59,4 @@ def sensitivity(
         raise ValueError("the sensitivity needs finite logits, and one delivery or more")
     made = [one for one in decisions if one is not None] if decision is not None else []
     kept = sum(one == decision for one in made)
-    return Sensitivity(float(min(logits)), float(max(logits)), kept, len(made))
+    return Sensitivity(float(min(logits)), float(max(logits)), kept, len(made), len(logits))

@@ -26,7 +26,8 @@ NOTES = {
     "grade": (
         "Each photo was also scored as {count} services and devices deliver it, and each delivery "
         "is compared with the reference photos like it. Stable: each delivery that has a grade "
-        "keeps the grade of the photo itself; mostly stable: three quarters do; unstable: fewer."
+        "keeps the grade of the photo itself; mostly stable: three quarters do; unstable: fewer; "
+        "not known: fewer than half have a grade."
     ),
 }
 SCHEMA = pa.schema(
