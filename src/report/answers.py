@@ -13,11 +13,10 @@ from genspot.common import claims as origin
 from genspot.common.claims import FileClaims
 from genspot.evaluation.agreement import describe_agreement, joint_p_value
 from genspot.evaluation.evidence import CANNOT_SAY, grade
-from genspot.report import evidence
 from genspot.report.claims import MAX_LINES
 from genspot.report.console import print_line
 from genspot.report.deliveries import movement
-from genspot.report.prediction_lines import LIMITS
+from genspot.report.prediction_lines import limits
 from genspot.report.predictions import ALARM, NO_ALARM
 from genspot.report.sentences import describe, describe_unreadable, find, uncalibrated
 from genspot.report.verdict_words import percent
@@ -29,6 +28,7 @@ OF_DETECTOR = (
     *("calibrated", "verdict", "grade", "p_value", "references", "compared_with", "reason"),
     *("threshold", "fpr", "decision", "likelihood_ratio", "prior", "padded"),
 )
+OF_DELIVERIES = ("word", "low", "high", "kept", "total")  # null without a score of one
 
 Answer = dict[str, Any]
 
@@ -101,10 +101,9 @@ def _of_detector(row: Answer, delivered: list[Answer] | None) -> Answer:
 def _deliveries(photo: Answer, rows: list[Answer]) -> Answer:
     """Return how the logit of a photo moves over its deliveries."""
     keys = [key for key in ("delivery", "logit", "grade", "verdict", "reason") if key in rows[0]]
-    found: Answer = dict.fromkeys(("word", "low", "high", "kept", "total"))
-    if any(row["logit"] is not None for row in rows):
-        moved = movement(photo, rows)
-        found = {"word": moved.word, **vars(moved)}
+    scored = any(row["logit"] is not None for row in rows)
+    moved = movement(photo, rows) if scored else None
+    found = {key: getattr(moved, key, None) for key in OF_DELIVERIES}
     return found | {"each": [{key: row[key] for key in keys} for row in rows]}
 
 
@@ -140,11 +139,12 @@ def make_document(answers: list[Answer], notes: Sequence[str] = ()) -> dict[str,
         notes: what else a reader must know, such as `prior_notes`; the last of `about`, which
             has the limits that hold for all answers.
     """
-    graded = any(one["grade"] for answer in answers for one in answer["detectors"])
+    found = [one for answer in answers for one in answer["detectors"]]
+    graded, calibrated = (any(one[key] for one in found) for key in ("grade", "calibrated"))
     return {
         "genspot": genspot.__version__,
         "schema": SCHEMA,
-        "about": [evidence.LIMITS if graded else LIMITS, origin.ABOUT, *notes],
+        "about": [limits(graded, calibrated), origin.ABOUT, *notes],
         "photos": answers,
     }
 

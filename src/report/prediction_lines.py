@@ -118,11 +118,17 @@ def _ratio(row: Row) -> str:
     return "" if ratio is None else f"{ratio:.3g}"
 
 
+def limits(graded: bool, calibrated: bool) -> str:
+    """Return the limits of grades; without any those of probabilities, calibrated or not."""
+    if graded:
+        return evidence.LIMITS
+    return UNPROVEN if calibrated else LIMITS
+
+
 def _notes(predictions: pa.Table) -> list[str]:
     """Return what a reader must know beside the predictions, one line each."""
     calibrated = any(predictions["calibrated"].to_pylist())
-    limits = UNPROVEN if calibrated else LIMITS
-    lines = [evidence.LIMITS if is_graded(predictions) else limits]
+    lines = [limits(is_graded(predictions), calibrated)]
     parts = detectors(predictions)
     for name, rows in parts.items():
         lines += [f"{name}: {note}" if len(parts) > 1 else note for note in _notes_of(rows)]

@@ -58,7 +58,7 @@ class CurvePoint(NamedTuple):
         delivery: its name.
         logit: None where there is no score; `decision` then says why.
         decision: the grade, or the verdict.
-        changed: the decision is another one than that of the photo itself.
+        changed: the decision is another one than that of the photo itself, and there are both.
         open: nothing can be said of the photo as delivered, which counts neither way.
         place: of the logit.
         before: where the line to the delivery before crosses the boundary of both; None: no line.
@@ -123,6 +123,7 @@ def _point(
     kind = "grade" if row.get("grade") is not None else "verdict"
     decision = row.get(kind)
     is_open = place is not None and decision == CANNOT_SAY
-    changed = place is not None and not is_open and decision != answer[kind]
+    known = place is not None and CANNOT_SAY not in (decision, answer[kind])
+    changed = known and decision != answer[kind]
     words = decision if place is not None else row["reason"]
     return CurvePoint(row["delivery"], row["logit"], str(words), changed, is_open, place, *lines)

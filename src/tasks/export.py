@@ -152,7 +152,8 @@ class _Exporter:
                 self._onnx(path)
         except BaseException:  # no file stays that was not checked
             path.unlink(missing_ok=True)
-            path.with_suffix(WEIGHTS_SUFFIX).unlink(missing_ok=True)
+            if name == "openvino":  # a file of ONNX has none, and the same name without suffix
+                path.with_suffix(WEIGHTS_SUFFIX).unlink(missing_ok=True)
             raise
         finally:
             if source != path:

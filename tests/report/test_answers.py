@@ -62,6 +62,15 @@ def test_answer_of_one_detector_has_all_keys_and_what_is_not_known_is_null() -> 
     json.dumps(make_document([first, second]), allow_nan=False)
 
 
+def test_document_says_that_probabilities_are_not_calibrated_where_they_are_not() -> None:
+    plain = with_facts(prediction_table(GRADED.select(["path", "logit", "padded"])), FACTS)
+    answers = make_answers(plain, [], NONE, None)
+    words = "The probability is not calibrated"
+    assert make_document(answers)["about"][0].startswith(words)
+    answers[0]["detectors"][0]["calibrated"] = True  # as with a prior
+    assert words not in " ".join(make_document(answers)["about"])
+
+
 def test_answers_of_several_detectors_say_who_disagrees() -> None:
     tables = [graded("one", [0.4, 0.005]), graded("two", [None, 0.3])]
     first, second = make_answers(join_predictions(tables), [], NONE, None)
@@ -148,6 +157,8 @@ def test_deliveries_are_those_of_the_detector_and_the_photo() -> None:
     plain = with_facts(prediction_table(GRADED.select(["path", "logit", "padded"])), FACTS)
     first, second = make_answers(plain, [], NONE, delivered)
     found = first["detectors"][0]["deliveries"]
+    other = second["detectors"][0]["deliveries"]
+    assert [*found] == [*other] == ["word", "low", "high", "kept", "total", "each"]
     assert {key: found[key] for key in ("word", "low", "high", "kept", "total")} == (
         {"word": "unstable", "low": -4.0, "high": 2.0, "kept": 1, "total": 2}
     )

@@ -149,6 +149,16 @@ def test_answer_shows_deliveries_and_why_one_has_no_score(root: ElementTree.Elem
     assert part_of(answers_of(root)[1], "As messengers and social networks deliver it") is None
 
 
+def test_answer_counts_no_deliveries_where_nothing_can_be_said_of_the_photo() -> None:
+    deliveries = make_deliveries(("whatsapp", 2.0, "no evidence"), word="not known")
+    deliveries |= {"kept": 0, "total": 0}
+    one = make_detector_answer(grade=CANNOT_SAY, p_value=None, deliveries=deliveries)
+    page = parse_page(render_verdicts(make_document(make_answer("a.png", one)), {}))
+    part = part_of(answers_of(page)[0], "As messengers and social networks deliver it")
+    assert "quickstart: not known" in text_of(part)
+    assert "0 of 0" not in text_of(part)
+
+
 def test_answer_says_that_the_mean_of_the_patch_map_is_the_score(
     root: ElementTree.Element,
 ) -> None:

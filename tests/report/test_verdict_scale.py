@@ -66,3 +66,9 @@ def test_curve_counts_a_delivery_of_which_nothing_can_be_said_as_no_change() -> 
     deliveries = make_deliveries(("a", 2.5, CANNOT_SAY), ("b", 1.0, "no evidence"))
     found = curve(make_detector_answer(deliveries=deliveries))
     assert [(one.changed, one.open) for one in found.points] == [(False, True), (True, False)]
+
+
+def test_curve_of_a_photo_of_which_nothing_can_be_said_has_no_change() -> None:
+    deliveries = make_deliveries(("a", 2.5, "no evidence"), ("b", 1.0, CANNOT_SAY))
+    found = curve(make_detector_answer(grade=CANNOT_SAY, p_value=None, deliveries=deliveries))
+    assert [(one.changed, one.open) for one in found.points] == [(False, False), (False, True)]

@@ -175,3 +175,16 @@ def test_unknown_format_is_refused(value: str, checkpoint: Path, tmp_path: Path)
 @pytest.mark.parametrize("int8", [{}, [], {"sets": {}}, {"sets": 1}, {"sets": {"a": {"ap": "x"}}}])
 def test_describe_int8_of_what_anybody_wrote_never_fails(int8: Any) -> None:
     assert describe_int8(int8) == "its loss of AP is not recorded"
+
+
+def test_export_that_is_stopped_keeps_the_weights_of_another_format(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_task, "write_metadata", stop)  # of a file of ONNX, not of OpenVINO
+    with pytest.raises(KeyboardInterrupt):
+        export(checkpoint, tmp_path, "format=[openvino,onnx]")
+    assert {"detector.xml", "detector.bin"} <= {file.name for file in tmp_path.iterdir()}
+    assert not (tmp_path / "detector.onnx").exists()
