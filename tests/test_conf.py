@@ -55,7 +55,7 @@ GROUPS = {
     "diffusion": 16,
     "gan": 18,
 }
-OWN = [*SIMULATED, *SUPER_RESOLUTION, "folder", "hub"]
+OWN = [*SIMULATED, *SUPER_RESOLUTION, "folder", "hub", "random_simulators"]
 PUBLISHED = [name for name in names("generator") if name not in (*OWN, *RELEASED, *GROUPS)]
 
 

@@ -37,7 +37,11 @@ Place = str | Mapping[str, Any]
 MIN_SIMULATION = {"size": 16, "seed": 0, "train": 2, "val": 1, "test": 2}
 
 # How a simulated generator doubles height and width; each stands for a family of real generators.
-UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "shuffle")
+UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "deconv2", "shuffle")
+
+# Which random simulators make fakes: all, those that a discriminator was trained against, or the
+# others.
+DISCRIMINATOR_CHOICES = ("any", "with", "without")
 
 # Whose weights are in packages that the extra super-resolution installs.
 SUPER_RESOLUTION_NETWORKS = ("realesrgan", "waifu2x", "realcugan")

@@ -9,7 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import shown
-from genspot.data.settings import MIN_SIMULATION, SUPER_RESOLUTION_NETWORKS, UPSAMPLERS
+from genspot.data.settings import (
+    DISCRIMINATOR_CHOICES,
+    MIN_SIMULATION,
+    SUPER_RESOLUTION_NETWORKS,
+    UPSAMPLERS,
+)
 from genspot.detector.settings import PRECISIONS, SHORT_PRECISIONS
 from genspot.tasks.kinds import (
     CLASSES,
@@ -46,6 +51,16 @@ from genspot.tasks.kinds import (
 MAX_SEED = 2**32 - 1
 SIMULATOR = {"upsampling": one_of(*UPSAMPLERS), "stages": whole(1, 8)}
 AUTOGAN = {"width": whole(1, 1024), "blocks": whole(0, 64), "side": whole(32), "steps": whole(1)}
+LEFT_OUT = Kind(
+    f"a list of {', '.join(UPSAMPLERS)}, but not of all",
+    lambda value: isinstance(value, list) and set(map(str, value)) < set(UPSAMPLERS),
+)
+RANDOM_SIMULATORS = {
+    "count": whole(2, 10_000),
+    "steps": whole(1),
+    "leave_out": LEFT_OUT,
+    "discriminator": one_of(*DISCRIMINATOR_CHOICES),
+}
 SUPER_RESOLUTION = {"network": one_of(*SUPER_RESOLUTION_NETWORKS)}
 
 # Keys of a generator's file. All but `path` may be left out or null.
@@ -59,7 +74,9 @@ GENERATOR: dict[str, Kind] = {
     "val": optional(PLACE),  # and validation images; null: a tenth of those of `train`
     "real_set": optional(TEXT),
     "clusters": optional(one_of("class")),  # the images of a class come from one photograph
-    "simulator": optional(either(mapping(SIMULATOR), mapping(SUPER_RESOLUTION))),
+    "simulator": optional(
+        either(mapping(SIMULATOR), either(mapping(RANDOM_SIMULATORS), mapping(SUPER_RESOLUTION)))
+    ),
     "kind": optional(TEXT),
     "real": optional(TEXT),
     "upsampling": optional(TEXT),
@@ -98,7 +115,9 @@ SEVERAL = ("checkpoint", "reference", "calibration")  # of each detector, where 
 # read is not repeated: degradations, protocol, aug.train, aug.val, model, the further trainer.*.
 SETTINGS: dict[str, Kind] = {
     **dict.fromkeys(("task", "data", "aug", "model", "schedule", "trainer", "logger"), SECTION),
-    **dict.fromkeys(("test_set", "report", "simulation", "autogan", "paths"), SECTION),
+    **dict.fromkeys(
+        ("test_set", "report", "simulation", "autogan", "random_simulators", "paths"), SECTION
+    ),
     "seed": whole(0, MAX_SEED),
     "checkpoint": optional(PATH),
     "fpr": optional(PROBABILITY),
@@ -147,6 +166,7 @@ SETTINGS: dict[str, Kind] = {
     **{f"simulation.{key}": whole(minimum) for key, minimum in MIN_SIMULATION.items()},
     "autogan.photos": optional(PATH),
     **{f"autogan.{key}": kind for key, kind in AUTOGAN.items()},
+    **{f"random_simulators.{key}": kind for key, kind in RANDOM_SIMULATORS.items()},
     "confidence": PROBABILITY,
     "task.name": TEXT,
     "task.folder": TEXT,
@@ -224,7 +244,17 @@ OF_TASK: dict[str, dict[str, Kind]] = {
 }
 
 # Sections in which only the keys above are settings.
-CLOSED = ("labels", "data", "schedule", "simulation", "autogan", "test_set", "hub", "report")
+CLOSED = (
+    "labels",
+    "data",
+    "schedule",
+    "simulation",
+    "autogan",
+    "random_simulators",
+    "test_set",
+    "hub",
+    "report",
+)
 
 
 def check_values(cfg: DictConfig) -> None:

@@ -33,6 +33,8 @@ from genspot.data.simulated import photographs
 from genspot.data.simulated.autogan_train import load_or_train
 from genspot.data.simulated.generators import load_simulator, simulate
 from genspot.data.simulated.photos import Photographs, describe_own, find_own, own
+from genspot.data.simulated.random_simulators import choose
+from genspot.data.simulated.random_train import load_or_train_all
 from genspot.data.simulated.super_resolution import (
     check_installed,
     load_network,
@@ -53,6 +55,10 @@ GAIN, GAMMA = (0.6, 1.0), (0.7, 1.4)  # ranges of a random exposure
 BATCH = 20
 SPLITS = ("test", "train", "val")  # the place of a split is part of the seed of its windows
 WEIGHTS = "generator.safetensors"  # of AutoGAN, beside the data sets that it made
+WEIGHTS_FOLDER = "simulators"  # of random simulators, which sets of all names share
+TESTED = (
+    8  # for validation, and for the test, there is one random simulator to so many of training
+)
 PNG_COMPRESSION = 0  # all files have one size, so that it tells nothing
 
 
@@ -110,6 +116,8 @@ def build(
         name: of the simulator.
         simulator: its upsampling and stages, see `genspot.data.simulated.generators.Simulator`;
             or {"network": NAME}, one of `genspot.data.simulated.super_resolution.NETWORKS`;
+            or {"count", "steps", "leave_out", "discriminator"} of simulators that are drawn at
+            random, see `random_simulators.choose`, for each split others;
             or AutoGAN's width, blocks, side, steps and photos, see `photos.find_own`; None: the
             embedded photographs. Its weights are kept beside the folder.
         split: "train", "val" or "test"; says which photographs are used.
@@ -181,7 +189,7 @@ def _source(recipe: dict[str, Any], photos: str | None, split: str) -> Photograp
 
 
 def _pair_maker(
-    recipe: dict[str, Any], photos: str | None, folder: Path, source: SourceOfSplit
+    recipe: dict[str, Any], photos: str | None, folder: Path, source: SourceOfSplit, split: str
 ) -> tuple[PairMaker, int]:
     """Return what makes real images and fakes of windows, and the side of the windows.
 
@@ -192,13 +200,41 @@ def _pair_maker(
     if network := simulator.get("network"):
         enlarge = load_network(network, f"generator={name}")
         return partial(make_super_resolved_pairs, enlarge, side), window_side(side)
-    if "steps" in simulator:
+    if "width" in simulator:
         seed = recipe["seed"]
         trained_on = {"seed": seed, "photographs": _describe(photos, "train", seed)}
         trained = load_or_train(folder / WEIGHTS, simulator | trained_on, partial(source, "train"))
         return partial(_reproduce, trained), recipe["size"]
+    if "count" in simulator:
+        return partial(_by_one_of, _random_simulators(recipe, folder, split)), side
     model = load_simulator(name, **simulator)
     return lambda windows, rng: (windows, simulate(model, windows)), side
+
+
+def _random_simulators(recipe: dict[str, Any], folder: Path, split: str) -> list[nn.Module]:
+    """Return the random simulators of `split`; they are trained first where they are missing.
+
+    All are trained on the photographs of the training, as a generator would be.
+    """
+    options, seeds = recipe["simulator"], (recipe["seed"], SPLITS.index(split))
+    wanted = options["count"] if split == "train" else max(2, options["count"] // TESTED)
+    numbers = choose(wanted, seeds, options["leave_out"], options["discriminator"])
+    draws = {f"{split}_{recipe['seed']}_{number:04d}": (*seeds, number) for number in numbers}
+    return load_or_train_all(
+        folder.parent / WEIGHTS_FOLDER / f"steps_{options['steps']}",
+        {"steps": options["steps"], "photographs": photographs.names("train")},
+        draws,
+        partial(_source, recipe, None, "train"),  # other processes get it
+    )
+
+
+def _by_one_of(
+    simulators: list[nn.Module], windows: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the windows, and what one of the simulators makes of them."""
+    height, width = windows.shape[1:3]  # a fake has the next multiples of 2 ** stages
+    simulator = simulators[int(rng.integers(len(simulators)))]
+    return windows, simulate(simulator, windows)[:, :height, :width]
 
 
 def _reproduce(
@@ -213,7 +249,7 @@ def _reproduce(
 def _write_images(folder: Path, recipe: dict[str, Any], split: str, photos: str | None) -> None:
     """Write all images of `recipe`, and the recipe itself last."""
     source = cache(partial(_source, recipe, photos))  # photographs are checked once
-    make_pairs, side = _pair_maker(recipe, photos, folder.parent, source)
+    make_pairs, side = _pair_maker(recipe, photos, folder.parent, source, split)
     title = f"building {recipe['name']}, {split}"
     log.info("%s: %d pairs of images", title, recipe["images"])  # a bar shows in terminals alone
     with tqdm(total=recipe["images"], desc=title, unit="pair") as progress:

@@ -24,8 +24,17 @@ from genspot.data.settings import UPSAMPLERS
 WEIGHTS = Path(__file__).with_name("simulators.safetensors")
 
 
-def _upsampler(kind: str, inputs: int, outputs: int) -> nn.Module:
-    """Return a module that doubles height and width, from `inputs` to `outputs` channels."""
+def make_upsampler(kind: str, inputs: int, outputs: int) -> nn.Module:
+    """Return a module that doubles height and width, from `inputs` to `outputs` channels.
+
+    Args:
+        kind: one of `UPSAMPLERS`.
+        inputs: number of channels.
+        outputs: number of channels.
+
+    Raises:
+        GenspotError: there is no such kind.
+    """
     if kind in ("nearest", "bilinear"):  # ProGAN; StyleGAN
         return nn.Sequential(
             nn.Upsample(scale_factor=2, mode=kind), nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -34,6 +43,8 @@ def _upsampler(kind: str, inputs: int, outputs: int) -> nn.Module:
         return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
     if kind == "deconv3":  # CycleGAN: it is not, so the windows overlap unevenly
         return nn.ConvTranspose2d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
+    if kind == "deconv2":  # the windows do not overlap: each pixel of four has weights of its own
+        return nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
     if kind == "shuffle":  # super-resolution
         return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2))
     raise GenspotError(f"unknown upsampling {kind!r}; choose one of {', '.join(UPSAMPLERS)}")
@@ -67,11 +78,13 @@ class Simulator(nn.Module):
         self.inner = nn.Sequential()
         if stages == 3:
             down = nn.Conv2d(64, 192, 3, stride=2, padding=1)
-            self.inner = nn.Sequential(down, nn.LeakyReLU(0.2), _upsampler(upsampling, 192, 64))
+            self.inner = nn.Sequential(
+                down, nn.LeakyReLU(0.2), make_upsampler(upsampling, 192, 64)
+            )
         self.decode = nn.Sequential(
-            _upsampler(upsampling, 64, 32),
+            make_upsampler(upsampling, 64, 32),
             nn.LeakyReLU(0.2),
-            _upsampler(upsampling, 32, 16),
+            make_upsampler(upsampling, 32, 16),
             nn.LeakyReLU(0.2),
             nn.Conv2d(16, 3, 1),
         )
