@@ -13,7 +13,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.common.errors import GenspotError
-from genspot.common.names import NO_PROTOCOL
+from genspot.common.names import NO_PROTOCOL, NO_REFERENCE
 from genspot.common.protocols import FAKES, MATCHED, split_condition
 from genspot.common.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from genspot.data.photo_reading import PhotoReading
@@ -137,10 +137,11 @@ def _one_each(cfg: DictConfig, setting: str, example: str, count: int) -> list[A
     """Return the value of a setting for each of `count` detectors.
 
     Raises:
-        GenspotError: it has another number of values, and is no list of one for all.
+        GenspotError: it has another number of values, neither none nor a list of one for all.
     """
     values = _several(cfg, setting)
-    if values == [None] or (len(values) == 1 and isinstance(plain(cfg, setting), list)):
+    for_all = values[0] in (None, NO_REFERENCE) or isinstance(plain(cfg, setting), list)
+    if len(values) == 1 and for_all:
         return values * count
     if len(values) != count:
         raise GenspotError(

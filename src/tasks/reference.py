@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from typing import Any
 
 from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
-from genspot.evaluation.references import is_reference
+from genspot.evaluation.references import is_reference, read_reference
 from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
 from genspot.tasks.grading import reference_path
@@ -41,17 +42,14 @@ def reference(cfg: DictConfig) -> None:
     path = reference_path(cfg, one.checkpoint.path)
     if not path.parent.is_dir():
         raise GenspotError(f"reference={path}: there is no folder {path.parent}; make it first")
-    if path.exists() and not is_reference(path):
-        raise GenspotError(
-            f"reference={path} is there already, and no reference: it is not replaced; give "
-            "another file"
-        )
+    facts = scoring_facts(cfg, one.checkpoint, one.model)
+    if path.exists():
+        _refuse_another(path, facts, named=cfg.reference is not None)
     _refuse_fakes(photos.images.tables["predict"]["path"].to_pylist(), cfg)
     found = score_photos([photos])
     if found is None:
         return
     (scores,), unreadable = found
-    facts = scoring_facts(cfg, one.checkpoint, one.model)
     made = make_reference(cfg, scores, facts, photos.inputs)
     try:
         made.write(path)
@@ -67,6 +65,28 @@ def reference(cfg: DictConfig) -> None:
         print_line(NOTE)
     print_path("reference", path)
     check_unreadable(run, len(unreadable))
+
+
+def _refuse_another(path: Path, facts: dict[str, Any], named: bool) -> None:
+    """Raise GenspotError if the file at `path` must not be replaced.
+
+    Args:
+        path: of a file that exists.
+        facts: of the reference that is about to be made.
+        named: whether the user named the file. One beside its checkpoint may be of an earlier
+            training in the same folder.
+    """
+    kept = (
+        f"reference={path} is there already, and {{what}}: it is not replaced; give another file"
+    )
+    if not is_reference(path):
+        raise GenspotError(kept.format(what="no reference"))
+    if named:
+        try:
+            read_reference(path, facts)
+        except GenspotError as error:
+            what = "of another detector, or damaged"
+            raise GenspotError(f"{kept.format(what=what)}, or remove it ({error})") from error
 
 
 def _refuse_fakes(paths: list[str], cfg: DictConfig) -> None:

@@ -200,6 +200,8 @@ def test_predict_refuses_a_checkpoint_twice_and_another_number_of_references(
     both = f"checkpoint=[{pair[0]},{pair[1]}]"
     with pytest.raises(GenspotError, match="reference= names 1 and checkpoint= 2"):
         run_task(*settings, both, "reference=a.parquet", folder=tmp_path / "run")
+    with pytest.raises(GenspotError, match=r"fpr=0\.01 needs a reference"):  # none holds for both
+        run_task(*settings, both, "reference=none", "fpr=0.01", folder=tmp_path / "run")
     with pytest.raises(GenspotError, match=r"fpr=0\.01 needs a reference"):
         run_task(*settings, f"checkpoint={pair[0]}", "fpr=0.01", folder=tmp_path / "run")
     for checkpoint in (f"checkpoint={pair[0]}", both):

@@ -203,6 +203,11 @@ def test_reference_of_too_few_photos_of_fakes_or_without_a_folder_is_refused(
     with pytest.raises(GenspotError, match="is there already, and no reference"):
         run_task(*run, f"reference={tmp_path}", folder=tmp_path / "run")
     assert file.read_bytes() == kept
+    other = checkpoint.with_name("best.reference.parquet")  # of the same file, but another crop
+    kept = other.read_bytes()
+    with pytest.raises(GenspotError, match="parquet is there already, and of another detector"):
+        run_task(*run, f"reference={other}", "crop=24", folder=tmp_path / "run")
+    assert other.read_bytes() == kept
     with pytest.raises(GenspotError, match="reference=none is of task=predict"):
         run_task(*run, "reference=none", folder=tmp_path / "run")
     assert not list(tmp_path.glob("*.parquet"))
