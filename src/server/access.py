@@ -48,7 +48,7 @@ class AccessRules:
     Args:
         token: that the API needs; None where it needs none.
         hosts: names of the server, beside localhost and IP addresses.
-        rate: counts the requests to the API.
+        rate: counts the requests.
     """
 
     def __init__(self, token: str | None, hosts: Collection[str], rate: RateLimiter) -> None:
@@ -64,8 +64,9 @@ class AccessRules:
         """
         self._check_host(headers)
         _check_origin(method, headers)
-        if (path.startswith(API) and path not in OPEN) or path == METRICS:
+        if path not in OPEN:
             self._check_rate(address)
+        if (path.startswith(API) and path not in OPEN) or path == METRICS:
             self._check_token(headers)
 
     def _check_host(self, headers: Headers) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import Counter
 
@@ -19,6 +20,8 @@ from genspot.server.limits import Limits, too_large
 MAX_NAME = 200  # characters
 MULTIPART = "multipart/form-data"
 RAW = re.compile(r"image/[\w.+-]+|application/octet-stream")
+# The parser logs each form that it refuses: clients could fill the disk.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 HOW_TO_SEND = (
     "send the photo itself, with Content-Type: image/jpeg or application/octet-stream, or photos "
     "as files of a form, multipart/form-data"
@@ -32,9 +35,11 @@ def declared_size(request: Request, limits: Limits) -> int:
         RequestError: they are more than is allowed, or the body has no kind that is read.
     """
     if not is_form(request) and not RAW.fullmatch(_content_type(request)):
-        kind = _content_type(request) or "no Content-Type"
+        kind = _content_type(request) or "a body without Content-Type"
         raise RequestError(415, "unsupported_type", f"{kind} is not read: {HOW_TO_SEND}")
-    declared = request.headers.get("content-length", "")
+    # A body in chunks may be of any length, whatever Content-Length says beside them.
+    in_chunks = "transfer-encoding" in request.headers
+    declared = "" if in_chunks else request.headers.get("content-length", "")
     size = int(declared) if declared.isdecimal() else limits.max_request_bytes
     if size > limits.max_request_bytes:
         raise too_large(limits.max_request_bytes)
@@ -131,18 +136,21 @@ class _Form:
         self.chunks: list[list[bytes]] = []
         self.header, self.value, self.disposition = b"", b"", b""
         self.complete = False
-        self.parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._header_field,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_end,
-                "on_headers_finished": self._headers_finished,
-                "on_part_data": self._data,
-                "on_end": self._end,
-            },
-        )
+        try:
+            self.parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._header_field,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_end,
+                    "on_headers_finished": self._headers_finished,
+                    "on_part_data": self._data,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:  # of its boundary
+            raise _not_a_form(str(error)) from error
 
     def write(self, chunk: bytes) -> None:
         try:

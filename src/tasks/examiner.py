@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -81,8 +81,8 @@ class Examiner:
         self.batches = [BATCH if one.geometry.fixed_size else 1 for one in self.readings]
         self.batch_size = min(self.batches)
         self.max_megapixels = int(detectors[0].cfg.max_megapixels)
-        # Of the threads that read: one at a time decodes a large photo.
-        image_io.large_photo_lock = threading.Lock()
+        # Of the threads that read: one at a time decodes a large photo, and sees it as delivered.
+        self.large_photo_lock = image_io.large_photo_lock = threading.RLock()
 
     def check(self, fpr: float | None, prior: float | None) -> None:
         """Check that questions with these settings can be answered.
@@ -102,11 +102,16 @@ class Examiner:
 
     def read(self, question: Question) -> ReadPhoto:
         """Return a question with its photo decoded. An unreadable photo has its reason instead."""
-        (name, content), limit = question.photo, self.max_megapixels
-        pixels = decode(question.photo, limit)
+        pixels = decode(question.photo, self.max_megapixels)
         if isinstance(pixels, str):
             unread = [[View(None, reason=pixels)] for _ in self.readings]
-            return ReadPhoto(question, FileClaims(name), NO_TRAITS, unread)
+            return ReadPhoto(question, FileClaims(question.photo.name), NO_TRAITS, unread)
+        is_large = pixels.shape[0] * pixels.shape[1] > image_io.LARGE_PIXELS
+        with self.large_photo_lock if is_large else nullcontext():
+            return self._see(question, pixels)
+
+    def _see(self, question: Question, pixels: np.ndarray) -> ReadPhoto:
+        (name, content), limit = question.photo, self.max_megapixels
         views = [[view] for view in see(self.readings, pixels)]
         delivered_traits: Sequence[dict[str, Any]] = ()
         if question.deliveries:

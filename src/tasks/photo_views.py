@@ -92,7 +92,9 @@ def see_deliveries(
 
 def _see(reading: PhotoReading, pixels: np.ndarray) -> View:
     try:
-        return View(*reading.prepare(pixels))
+        image, padded = reading.prepare(pixels)
+        # A part of an array keeps all of it in memory until its photo is answered.
+        return View(image if image.base is None else image.copy(), padded)
     except Exception as error:
         return View(None, reason=image_io.describe_error(error))
 

@@ -137,7 +137,6 @@ def _run(app: Any, listener: socket.socket) -> None:
     SHUTDOWN.defer()  # uvicorn repeats a signal at its end, which is this task's end too
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, server.handle_exit)  # a closed terminal
-    listener.listen()  # before the address is printed
     server.run(sockets=[listener])
 
 
@@ -180,7 +179,7 @@ def _limits(cfg: DictConfig) -> Limits:
 
 
 def _listener(cfg: DictConfig) -> socket.socket:
-    """Return a socket that is bound to the address of the configuration.
+    """Return a socket that listens at the address of the configuration.
 
     Raises:
         GenspotError: it cannot be bound.
@@ -196,6 +195,7 @@ def _listener(cfg: DictConfig) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen()  # now: another may be bound to the same port and not yet listen
     except OSError as error:
         listener.close()
         raise GenspotError(

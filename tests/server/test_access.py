@@ -147,6 +147,13 @@ def test_rate_counts_tries_of_the_token_and_not_the_health() -> None:
         assert server.get("/v1/health").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/nowhere"])
+def test_rate_counts_what_needs_no_token(path: str) -> None:
+    with client(requests_per_minute=1) as server:
+        server.get(path)
+        assert error_of(server.get(path)) == (429, "too_many_requests")
+
+
 @pytest.mark.parametrize("path", ["/", "/v1/health", "/nowhere", "/v1/predict", "/page.js"])
 def test_every_response_has_the_headers_of_security(path: str) -> None:
     with client() as server:

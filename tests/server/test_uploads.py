@@ -124,6 +124,18 @@ def test_other_kinds_of_bodies_are_refused(content_type: str) -> None:
     assert (error.value.status, error.value.code) == (415, "unsupported_type")
 
 
+def test_body_in_chunks_has_the_largest_size_whatever_content_length_says() -> None:
+    headers = {"content-length": "1", "transfer-encoding": "chunked"}
+    limits = Limits(max_request_bytes=1000)
+    assert declared_size(request([], "image/png", **headers), limits) == 1000
+    assert declared_size(request([], "image/png", **{"content-length": "1"}), limits) == 1
+
+
+def test_forms_that_are_refused_leave_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    refusal(request([b"no form at all"], TYPE))
+    assert not caplog.records
+
+
 def test_photos_that_arrive_too_slowly_are_refused() -> None:
     async def run() -> None:
         asked = request([], "image/png")
@@ -148,6 +160,7 @@ BOUNDARY = re.search(rb"boundary=(\w+)", TYPE.encode())[1]  # type: ignore[index
         (b"no form at all", TYPE, "invalid_form"),
         (BODY, "multipart/form-data", "invalid_form"),
         (BODY, "multipart/form-data; boundary=other", "invalid_form"),
+        (BODY, "multipart/form-data; boundary=" + "a" * 300, "invalid_form"),
         (BODY.replace(b'; filename="a.jpg"', b""), TYPE, "unknown_field"),
         (BODY.replace(b"Content-Disposition", b"Content-Else"), TYPE, "unknown_field"),
         (BODY.replace(b"Content-Type", b"X-" + b"a" * 10_000), TYPE, "invalid_form"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,15 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from genspot.augment.deliveries import DELIVERIES
 from genspot.common.errors import GenspotError
 from genspot.common.uploads import Question
 from genspot.data import image_io
 from genspot.evaluation.references import Reference, beside
 from genspot.report.answers import make_document
+from genspot.tasks import examiner as examiner_module
 from genspot.tasks import photo_views
 from genspot.tasks.examiner import BATCH, Examiner, UploadedPhoto
 from genspot.tasks.photo_detector import PhotoDetector, load_photo_detectors
+from genspot.tasks.photo_views import see_deliveries
 from genspot.tasks.scoring_facts import scoring_facts
 from helpers.image_bytes import damage, encode
 from helpers.images import save_image
@@ -179,17 +184,33 @@ def test_read_by_several_threads_gives_what_one_thread_reads(make: Make) -> None
         np.testing.assert_array_equal(one.views[0][0].image, expected.views[0][0].image)
 
 
+def test_read_photo_keeps_no_more_pixels_than_its_detectors_see(make: Make) -> None:
+    photo = UploadedPhoto("large.png", encode(Image.new("RGB", (600, 500))))
+    views = make().read(Question(photo, deliveries=True)).views[0]
+    assert len(views) == 1 + len(DELIVERIES)
+    assert all(view.image is not None and view.image.base is None for view in views)
+
+
 def test_read_large_photos_one_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_io, "LARGE_PIXELS", 10)
-    examiner, inside = make(), []
+    examiner, inside, most = make(), [], []
 
-    def to_rgb(image: Any) -> np.ndarray:
-        inside.append(image_io.large_photo_lock.locked())  # type: ignore[attr-defined]
-        return np.zeros((40, 40, 3), np.uint8)
+    def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            inside.append(1)
+            time.sleep(0.2)
+            most.append(len(inside))
+            inside.pop()
+            return function(*arguments)
 
-    monkeypatch.setattr(image_io, "to_rgb", to_rgb)
-    examiner.read(Question(VALID["JPEG named JFIF"]))
-    assert inside == [True]
+        return run
+
+    monkeypatch.setattr(image_io, "to_rgb", slowly(image_io.to_rgb))
+    monkeypatch.setattr(examiner_module, "see_deliveries", slowly(see_deliveries))
+    questions = [Question(VALID["JPEG named JFIF"], deliveries=True)] * 2
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(examiner.read, questions))
+    assert (max(most), len(most)) == (1, 4)
 
 
 def test_examine_network_without_memory_for_one_photo_answers_the_others(make: Make) -> None:

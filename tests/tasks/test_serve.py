@@ -158,6 +158,16 @@ def test_address_in_use_is_refused_before_weights_are_read(tmp_path: Path) -> No
     assert f"task.port={port}: Address already in use" in message
 
 
+def test_address_is_taken_as_soon_as_it_is_bound(tmp_path: Path) -> None:
+    settings = ["task=serve", "checkpoint=/nowhere/best.ckpt"]
+    with composed(*settings, "task.port=0", folder=tmp_path / "a") as cfg:
+        listener = serve._listener(cfg)  # of a server that still reads its weights
+    with listener:
+        port = listener.getsockname()[1]
+        message = refusal(*settings, f"task.port={port}", folder=tmp_path / "b")
+    assert f"task.port={port}: Address already in use" in message
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
