@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MOSTLY = 0.75  # the least share of kept decisions that is called "mostly stable"
-ENOUGH = 0.5  # the least share of deliveries with a decision; of fewer no word is said
+ENOUGH = 0.5  # the least share of deliveries with a decision for a word on them
 
 
 @dataclass(frozen=True)

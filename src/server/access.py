@@ -66,8 +66,8 @@ class AccessRules:
         _check_origin(method, headers)
         if path not in OPEN:
             self._check_rate(address)
-        if (path.startswith(API) and path not in OPEN) or path == METRICS:
-            self._check_token(headers)
+            if path.startswith(API) or path == METRICS:
+                self._check_token(headers)
 
     def _check_host(self, headers: Headers) -> None:
         """Refuse a name that is not the server's.

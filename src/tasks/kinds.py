@@ -31,11 +31,11 @@ def optional(kind: Kind) -> Kind:
     return Kind(f"{kind.words}, or null", lambda value: value is None or kind.accepts(value))
 
 
-def either(first: Kind, second: Kind) -> Kind:
-    """Return the values of both kinds."""
+def either(*kinds: Kind) -> Kind:
+    """Return the values of all `kinds`."""
     return Kind(
-        f"{first.words} or {second.words}",
-        lambda value: first.accepts(value) or second.accepts(value),
+        " or ".join(kind.words for kind in kinds),
+        lambda value: any(kind.accepts(value) for kind in kinds),
     )
 
 

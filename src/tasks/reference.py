@@ -76,17 +76,16 @@ def _refuse_another(path: Path, facts: dict[str, Any], named: bool) -> None:
         named: whether the user named the file. One beside its checkpoint may be of an earlier
             training in the same folder.
     """
-    kept = (
-        f"reference={path} is there already, and {{what}}: it is not replaced; give another file"
-    )
+    there, remedy = f"reference={path} is there already", "it is not replaced; give another file"
     if not is_reference(path):
-        raise GenspotError(kept.format(what="no reference"))
+        raise GenspotError(f"{there}, and no reference: {remedy}")
     if named:
         try:
             read_reference(path, facts)
         except GenspotError as error:
-            what = "of another detector, or damaged"
-            raise GenspotError(f"{kept.format(what=what)}, or remove it ({error})") from error
+            raise GenspotError(
+                f"{there}, and of another detector, or damaged: {remedy}, or remove it ({error})"
+            ) from error
 
 
 def _refuse_fakes(paths: list[str], cfg: DictConfig) -> None:

@@ -75,7 +75,7 @@ GENERATOR: dict[str, Kind] = {
     "real_set": optional(TEXT),
     "clusters": optional(one_of("class")),  # the images of a class come from one photograph
     "simulator": optional(
-        either(mapping(SIMULATOR), either(mapping(RANDOM_SIMULATORS), mapping(SUPER_RESOLUTION)))
+        either(mapping(SIMULATOR), mapping(RANDOM_SIMULATORS), mapping(SUPER_RESOLUTION))
     ),
     "kind": optional(TEXT),
     "real": optional(TEXT),

@@ -19,19 +19,10 @@ from genspot.data.simulated.autogan import Generator
 from genspot.data.simulated.autogan_train import Training, load_or_train
 from genspot.data.simulated.build import build
 from genspot.data.simulated.photos import Photographs
+from helpers.photographs import smooth, source
 
 RECIPE = {"width": 4, "blocks": 1, "side": 32, "steps": 6, "seed": 0}
 SIMULATION = Simulation(size=40, seed=0, train=5, val=2, test=2)
-
-
-def smooth(side: int, seed: int) -> np.ndarray:
-    """Return an image like a photograph: noise, enlarged."""
-    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def source() -> Photographs:
-    return Photographs([""] * 3, lambda number, side, rng: smooth(side, number))
 
 
 @pytest.fixture

@@ -14,24 +14,14 @@ from PIL import Image
 from genspot.common.errors import GenspotError
 from genspot.data.settings import Simulation
 from genspot.data.simulated import build, random_train
-from genspot.data.simulated.photos import Photographs
 from genspot.data.simulated.random_simulators import Draw
 from genspot.data.simulated.random_train import Training, load_or_train_all
+from helpers.photographs import source
 
 PLAIN = Draw(("nearest",), 8, 16, "none", "leaky", 0, False, 3, "l1", True, False)
 RECIPE = {"steps": 2, "photographs": ["some"]}
 OPTIONS = {"count": 3, "steps": 2, "leave_out": ["shuffle"], "discriminator": "any"}
 SIMULATION = Simulation(size=40, seed=0, train=25, val=3, test=3)
-
-
-def smooth(side: int, seed: int) -> np.ndarray:
-    """Return an image like a photograph: noise, enlarged."""
-    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC))
-
-
-def source() -> Photographs:
-    return Photographs([""] * 3, lambda number, side, rng: smooth(side, number))
 
 
 @pytest.fixture

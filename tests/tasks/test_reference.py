@@ -200,6 +200,9 @@ def test_reference_of_too_few_photos_of_fakes_or_without_a_folder_is_refused(
     kept = file.read_bytes()
     with pytest.raises(GenspotError, match=r"best\.ckpt is there already, and no reference"):
         run_task(*run, f"reference={file}", folder=tmp_path / "run")
+    braces = Path(shutil.copy(checkpoint, tmp_path / "{a}.ckpt"))
+    with pytest.raises(GenspotError, match=r"\{a\}\.ckpt is there already, and no reference"):
+        run_task(*run, f"reference='{braces}'", folder=tmp_path / "run")
     with pytest.raises(GenspotError, match="is there already, and no reference"):
         run_task(*run, f"reference={tmp_path}", folder=tmp_path / "run")
     assert file.read_bytes() == kept

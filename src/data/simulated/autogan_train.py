@@ -9,26 +9,28 @@ CycleGAN's history of 50 fakes is left out.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import safe_open
-from safetensors.torch import load_file, save
 from torch.nn import functional
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
 from genspot.common.files import atomic_write
 from genspot.data.simulated.autogan import Discriminator, Generator
+from genspot.data.simulated.kept_weights import (
+    check_recipe,
+    load_weights,
+    naming_damage,
+    save_weights,
+)
 from genspot.data.simulated.photos import Photographs
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ RATE, BETAS = 2e-4, (0.5, 0.999)
 RECONSTRUCTION_WEIGHT = 10.0
 SAVE_SECONDS = 60  # between two checkpoints of the training
 LOG_STEPS = 500
+REMEDY = "remove it, or give the data set another name: data.simulator.name=NAME"
 
 
 def load_or_train(
@@ -67,43 +70,16 @@ def load_or_train(
                         "the training so far is kept in %s; it goes on from there", checkpoint
                     )
                 raise
-            with atomic_write(file) as partial:
-                # save_file would make a file that its owner alone may read.
-                partial.write_bytes(save(weights, {"recipe": json.dumps(recipe)}))
+            save_weights(file, weights, recipe)
             checkpoint.unlink(missing_ok=True)
-    with naming_damage(file):
-        with safe_open(file, framework="pt") as opened:
-            _check(json.loads(opened.metadata()["recipe"]), recipe, file)
-        with torch.device("meta"):  # draws no weights
-            generator = Generator(recipe["width"], recipe["blocks"])
-        generator.load_state_dict(load_file(file), assign=True)
-    return generator.to(_device()).eval()
-
-
-@contextmanager
-def naming_damage(file: Path) -> Iterator[None]:
-    """Raise GenspotError that names `file` for whatever reading it in the block raises."""
-    try:
-        yield
-    except (GenspotError, MemoryError):
-        raise
-    except Exception as error:  # PyTorch and safetensors raise nearly anything
-        raise GenspotError(
-            f"{file} is damaged or of another program: remove it, and it is made again"
-        ) from error
+    generator = load_weights(
+        file, recipe, lambda: Generator(recipe["width"], recipe["blocks"]), REMEDY
+    )
+    return generator.to(_device())
 
 
 def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _check(found: Any, recipe: dict[str, Any], file: Path) -> None:
-    if found != recipe:
-        changed = ", ".join(key for key in recipe if found.get(key) != recipe[key])
-        raise GenspotError(
-            f"{file} was trained with other settings ({changed}); remove it, or give the data set "
-            "another name: data.simulator.name=NAME"
-        )
 
 
 class Training:
@@ -175,7 +151,7 @@ def _restore(checkpoint: Path, recipe: dict[str, Any], training: Training) -> in
         return 0
     with naming_damage(checkpoint):
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        _check(state["recipe"], recipe, checkpoint)
+        check_recipe(state["recipe"], recipe, checkpoint, REMEDY)
         for part, one in zip(training.parts, state["states"], strict=True):
             part.load_state_dict(one)
         return int(state["step"])

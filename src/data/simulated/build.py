@@ -56,9 +56,7 @@ BATCH = 20
 SPLITS = ("test", "train", "val")  # the place of a split is part of the seed of its windows
 WEIGHTS = "generator.safetensors"  # of AutoGAN, beside the data sets that it made
 WEIGHTS_FOLDER = "simulators"  # of random simulators, which sets of all names share
-TESTED = (
-    8  # for validation, and for the test, there is one random simulator to so many of training
-)
+TESTED = 8  # of so many random simulators of the training, validation and test have one each
 PNG_COMPRESSION = 0  # all files have one size, so that it tells nothing
 
 

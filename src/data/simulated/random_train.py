@@ -1,19 +1,19 @@
 """Training of simulators that are drawn at random, each kept in a file of its own.
 
 The loss is that of the pixels, with a term of sharpness and an adversarial one where the draw says
-so. The adversarial loss is the hinge (Lim & Ye 2017, arXiv 1705.02894), from a third of the
-training on. Each simulator is trained by one thread, so that its bits do not depend on how many
+so. The adversarial loss is the hinge (Lim & Ye 2017, arXiv 1705.02894), after three tenths of
+the training. Each simulator is trained by one thread, so that its bits do not depend on how many
 cores there are, and as many at once as there are cores.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,14 @@ from typing import Any
 import numpy as np
 import torch
 from filelock import FileLock
-from safetensors import safe_open
-from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from genspot.common.errors import GenspotError
-from genspot.common.files import atomic_write
 from genspot.data.settings import default_workers
-from genspot.data.simulated.autogan_train import naming_damage
 from genspot.data.simulated.generators import sharpness
+from genspot.data.simulated.kept_weights import load_weights, save_weights
 from genspot.data.simulated.photos import Photographs
 from genspot.data.simulated.random_simulators import (
     Draw,
@@ -50,6 +47,7 @@ SHARPNESS_WEIGHT, ADVERSARIAL_WEIGHT, SQUARE_WEIGHT = 0.01, 0.02, 4.0
 ADVERSARIAL_FROM = 0.3  # share of the training after which the discriminator counts
 MIN_PSNR = 15.0  # dB; a simulator below it gives back no photograph
 ATTEMPTS = 4  # to train one simulator
+REMEDY = "remove its folder, or use another place: paths.datasets=PATH"
 CHECKED = 16  # images on which a trained simulator is checked
 
 SourceOfPhotographs = Callable[[], Photographs]
@@ -99,7 +97,12 @@ def load_or_train_all(
         missing = [job for job in jobs if not job.file.exists()]
         for _ in tqdm(_train_all(missing), "training simulators", total=len(missing)):
             pass
-    return [_load(job) for job in jobs]
+    return [
+        load_weights(
+            job.file, job.recipe, partial(RandomSimulator, draw(*job.recipe["draw"])), REMEDY
+        )
+        for job in jobs
+    ]
 
 
 def _train_all(jobs: Sequence[Job]) -> Iterator[None]:
@@ -127,9 +130,7 @@ def _train(job: Job) -> None:
         simulator = _train_usable(job)
     finally:
         torch.set_num_threads(threads)
-    with atomic_write(job.file) as partial:
-        # save_file would make a file that its owner alone may read.
-        partial.write_bytes(save(simulator.state_dict(), {"recipe": json.dumps(job.recipe)}))
+    save_weights(job.file, simulator.state_dict(), job.recipe)
 
 
 def _train_usable(job: Job) -> RandomSimulator:
@@ -215,18 +216,3 @@ def windows(
     numbers = rng.integers(len(photographs.classes), size=count)
     pixels = np.stack([photographs.cut(int(number), side, rng) for number in numbers])
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-
-
-def _load(job: Job) -> nn.Module:
-    with naming_damage(job.file):
-        with safe_open(job.file, framework="pt") as opened:
-            found = json.loads(opened.metadata()["recipe"])
-        if found != job.recipe:
-            raise GenspotError(
-                f"{job.file} was trained with other settings; remove its folder, or use another "
-                "place: paths.datasets=PATH"
-            )
-        with torch.device("meta"):  # draws no weights
-            simulator = RandomSimulator(draw(*job.recipe["draw"]))
-        simulator.load_state_dict(load_file(job.file), assign=True)
-    return simulator.eval()
