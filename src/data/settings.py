@@ -34,7 +34,7 @@ Place = str | Mapping[str, Any]
 
 # An image side of less than 16 pixels shows no complete period of the simulators' upsampling; an
 # interval needs two photographs (`data/simulated/build.py`).
-MIN_SIMULATION = {"size": 16, "seed": 0, "train": 2, "val": 1, "test": 2}
+MIN_SIMULATION = {"size": 16, "seed": 0, "train": 2, "super_resolved": 2, "val": 1, "test": 2}
 
 # How a simulated generator doubles height and width; each stands for a family of real generators.
 UPSAMPLERS = ("nearest", "bilinear", "deconv4", "deconv3", "deconv2", "shuffle")
@@ -175,10 +175,19 @@ class Simulation:
     train: int  # numbers of images of each label, real and fake
     val: int
     test: int
+    super_resolved: int | None = None  # in place of `train`, of a super-resolution network's set
 
     def __post_init__(self) -> None:
         for name, minimum in MIN_SIMULATION.items():
-            check_integer(f"simulation.{name}", getattr(self, name), minimum)
+            if name != "super_resolved" or self.super_resolved is not None:
+                check_integer(f"simulation.{name}", getattr(self, name), minimum)
+
+    def images(self, split: str, simulator: Mapping[str, Any]) -> int:
+        """Return how many images of each label a simulator's set of `split` has."""
+        if split == "train" and "network" in simulator and self.super_resolved is not None:
+            return self.super_resolved
+        number: int = getattr(self, split)
+        return number
 
 
 def default_workers() -> int:

@@ -99,7 +99,10 @@ def load_checkpoint(
             its weights is not a finite number of float32.
     """
     if path is None:
-        raise GenspotError("this task needs checkpoint=PATH; training leaves one as best.ckpt")
+        raise GenspotError(
+            "this task needs checkpoint=PATH; training leaves one as best.ckpt, and "
+            "checkpoint=embedded ships with genspot"
+        )
     file = read_weights_file(path, setting)
     if file.about is not None:
         metadata = Metadata.from_dict(file.about, file.path, setting)

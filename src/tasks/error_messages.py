@@ -153,8 +153,8 @@ def describe_start_error(error: Exception) -> Exception:
         return GenspotError(f"{file} is not UTF-8: save it as UTF-8")
     if str(error).startswith("Config group override must be"):
         return GenspotError(
-            "a group (task, data, aug, model, schedule, trainer, logger, callbacks, recipe) is "
-            "null, or a number: name one of its choices, as in model=resnet18"
+            "a group (task, data, aug, model, schedule, trainer, logger, callbacks, recipe, "
+            "ablation) is null, or a number: name one of its choices, as in model=resnet18"
         )
     # logging raises a ValueError for a log file that cannot be opened.
     cause = error if isinstance(error, OSError) else error.__cause__

@@ -21,6 +21,7 @@ from genspot.detector.detector_file import DetectorFile
 from genspot.detector.exported import ExportedDetector, is_exported
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings
+from genspot.tasks.default_checkpoint import choose_checkpoint
 from genspot.tasks.exported import check_export, open_exported
 from genspot.tasks.places import names_weights
 from genspot.tasks.schema import plain
@@ -115,6 +116,7 @@ def load_photo_detectors(cfg: DictConfig) -> list[PhotoDetector]:
             f"protocol={cfg.protocol}: nobody knows which of the photos are fakes; give "
             f"protocol={MATCHED}_{steps}, or leave it out"
         )
+    choose_checkpoint(cfg)
     checkpoints = _several(cfg, "checkpoint")
     count = len(checkpoints)
     chosen = {

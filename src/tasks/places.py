@@ -13,11 +13,12 @@ from genspot.tasks.hub_models import HUB
 
 PATHS = ("path", "real", "fake")  # keys of a place whose values are paths
 PUBLISHED = "published/"  # weights that begin so are in the table conf/download/
+EMBEDDED = "embedded"  # the weights that ship with genspot
 
 
 def names_weights(value: object) -> bool:
     """Return whether a setting of weights names them, and is not the path of a file."""
-    is_name = isinstance(value, str) and value.startswith((PUBLISHED, HUB))
+    is_name = isinstance(value, str) and (value == EMBEDDED or value.startswith((PUBLISHED, HUB)))
     return is_name and not os.path.isfile(str(value))
 
 

@@ -14,6 +14,7 @@ from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
 from genspot.tasks.grading import reference_path
 from genspot.tasks.photos import prepare_photos, score_photos
+from genspot.tasks.places import EMBEDDED
 from genspot.tasks.reference_photos import left_out_words, make_reference
 from genspot.tasks.scoring import check_unreadable
 from genspot.tasks.scoring_facts import scoring_facts
@@ -35,6 +36,11 @@ def reference(cfg: DictConfig) -> None:
     if cfg.reference == NO_REFERENCE:
         raise GenspotError(
             "task=reference writes reference=FILE; reference=none is of task=predict: leave it out"
+        )
+    if cfg.checkpoint == EMBEDDED and cfg.reference is None:
+        raise GenspotError(
+            "checkpoint=embedded has its reference in the folder of genspot, which is not written "
+            "to: name the file of yours, reference=FILE, for task=predict too"
         )
     (photos,) = prepare_photos(cfg)
     one, run = photos.detector, photos.run

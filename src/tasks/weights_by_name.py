@@ -1,4 +1,4 @@
-"""Weights by name: published/NAME of the table conf/download/, and hub/OWNER/NAME."""
+"""Weights by name: embedded, published/NAME of the table conf/download/, and hub/OWNER/NAME."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from genspot.common.errors import GenspotError
 from genspot.common.names import shown
 from genspot.common.ranks import is_rank_zero
 from genspot.detector.checkpoint import Checkpoint, load_checkpoint
+from genspot.detector.embedded_file import embedded_detector
 from genspot.detector.initial_weights import HINT, SETTING
 from genspot.detector.metadata import Metadata
 from genspot.detector.settings import ModelSettings
@@ -28,7 +29,7 @@ from genspot.tasks.downloads import read_downloads
 from genspot.tasks.hub_models import HUB, hub_file
 from genspot.tasks.overrides import search_path_overrides
 from genspot.tasks.paths import CONF
-from genspot.tasks.places import PUBLISHED, names_weights
+from genspot.tasks.places import EMBEDDED, PUBLISHED, names_weights
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def local_file(weights: str | Path, folder: str | Path, setting: str, quiet: boo
     """Return the file of `weights`; one that they name is fetched where it is not there yet.
 
     Args:
-        weights: published/NAME, hub/OWNER/NAME[@REVISION], or the path of a file.
+        weights: embedded, published/NAME, hub/OWNER/NAME[@REVISION], or the path of a file.
         folder: of published weights.
         setting: that gave `weights`, for messages.
         quiet: show no progress.
@@ -57,6 +58,8 @@ def local_file(weights: str | Path, folder: str | Path, setting: str, quiet: boo
     """
     if not names_weights(weights):
         return Path(weights)
+    if weights == EMBEDDED:
+        return embedded_detector()
     if str(weights).startswith(HUB):
         return hub_file(str(weights), setting)
     return fetch_weights(published_entry(str(weights), setting), Path(folder), quiet)
@@ -92,7 +95,7 @@ def load_named_checkpoint(
     Raises:
         GenspotError: see `local_file` and `load_checkpoint`; or it is no detector.
     """
-    if weights is None or not names_weights(weights) or str(weights).startswith(HUB):
+    if weights is None or not names_weights(weights) or not str(weights).startswith(PUBLISHED):
         path = None if weights is None else local_file(weights, folder, setting, quiet)
         return load_checkpoint(path, setting)
     entry = published_entry(str(weights), setting)
@@ -111,7 +114,7 @@ def load_named_checkpoint(
 def with_initial_weights(cfg: DictConfig, model: ModelSettings) -> ModelSettings:
     """Return `model` with the file of its backbone's weights where it names them.
 
-    These are published/NAME, hub/OWNER/NAME, and ImageNet's of a network that the table has;
+    These are embedded, published/NAME, hub/OWNER/NAME, and ImageNet's of a network that the table has;
     torchvision itself fetches those of its others.
 
     Raises:

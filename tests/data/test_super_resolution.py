@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genspot.common.errors import GenspotError
 from genspot.common.geometry import Geometry
 from genspot.data.datamodule import ImageDataModule
 from genspot.data.settings import (
@@ -29,6 +31,7 @@ from genspot.data.simulated.super_resolution import (
     sharpness,
     window_side,
 )
+from genspot.tasks.composition import composed
 from helpers.errors import error_of
 
 SMALL = Simulation(size=32, seed=0, train=4, val=2, test=6)
@@ -145,3 +148,28 @@ def test_network_restores_what_a_reduction_took(name: str, windows: np.ndarray) 
         assert np.array_equal(fake, enlarge(half))
         assert -10 * np.log10(np.mean((fake / 255 - real / 255) ** 2)) > 20
         assert sharpness(fake) > 1.2 * sharpness(enlarge_softly(half))  # than an interpolation
+
+
+@pytest.mark.parametrize(
+    ("super_resolved", "simulator", "split", "expected"),
+    [
+        (3, {"network": "waifu2x"}, "train", 3),
+        (3, {"network": "waifu2x"}, "val", 2),
+        (3, {"upsampling": "nearest", "stages": 2}, "train", 4),
+        (None, {"network": "waifu2x"}, "train", 4),
+    ],
+)
+def test_training_sets_of_the_slow_networks_have_a_number_of_their_own(
+    super_resolved: int | None, simulator: dict[str, Any], split: str, expected: int
+) -> None:
+    assert replace(SMALL, super_resolved=super_resolved).images(split, simulator) == expected
+
+
+def test_setting_of_the_slow_networks_is_the_number_of_the_others_unless_it_is_changed() -> None:
+    with composed("generator=[sr_waifu2x]", "simulation.train=40") as cfg:
+        assert cfg.simulation.super_resolved == 40
+        assert cfg.generator.sr_waifu2x.train.endswith("/train_40")
+    with composed("generator=[sr_waifu2x]", "simulation.super_resolved=9") as cfg:
+        assert cfg.generator.sr_waifu2x.train.endswith("/train_9")
+    with pytest.raises(GenspotError, match=r"simulation\.super_resolved"):
+        replace(SMALL, super_resolved=1)

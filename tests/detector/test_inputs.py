@@ -79,3 +79,26 @@ def test_input_of_a_users_own_travels_in_a_checkpoint_with_its_statistics(tmp_pa
     differences = images.permute(0, 3, 1, 2).float().diff(dim=-1) / 4
     with torch.inference_mode():
         assert torch.equal(loaded(images), network.backbone(differences).squeeze(1))
+
+
+def test_stacked_input_has_the_channels_of_its_parts_in_their_order() -> None:
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 9, 7), np.uint8))
+    parts = [PIXELS, {"name": "laplacian"}]
+    found = INPUTS.build({"name": "stacked", "parts": parts})(pixels)
+    torch.testing.assert_close(found, torch.cat([INPUTS.build(one)(pixels) for one in parts], 1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([], r"model\.input\.parts=\[\]: give a list"),
+        ("pixels", r"model\.input\.parts=pixels: give a list"),
+        (["pixels"], r"model\.input\.parts\[0\]=pixels: give the name and the settings"),
+        ([PIXELS, {"name": "stacked", "parts": [PIXELS]}], r"parts\[1\].*other than stacked"),
+        ([{"name": "pixel"}], "no input representation 'pixel'"),
+        ([{"name": "dct_log", "size": 8}], r"parts\[0\]: dct_log has statistics"),
+    ],
+)
+def test_stacked_input_of_wrong_parts_is_refused(parts: Any, expected: str) -> None:
+    with pytest.raises(GenspotError, match=expected):
+        INPUTS.build({"name": "stacked", "parts": parts})

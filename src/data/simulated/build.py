@@ -132,7 +132,7 @@ def build(
         "name": name,
         "simulator": simulator,
         "photographs": _describe(photos, split, simulation.seed),
-        "images": getattr(simulation, split),
+        "images": simulation.images(split, simulator),
         "size": simulation.size,
         "seed": simulation.seed,
     }
