@@ -22,7 +22,7 @@ run: setup
 	$(BIN)/python run.py experiments=quickstart
 
 # All studies in miniature, the trainings first: the others test a checkpoint of theirs.
-MINIATURES := augmentation num_classes leave_one_out chronological zhang detectors robustness matched_format uncropped unseen spectra ranking published
+MINIATURES := augmentation num_classes leave_one_out chronological zhang detectors embedded robustness matched_format uncropped unseen spectra ranking published
 studies: setup
 	for name in $(MINIATURES); do $(BIN)/python run.py experiments=$${name}_mini || exit 1; done
 

@@ -1,4 +1,4 @@
-"""Deliveries drawn at random, for training: photos scaled and encoded again, perhaps repeatedly."""
+"""Deliveries drawn at random, for training: photos scaled and encoded again, even twice."""
 
 from __future__ import annotations
 

@@ -158,8 +158,8 @@ def load_detector(
     Images are changed by the protocol of its training, if it had one.
 
     Args:
-        checkpoint: path of the file, published/NAME or hub/OWNER/NAME, which are downloaded where
-            they are not there yet. Nothing in it is executed.
+        checkpoint: path of the file, embedded, published/NAME or hub/OWNER/NAME; these two are
+            downloaded where they are not there yet. Nothing in it is executed.
         crop: side of the crop in pixels, "none" for whole images; None as the model says.
         device: of PyTorch, such as "cpu" or "cuda".
         max_megapixels: larger image files are refused.

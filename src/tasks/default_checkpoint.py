@@ -18,7 +18,7 @@ TASKS = ("predict", "serve")  # the others are of a certain checkpoint
 
 
 def choose_checkpoint(cfg: DictConfig) -> None:
-    """Set `checkpoint` where it is null: to a detector that was downloaded, or to the embedded one.
+    """Set a `checkpoint` that is null: to a detector that was downloaded, or the embedded one.
 
     The log says which, and how to name another. Of several that were downloaded it is the first in
     the order of their names. `cfg` is changed for the tasks of `TASKS` alone.

@@ -19,7 +19,9 @@ from helpers.graphs import skip_without
 skip_without("onnx", "onnxruntime", "onnxscript")
 
 SIDE = 36  # pixels; it is no power of 2
-CHEAP = ["ferretnet_s", "npr", "resnet18", "safe", "small_cnn_laplacian", "zhang_spectrum"]
+SIDES = {"pixels_and_spectrum": 100}  # its spectrum is of windows of 64 pixels
+CHEAP = ["ferretnet_s", "npr", "pixels_and_spectrum", "resnet18", "safe", "small_cnn_laplacian"]
+CHEAP += ["zhang_spectrum"]
 SLOW = ["ferretnet_b", "ladeda", "resnet50", "resnet50_antialiased", "resnet50_median3"]
 SLOW += ["resnet50_npr", "tiny_ladeda", "zhang_image"]
 
@@ -32,11 +34,12 @@ def test_exported_graph_of_a_model_gives_its_logits(name: str, tmp_path: Path) -
     with composed(f"model={name}") as cfg:
         settings = model_settings(cfg).without_initial_weights()
     network = fuse_batchnorm(build_network(settings))
-    shape = (2, SIDE + 5, SIDE + 8, 3)
+    side = SIDES.get(name, SIDE)
+    shape = (2, side + 5, side + 8, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    write_onnx(network, SIDE, planes, tmp_path / "a.onnx")
-    cropped = np.stack([image_io.centre_crop(image, SIDE) for image in images])
+    write_onnx(network, side, planes, tmp_path / "a.onnx")
+    cropped = np.stack([image_io.centre_crop(image, side) for image in images])
     with torch.inference_mode():
         expected = network(torch.from_numpy(cropped)).numpy()
     found = open_onnx(tmp_path / "a.onnx").run(planes)

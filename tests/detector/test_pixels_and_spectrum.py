@@ -134,6 +134,14 @@ def test_flat_images_have_finite_logits_and_gradients() -> None:
     assert network.eval()(flat).isfinite().all()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (40, 90)], ids=str)
+def test_a_small_image_is_padded_with_zeros_for_its_spectrum(size: tuple[int, int]) -> None:
+    network, found = make(["spectrum"]), features(2, *size)
+    padded = torch.zeros(2, 6, max(64, size[0]), max(64, size[1]))
+    padded[..., : size[0], : size[1]] = found
+    torch.testing.assert_close(network(found), network(padded))
+
+
 def test_fused_network_has_the_same_logits() -> None:
     parts = [{"name": "pixels", "mean": 3 * [0.5], "std": 3 * [0.5]}, {"name": "laplacian"}]
     network = DetectorNetwork(INPUTS.build({"name": "stacked", "parts": parts}), make()).eval()

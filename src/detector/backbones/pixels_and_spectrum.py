@@ -1,9 +1,9 @@
 """A small network of two halves: convolutions, and a linear classifier of the mean spectrum.
 
-A generator's upsampling leaves periodic traces: peaks in the spectrum (Zhang, Karaman & Chang, WIFS
-2019). Convolutions find traces that are local. Each half misses what the other finds, so an
-image's logit is the mean of both. A training leaves out either half of a third of the images each,
-so that neither relies on the other, and bounds both logits, so that neither outvotes the other.
+A generator's upsampling leaves periodic traces, peaks in the spectrum (Zhang, Karaman & Chang,
+WIFS 2019); convolutions find traces that are local. The logit of an image is the mean of both
+halves. A training leaves out each half of a third of the images, so that neither relies on the
+other. Both logits are bounded, so that neither outvotes the other.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class PixelsAndSpectrum(nn.Module):
     Args:
         channels: C of the features.
         width: channels of the first convolution, from 1 to 1024.
-        halves: of "pixels" and "spectrum". The spectrum is of the mean of the first three channels
-            and needs at least 64 × 64 pixels.
+        halves: of "pixels" and "spectrum". The spectrum is of the mean of the first three channels;
+            of less than 64 × 64 pixels, padded with zeros.
 
     Raises:
         GenspotError: a setting is out of its range.
@@ -142,6 +142,9 @@ def excess_power(features: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
     """
     with torch.autocast(features.device.type, enabled=False):  # in bfloat16, powers are noise
         luminance = features[:, :LUMINANCE].float().mean(1)
+        if not torch.compiler.is_exporting():  # an exported graph has no smaller images
+            missing = [max(0, len(window) - side) for side in luminance.shape[1:]]
+            luminance = functional.pad(luminance, (0, missing[1], 0, missing[0]))
         return _excess((mean_power(luminance, window) + SMALL).log())
 
 
@@ -170,7 +173,7 @@ def mean_power(images: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
 
 
 def _excess(spectra: torch.Tensor) -> torch.Tensor:
-    """Return spectra N×S×S minus the mean of the neighbouring frequencies, mirrored at the ends."""
+    """Return spectra N×S×S minus the mean of their neighbours, which are mirrored at the ends."""
     around = NEIGHBOURS // 2
     padded = functional.pad(spectra[:, None], (around,) * 4, mode="reflect")
     return spectra - functional.avg_pool2d(padded, NEIGHBOURS, stride=1)[:, 0]
