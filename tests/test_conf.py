@@ -17,6 +17,7 @@ from hydra import compose
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from genspot.data.settings import UPSAMPLERS
 from genspot.data.simulated.super_resolution import NETWORKS
 from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.published_files import PUBLISHED_FILES, PublishedFile
@@ -46,6 +47,7 @@ RELEASES = {
     "aigc_": 9,
 }  # sets, by what names begin with
 RELEASED = [name for name in names("generator") if name.startswith(tuple(RELEASES))]
+SIMULATED_SETS = ["sim_nearest", "sim_bilinear", "sim_deconv4", "sim_deconv3", "sim_shuffle"]
 GROUPS = {
     "forensynths": 13,
     "universalfakedetect": 8,
@@ -322,7 +324,7 @@ def test_simulation_setting_changes_the_names_of_the_folders_that_it_concerns() 
     assert len(set(before.values())) == len(before)
     for setting, value in composed().simulation.items():
         if setting == "super_resolved":
-            continue  # of other sets
+            continue  # of other sets, see test_super_resolution
         after = simulated_sets(f"simulation.{setting}={value + 1}")
         changed = {name for name, folder in after.items() if folder != before[name]}
         split = str(setting) if setting in ("train", "val", "test") else ""
@@ -338,7 +340,10 @@ def test_aug_keeps_shape_and_type(name: str, split: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 50, 3), dtype=np.uint8)
     result = instantiate(cfg.aug[split], _convert_="all")(image=image)["image"]
     assert result.dtype == image.dtype
-    assert result.shape == image.shape or (name == "deliveries" and min(result.shape) == 3)
+    if name == "deliveries":  # below its least side, an image is only made larger
+        assert all(48 <= side <= 50 * 1.25**2 for side in result.shape[:2])
+    else:
+        assert result.shape == image.shape
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -495,3 +500,70 @@ def test_default_logger_is_csv() -> None:
 def test_study_composes_and_states_its_command(file: Path) -> None:
     assert composed(f"experiments={file.stem}").task.name in ("train", "test")
     assert f"experiments={file.stem}" in file.read_text()
+
+
+ABLATIONS = {
+    **{f"without_{kind}": {"random_simulators.leave_out": [kind]} for kind in UPSAMPLERS},
+    "with_discriminator": {"random_simulators.discriminator": "with"},
+    "without_discriminator": {"random_simulators.discriminator": "without"},
+    "without_super_resolution": {
+        "data.hold_out": ["sr_realcugan", *SIMULATED_SETS, "sr_realesrgan", "sr_waifu2x"]
+    },
+    "without_deliveries": {"aug.name": "without_deliveries"},
+    "pixels_alone": {"model.backbone.halves": ["pixels"]},
+    "spectrum_alone": {"model.backbone.halves": ["spectrum"]},
+    "laplacian_alone": {
+        "model.input.parts": [{"name": "laplacian"}],
+        "model.backbone.channels": 3,
+    },
+    "narrow": {"model.backbone.width": 12},
+    "wide": {"model.backbone.width": 48},
+}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablation_changes_one_thing_of_the_study(name: str) -> None:
+    whole, changed = (
+        composed("experiments=embedded", f"ablation={one}") for one in ("none", name)
+    )
+    expected = ABLATIONS[name]
+    for key, value in expected.items():
+        found = OmegaConf.select(changed, key)
+        assert (list(found) if isinstance(value, list) else found) == value
+        assert OmegaConf.select(whole, key) != found
+    (section,) = {key.partition(".")[0] for key in expected}
+    unresolved = [OmegaConf.to_container(cfg) for cfg in (whole, changed)]
+    assert {key for key in unresolved[0] if unresolved[0][key] != unresolved[1][key]} == {section}
+    if section == "model":
+        assert changed.model.name == name  # tables tell them apart
+
+
+def test_ablations_of_simulators_do_not_share_training_sets_and_share_the_test_set() -> None:
+    names_ = [name for name, change in ABLATIONS.items() if "simulators" in next(iter(change))]
+    found = [
+        composed("experiments=embedded", f"ablation={name}").generator.random_simulators
+        for name in ["none", *names_]
+    ]
+    assert len({one.train for one in found}) == len({one.val for one in found}) == len(found) == 9
+    assert len({one.path for one in found}) == 1
+    assert found[0].train.endswith("/train_3200")
+
+
+def test_study_embedded_has_all_ablations_and_its_miniature_those_without_an_extra() -> None:
+    swept = {
+        study: {
+            one.strip()
+            for one in OmegaConf.load(
+                ROOT / "experiments" / f"{study}.yaml"
+            ).hydra.sweeper.params.ablation.split(",")
+        }
+        for study in ("embedded", "embedded_mini")
+    }
+    assert swept["embedded"] == set(names("ablation")) == {"none", *ABLATIONS}
+    assert swept["embedded"] - swept["embedded_mini"] == {"without_super_resolution"}
+
+
+def test_deliveries_leave_what_the_model_crops() -> None:
+    for model, crop in (("resnet50", 224), ("pixels_and_spectrum", 112)):
+        transforms = composed("aug=deliveries", f"model={model}").aug.train.transforms
+        assert transforms[-1].min_side == crop

@@ -40,6 +40,7 @@ GROUPS = {
     "trainer": "The hardware that computes",
     "logger": "Where curves and figures go besides the folder of a run",
     "recipe": "A publication's whole training: model, augmentation and schedule",
+    "ablation": "What a run of the study `embedded` leaves out or changes",
     "baseline": "Published figures, one publication a file; tests read all of them",
     "download": "Published files: addresses, sizes, hashes and licences; tasks read all of them",
     "experiments": "Studies: settings that answer one question",

@@ -11,7 +11,7 @@ import numpy as np
 from albumentations import ImageOnlyTransform
 from PIL import Image
 
-from genspot.augment.deliveries import encode_jpeg, encode_webp
+from genspot.augment.deliveries import MAX_PIXELS, MAX_SIDES, encode_jpeg, encode_webp
 from genspot.augment.ranges import as_range
 from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
@@ -38,9 +38,10 @@ class RandomDeliveries(ImageOnlyTransform):
 
     Each delivery scales the image with probability `scaled`, by a factor and a filter of PIL
     (bilinear, bicubic or Lanczos) that are drawn; then it is encoded: as WebP with probability
-    `webp`, as JPEG otherwise, with or without subsampled chroma. What is drawn does not depend on
-    the image, so that both classes are delivered alike. The deliveries of services shrink photos
-    to sides that the images of a training do not have; so the factors take their place.
+    `webp`, as JPEG otherwise or where a side is too long for WebP, with or without subsampled
+    chroma. What is drawn does not depend on the image, so that both classes are delivered alike.
+    The deliveries of services shrink photos to sides that the images of a training do not have;
+    so the factors take their place.
 
     Args:
         chain: most deliveries of an image, from 1 to 8; each number up to it is as likely.
@@ -96,10 +97,14 @@ class RandomDeliveries(ImageOnlyTransform):
 
     def _deliver(self, photo: Image.Image, step: _Step) -> Image.Image:
         scale = max(step.scale, min(1.0, self.min_side / min(photo.size)))
+        if scale > 1:  # no larger than what is delivered
+            pixels = photo.width * photo.height
+            largest = min((MAX_PIXELS / pixels) ** 0.5, MAX_SIDES["JPEG"] / max(photo.size))
+            scale = max(1.0, min(scale, largest))
         if scale != 1:
             size = [max(1, round(side * scale)) for side in photo.size]
             photo = photo.resize(size, step.resampling)
-        if step.codec == "webp":
+        if step.codec == "webp" and max(photo.size) <= MAX_SIDES["WEBP"]:
             content = encode_webp(photo, step.quality)
         else:
             content = encode_jpeg(photo, step.quality, step.subsampling)

@@ -175,16 +175,15 @@ class Simulation:
     train: int  # numbers of images of each label, real and fake
     val: int
     test: int
-    super_resolved: int | None = None  # in place of `train`, of a super-resolution network's set
+    super_resolved: int  # in place of `train`, of a super-resolution network's set
 
     def __post_init__(self) -> None:
         for name, minimum in MIN_SIMULATION.items():
-            if name != "super_resolved" or self.super_resolved is not None:
-                check_integer(f"simulation.{name}", getattr(self, name), minimum)
+            check_integer(f"simulation.{name}", getattr(self, name), minimum)
 
     def images(self, split: str, simulator: Mapping[str, Any]) -> int:
         """Return how many images of each label a simulator's set of `split` has."""
-        if split == "train" and "network" in simulator and self.super_resolved is not None:
+        if split == "train" and "network" in simulator:
             return self.super_resolved
         number: int = getattr(self, split)
         return number

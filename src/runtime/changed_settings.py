@@ -28,6 +28,8 @@ WITHOUT_EFFECT = {
     "test_set.path*": "generator.folder.path follows it, and counts",
     "test_sets*": "generator.* follows it, and counts",
     "hub.*": "generator.hub follows it, and counts",
+    "simulation.super_resolved": "generator.*.train follows it, and counts",
+    "random_simulators.*": "generator.random_simulators follows it, and counts",
     "quiet": "is shown",
     "max_unreadable": "the exit code alone",
     "logger.*": "loggers record what happens",

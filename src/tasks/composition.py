@@ -44,6 +44,16 @@ def folder_name(text: object) -> str:
     return name
 
 
+def ablated(leave_out: Sequence[str], discriminator: str) -> str:
+    """Return the end of the names of training sets by a part of the random simulators.
+
+    So ablations do not share their folders; "" of all simulators.
+    """
+    parts = ["without", *sorted(map(str, leave_out))] if leave_out else []
+    parts += [discriminator, "discriminator"] if discriminator != "any" else []
+    return "_".join(["", *parts])
+
+
 def working_folder() -> str:
     """Return the path of the working directory.
 
@@ -63,6 +73,7 @@ def working_folder() -> str:
 OmegaConf.register_new_resolver("run_id", run_id, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("cwd", working_folder, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("ablated", ablated, replace=True)
 
 
 def register_studies() -> None:

@@ -27,10 +27,10 @@ from genspot.tasks.overrides import (
     search_path_overrides,
 )
 from genspot.tasks.places import absolute, names_weights
-from genspot.tasks.recipes import check_recipe
+from genspot.tasks.recipes import check_ablation, check_recipe
 from genspot.tasks.schema import check_values, plain
 from genspot.tasks.test_sets import add_test_sets, is_folder
-from genspot.tasks.training_sets import divide_sets, trains_on_sets
+from genspot.tasks.training_sets import divide_sets, is_divided, trains_on_sets
 
 if TYPE_CHECKING:
     from genspot.evaluation.published import Baseline
@@ -73,10 +73,12 @@ def check_settings(cfg: DictConfig) -> None:
 
     Raises:
         GenspotError: the command line names a sweeper without -m; a study overrides the recipe;
-            or the first value of another kind than its setting takes, or unknown key.
+            an ablation without a study; or the first value of another kind than its setting takes,
+            or unknown key.
     """
     check_plain_run()
     check_recipe()
+    check_ablation()
     check_values(cfg)
     check_tasks(cfg.task.name)
     for group, message in NO_CHOICES.items():
@@ -255,7 +257,7 @@ def test_sets(cfg: DictConfig) -> list[TestSet]:
             train=spec["train"],
             val=spec["val"],
             by_class=spec["clusters"] == "class",
-            divided=trains_on_sets(cfg) and not spec["train"],
+            divided=is_divided(cfg, spec),
         )
         for key, spec in specs.items()
     ]

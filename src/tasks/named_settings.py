@@ -35,5 +35,5 @@ def changed_settings(cfg: DictConfig) -> tuple[str, ...]:
 
 
 def _augmentation(cfg: DictConfig) -> dict[str, Any]:
-    values: Any = OmegaConf.to_container(cfg.aug, resolve=True)
+    values: Any = OmegaConf.to_container(cfg.aug)  # what refers to the model is as it is written
     return dict(values)

@@ -17,8 +17,14 @@ EMBEDDED = "embedded"  # the weights that ship with genspot
 
 
 def names_weights(value: object) -> bool:
-    """Return whether a setting of weights names them, and is not the path of a file."""
-    is_name = isinstance(value, str) and (value == EMBEDDED or value.startswith((PUBLISHED, HUB)))
+    """Return whether a setting of weights names them, and is not the path of a file.
+
+    A file of the name `EMBEDDED` is given as ./embedded: those that ship must not change with the
+    working directory.
+    """
+    if value == EMBEDDED:
+        return True
+    is_name = isinstance(value, str) and value.startswith((PUBLISHED, HUB))
     return is_name and not os.path.isfile(str(value))
 
 

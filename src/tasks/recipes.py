@@ -16,6 +16,21 @@ from genspot.tasks.overrides import (
 CHOSEN = ("model", "aug", "schedule", "schedule/optimizer")  # groups of which a recipe consists
 
 
+def check_ablation() -> None:
+    """Check that what a run leaves out (conf/ablation/) is of a study.
+
+    Raises:
+        GenspotError: an ablation is chosen, and no study, such as `embedded`.
+    """
+    choices = HydraConfig.get().runtime.choices
+    ablation = choices.get("ablation")
+    if ablation not in (None, "none") and choices.get("experiments") is None:
+        raise GenspotError(
+            f"ablation={ablation} is of the study embedded: add experiments=embedded, or leave it "
+            "out"
+        )
+
+
 def check_recipe() -> None:
     """Check that the chosen study leaves to the chosen recipe what a recipe chooses.
 

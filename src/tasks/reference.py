@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
-from genspot.evaluation.references import is_reference, read_reference
+from genspot.detector.embedded_file import embedded_detector
+from genspot.evaluation.references import beside, is_reference, read_reference
 from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
 from genspot.tasks.grading import reference_path
 from genspot.tasks.photos import prepare_photos, score_photos
-from genspot.tasks.places import EMBEDDED
 from genspot.tasks.reference_photos import left_out_words, make_reference
 from genspot.tasks.scoring import check_unreadable
 from genspot.tasks.scoring_facts import scoring_facts
@@ -37,15 +37,15 @@ def reference(cfg: DictConfig) -> None:
         raise GenspotError(
             "task=reference writes reference=FILE; reference=none is of task=predict: leave it out"
         )
-    if cfg.checkpoint == EMBEDDED and cfg.reference is None:
-        raise GenspotError(
-            "checkpoint=embedded has its reference in the folder of genspot, which is not written "
-            "to: name the file of yours, reference=FILE, for task=predict too"
-        )
     (photos,) = prepare_photos(cfg)
     one, run = photos.detector, photos.run
     cfg = one.cfg
     path = reference_path(cfg, one.checkpoint.path)
+    if path == beside(embedded_detector()) and cfg.reference is None:
+        raise GenspotError(
+            "checkpoint=embedded ships with its reference, which is not replaced: name the file "
+            "of yours, reference=FILE, for task=predict too"
+        )
     if not path.parent.is_dir():
         raise GenspotError(f"reference={path}: there is no folder {path.parent}; make it first")
     facts = scoring_facts(cfg, one.checkpoint, one.model)

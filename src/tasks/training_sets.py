@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,6 +15,24 @@ from genspot.tasks.schema import plain
 def trains_on_sets(cfg: DictConfig) -> bool:
     """Return whether `data` trains on the training parts of the test sets, as data=sets does."""
     return "hold_out" in cfg.data
+
+
+def is_divided(cfg: DictConfig, spec: Mapping[str, Any]) -> bool:
+    """Return whether a part of a test set's images may have trained the detector.
+
+    Then only its test part is tested. A training's run says which sets were trained on or left
+    out; where nothing says it, each set may have been.
+
+    Args:
+        cfg: of a training, or of a test with what `training_config.record` adds.
+        spec: of the set, see `generator_specs`.
+    """
+    if not trains_on_sets(cfg) or spec["train"]:
+        return False
+    known = plain(cfg, "data.generator")
+    if cfg.task.name == "train" or known is None:
+        return True
+    return spec["name"] in {*known, *(plain(cfg, "data.hold_out") or [])}
 
 
 def divide_sets(cfg: DictConfig) -> tuple[list[str], list[str]]:

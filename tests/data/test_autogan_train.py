@@ -22,7 +22,7 @@ from genspot.data.simulated.photos import Photographs
 from helpers.photographs import smooth, source
 
 RECIPE = {"width": 4, "blocks": 1, "side": 32, "steps": 6, "seed": 0}
-SIMULATION = Simulation(size=40, seed=0, train=5, val=2, test=2)
+SIMULATION = Simulation(size=40, seed=0, train=5, super_resolved=5, val=2, test=2)
 
 
 @pytest.fixture

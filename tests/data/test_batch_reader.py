@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def make_images(folder: Path, geometry: Geometry, workers: int) -> ImageData:
     loading = Loading(batch_size=4, eval_batch_size=4, workers=workers, seed=0)
-    simulation = Simulation(size=64, seed=0, train=4, val=2, test=2)
+    simulation = Simulation(size=64, seed=0, train=4, super_resolved=4, val=2, test=2)
     images = ImageData(
         None, [], {}, Geometry(crop=8), geometry, loading, simulation, inputs=[str(folder)]
     )

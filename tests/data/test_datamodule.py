@@ -22,7 +22,7 @@ from helpers.errors import error_of
 from helpers.images import save_image, save_set
 
 LOADING = Loading(batch_size=4, eval_batch_size=3, workers=0, seed=0)
-SIMULATION = Simulation(size=32, seed=0, train=7, val=1, test=3)
+SIMULATION = Simulation(size=32, seed=0, train=7, super_resolved=7, val=1, test=3)
 CROP = Geometry(crop=16)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from helpers.photographs import source
 PLAIN = Draw(("nearest",), 8, 16, "none", "leaky", 0, False, 3, "l1", True, False)
 RECIPE = {"steps": 2, "photographs": ["some"]}
 OPTIONS = {"count": 3, "steps": 2, "leave_out": ["shuffle"], "discriminator": "any"}
-SIMULATION = Simulation(size=40, seed=0, train=25, val=3, test=3)
+SIMULATION = Simulation(size=40, seed=0, train=25, super_resolved=25, val=3, test=3)
 
 
 @pytest.fixture
@@ -145,3 +146,15 @@ def test_sets_are_built_with_other_simulators_for_each_split(tmp_path: Path) -> 
         sorted(path.name for path in (tmp_path / "simulators").rglob("*.safetensors"))
         == weights  # sets of other names share the simulators
     )
+
+
+@pytest.mark.usefixtures("quick")
+def test_ablations_have_training_sets_of_their_own_and_one_test_set(tmp_path: Path) -> None:
+    for options in (OPTIONS, OPTIONS | {"leave_out": [], "discriminator": "without"}):
+        build.build(tmp_path / "sets" / "test", "random_simulators", options, "test", SIMULATION)
+    recipe = json.loads((tmp_path / "sets" / "test" / "recipe.json").read_text())
+    assert recipe["simulator"] == OPTIONS | {"leave_out": []}
+    build.build(tmp_path / "sets" / "val", "random_simulators", OPTIONS, "val", SIMULATION)
+    other = OPTIONS | {"leave_out": ["nearest"]}
+    with pytest.raises(GenspotError, match="contains something else"):
+        build.build(tmp_path / "sets" / "val", "random_simulators", other, "val", SIMULATION)

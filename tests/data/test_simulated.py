@@ -37,7 +37,7 @@ SIMULATORS: dict[str, Any] = {
     for file in sorted((CONF / "generator").glob("sim_*.yaml"))
 }
 NEAREST = {"upsampling": "nearest", "stages": 2}
-SMALL = Simulation(size=32, seed=0, train=7, val=4, test=4)
+SMALL = Simulation(size=32, seed=0, train=7, super_resolved=7, val=4, test=4)
 
 
 def make(

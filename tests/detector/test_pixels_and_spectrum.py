@@ -126,6 +126,14 @@ def test_both_halves_learn_in_a_training() -> None:
         assert any(p.grad is not None and p.grad.abs().max() > 0 for p in half.parameters())
 
 
+def test_a_batch_of_one_image_trains_with_the_statistics_of_those_before() -> None:
+    network, found = make(["spectrum"]), features(1, 64, 64)
+    expected = network(found)
+    half: Any = network.train().halves["spectrum"]
+    half.dropout.p = 0.0
+    torch.testing.assert_close(network(found), expected)
+
+
 def test_flat_images_have_finite_logits_and_gradients() -> None:
     network = make().train()
     flat = torch.zeros(4, 6, 64, 64, requires_grad=True)
@@ -161,6 +169,7 @@ def test_fused_network_has_the_same_logits() -> None:
         ({"halves": ["pixels", "pixels"]}, "halves"),
         ({"halves": ["phase"]}, "halves"),
         ({"halves": "pixels"}, "halves"),
+        ({"halves": [{"a": 1}]}, "halves"),
     ],
 )
 def test_setting_out_of_range_is_refused(settings: dict[str, Any], message: str) -> None:

@@ -1,4 +1,4 @@
-"""checkpoint=embedded: the file that ships, and the command that makes such a file, in miniature."""
+"""checkpoint=embedded: the file that ships, and in miniature the command that makes such a one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from safetensors import safe_open
 
 import genspot
 from genspot.common.errors import GenspotError
+from genspot.common.files import sha256_of
 from genspot.data.simulated import random_train
 from genspot.detector.checkpoint import load_checkpoint
 from genspot.detector.embedded_file import FOLDER, embedded_detector
+from genspot.detector.network import build_network
 from genspot.evaluation.references import beside, read_reference
 from helpers.arrays import make_photo
 from helpers.settings import ROOT
 from helpers.tasks import run_task
 
 MAX_BYTES = 3 * 2**20
-
+LOGITS = {1: 0.0, 2: 0.0}
 
 
 @pytest.fixture
@@ -86,17 +88,24 @@ def test_reference_that_ships_is_of_the_file_and_names_no_photo() -> None:
 
 
 def test_card_ships_beside_the_file() -> None:
-    card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert "python run.py experiments=embedded" in card and "never saw a GAN" in card
+    card, path = (FOLDER / "README.md").read_text(encoding="utf-8"), embedded_detector()
+    assert "python run.py experiments=embedded" in card and "@@" not in card
+    assert f"{path.stat().st_size:,} bytes" in card and sha256_of(path) in card
+    count = sum(
+        parameter.numel()
+        for parameter in build_network(load_checkpoint(path).metadata.model).parameters()
+    )
+    assert f"{count:,} parameters" in card
 
 
-def test_photo_gets_an_answer_without_a_checkpoint_being_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_photo_gets_an_answer_without_a_checkpoint_being_named(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(make_photo(256, 256, 1)).save(photo)
     run = run_task(
-        "task=predict", f"inputs={photo}", f"paths.weights={tmp_path}/none", folder=tmp_path / "run"
+        "task=predict",
+        f"inputs={photo}",
+        f"paths.weights={tmp_path}/none",
+        folder=tmp_path / "run",
     )
     (row,) = pyarrow.csv.read_csv(run / "predictions.csv").to_pylist()
     assert row["detector"] == "embedded" and row["grade"]
@@ -104,15 +113,52 @@ def test_photo_gets_an_answer_without_a_checkpoint_being_named(
     assert answers["photos"][0]["detectors"][0]["detector"] == "embedded"
 
 
-def test_reference_of_ones_own_for_the_embedded_detector_needs_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checkpoint", ["embedded", str(embedded_detector())])
+def test_reference_that_ships_is_not_replaced(tmp_path: Path, checkpoint: str) -> None:
+    Image.fromarray(make_photo(256, 256, 1)).save(tmp_path / "photo.png")
+    before = beside(embedded_detector()).read_bytes()
     with pytest.raises(GenspotError, match="reference=FILE"):
         run_task(
-            "task=reference", "checkpoint=embedded", f"inputs={tmp_path}", folder=tmp_path / "run"
+            *("task=reference", f"checkpoint={checkpoint}", f"inputs={tmp_path}/photo.png"),
+            folder=tmp_path / "run",
         )
-    assert not (FOLDER / "mine.reference.parquet").exists()
+    assert beside(embedded_detector()).read_bytes() == before
+
+
+def test_file_of_that_name_in_the_working_directory_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("embedded").write_bytes(b"something else")
+    assert genspot.load_detector("embedded").metadata.study == "embedded"
+    with pytest.raises(GenspotError, match="text file"):
+        genspot.load_detector("./embedded")
+
+
+def test_sets_of_ones_own_are_tested_whole(tmp_path: Path) -> None:
+    """The training's record ships too: so it is known that none of them was trained on."""
+    for label in ("real", "fake"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for number in range(3):
+            photo = Image.fromarray(make_photo(256, 256, number))
+            photo.save(tmp_path / "mine" / label / f"{number}.png")
+    run = run_task(
+        *("task=test", "checkpoint=embedded", f"test_sets={{mine: {tmp_path}/mine}}"),
+        folder=tmp_path / "run",
+    )
+    figures = json.loads((run / "metrics.json").read_text())
+    assert figures["generators"]["mine"]["images"] == 6
+    assert not figures["generators"]["mine"].get("seen")
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_logits_of_the_file_that_ships(seed: int) -> None:
+    """Golden values: another network, input or reading of it would move them."""
+    found = genspot.load_detector("embedded").predict([make_photo(256, 256, seed)]).logits
+    assert found[0] == pytest.approx(LOGITS[seed], abs=1e-3)
 
 
 def test_missing_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genspot.detector.embedded_file.FOLDER", tmp_path)
-    with pytest.raises(GenspotError, match="checkpoint=embedded: .* is missing; install"):
+    with pytest.raises(GenspotError, match=r"checkpoint=embedded: .* is missing; install"):
         genspot.load_detector("embedded")

@@ -115,7 +115,8 @@ def build(
         simulator: its upsampling and stages, see `genspot.data.simulated.generators.Simulator`;
             or {"network": NAME}, one of `genspot.data.simulated.super_resolution.NETWORKS`;
             or {"count", "steps", "leave_out", "discriminator"} of simulators that are drawn at
-            random, see `random_simulators.choose`, for each split others;
+            random, see `random_simulators.choose`, for each split others; the tests are of all
+            kinds of them, whatever is left out;
             or AutoGAN's width, blocks, side, steps and photos, see `photos.find_own`; None: the
             embedded photographs. Its weights are kept beside the folder.
         split: "train", "val" or "test"; says which photographs are used.
@@ -127,6 +128,8 @@ def build(
             super-resolution network needs is missing, or the photos are.
     """
     simulator = dict(simulator)
+    if split == "test" and "leave_out" in simulator:  # ablations are tested on the same fakes
+        simulator |= {"leave_out": [], "discriminator": "any"}
     photos = simulator.pop("photos", None)
     recipe = {
         "name": name,

@@ -25,7 +25,7 @@ MAX_WIDTH, MAX_CHANNELS = 1024, 1024
 BOUND = 6.0  # of the logit of a half
 WINDOW, STEP = 64, 32  # side and distance of the windows of the spectrum in pixels
 LUMINANCE = 3  # the first channels, whose mean the spectrum is of
-SMALL = 1e-3  # added to the power, so that its logarithm is finite; below the noise of 8 bits
+SMALL = 1e-3  # added to the power, so that its logarithm is finite; about the noise of 8 bits
 NEIGHBOURS = 7  # side of the square of frequencies whose mean is subtracted
 UNUSED = 0.8  # share of the frequencies that a training leaves out of an image at random
 
@@ -37,8 +37,8 @@ class PixelsAndSpectrum(nn.Module):
     Args:
         channels: C of the features.
         width: channels of the first convolution, from 1 to 1024.
-        halves: of "pixels" and "spectrum". The spectrum is of the mean of the first three channels;
-            of less than 64 × 64 pixels, padded with zeros.
+        halves: of "pixels" and "spectrum". The spectrum is of the mean of the first three
+            channels; what is smaller than 64 × 64 pixels is padded with zeros for it.
 
     Raises:
         GenspotError: a setting is out of its range.
@@ -49,7 +49,8 @@ class PixelsAndSpectrum(nn.Module):
         check_integer("model.backbone.channels", channels, minimum=1, maximum=MAX_CHANNELS)
         check_integer("model.backbone.width", width, minimum=1, maximum=MAX_WIDTH)
         named = list(halves) if isinstance(halves, list | tuple) else []
-        if not named or len(set(named)) < len(named) or set(named) - set(HALVES):
+        unknown = any(one not in HALVES for one in named)
+        if not named or unknown or len(set(named)) < len(named):
             raise GenspotError(
                 f"model.backbone.halves={halves}: give a list of {' and '.join(HALVES)}, each once"
             )
@@ -128,7 +129,11 @@ class _SpectrumClassifier(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         found = excess_power(features, self.window).flatten(1).index_select(1, self.chosen)
-        logits: torch.Tensor = self.linear(self.dropout(self.norm(found)))
+        if self.training and len(found) == 1:  # one image has no variance
+            found = functional.batch_norm(found, self.norm.running_mean, self.norm.running_var)
+        else:
+            found = self.norm(found)
+        logits: torch.Tensor = self.linear(self.dropout(found))
         return logits
 
 
