@@ -78,7 +78,8 @@ class Job:
 def download(cfg: DictConfig) -> None:
     """Fetch what is missing of the chosen sets; see `genspot.tasks.download_choice.choose`.
 
-    And the weights that `checkpoint` or another setting names, published/NAME.
+    And the weights that `checkpoint` or another setting names, published/NAME; those that ship
+    are there.
 
     Raises:
         GenspotError: nothing that is published is chosen, a disk has no room, a file cannot be

@@ -106,6 +106,8 @@ class PhotoDetector:
 def load_photo_detectors(cfg: DictConfig) -> list[PhotoDetector]:
     """Return the detectors of `checkpoint=X` or `checkpoint=[a,b,c]`, in that order.
 
+    Where none is named, `cfg` gets the one of `choose_checkpoint`.
+
     Raises:
         GenspotError: no usable checkpoint, one that is named twice, another number of references
             or calibrations than of checkpoints, or a setting that does not fit one of them.

@@ -19,8 +19,10 @@ from genspot.evaluation.conformal import MIN_REFERENCES
 from genspot.evaluation.evidence import is_graphic
 from genspot.evaluation.references import COLUMNS, Reference, beside, check_number
 from genspot.evaluation.scores import read_validation
+from genspot.tasks.generators import generator_specs
 from genspot.tasks.grading import read_photo_traits
 from genspot.tasks.scoring_facts import scoring_facts
+from genspot.tasks.training_sets import divide_sets, trains_on_sets
 
 log = logging.getLogger(__name__)
 
@@ -119,8 +121,17 @@ def _check_photographs(cfg: DictConfig, reals: pa.Table) -> None:
     The classes of a data set that is built here are its photographs, each cut into many images.
     """
     names = {name for name in reals["class"].to_pylist() if name}
-    if cfg.data.get("simulator") and names and len(names) < MIN_REFERENCES:
+    if _is_built_here(cfg) and names and len(names) < MIN_REFERENCES:
         raise GenspotError(
             f"the {len(reals)} real validation images are parts of {len(names)} photographs, and "
             f"{MIN_REFERENCES} photographs are needed; task=reference inputs=REAL_PHOTOS makes one"
         )
+
+
+def _is_built_here(cfg: DictConfig) -> bool:
+    """Return whether the images of a training are all of data sets that are built here."""
+    if not trains_on_sets(cfg):
+        return bool(cfg.data.get("simulator"))
+    trained = divide_sets(cfg)[0]
+    specs = generator_specs(cfg).values()
+    return all(spec["simulator"] for spec in specs if spec["name"] in trained)

@@ -114,7 +114,7 @@ def load_named_checkpoint(
 def with_initial_weights(cfg: DictConfig, model: ModelSettings) -> ModelSettings:
     """Return `model` with the file of its backbone's weights where it names them.
 
-    These are embedded, published/NAME, hub/OWNER/NAME, and ImageNet's of a network that the table
+    These are published/NAME, hub/OWNER/NAME, and ImageNet's of a network that the table
     has; torchvision itself fetches those of its others.
 
     Raises:

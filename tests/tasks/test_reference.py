@@ -176,6 +176,10 @@ def test_training_on_parts_of_few_photographs_or_with_few_photos_leaves_no_refer
     simulated = ["data=simulated", f"paths.simulated={training.parent}"]
     assert not leave(training, paths, *simulated, classes=5).exists()
     assert "110 real validation images are parts of 5 photographs" in caplog.text
+    sets = ["data=sets", "generator=[random_simulators,sr_waifu2x]", "data.hold_out=[sr_waifu2x]"]
+    caplog.clear()
+    assert not leave(training, paths, *sets, classes=5).exists()
+    assert "110 real validation images are parts of 5 photographs" in caplog.text
     assert not leave(training, paths[:98]).exists()
     assert "98 reference photos are too few" in caplog.text
     gone = [training.parent / f"{number}.png" for number in range(110)]

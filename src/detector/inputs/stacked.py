@@ -37,7 +37,10 @@ class Stacked(nn.Module):
                     f"model.input.parts[{number}]={part}: give the name and the settings of an "
                     "input representation other than stacked"
                 )
-            built.append(INPUTS.build(part))
+            try:
+                built.append(INPUTS.build(part))
+            except GenspotError as error:
+                raise GenspotError(f"model.input.parts[{number}]: {error}") from error
             if isinstance(built[-1], FittedInput):
                 raise GenspotError(
                     f"model.input.parts[{number}]: {part['name']} has statistics that are fitted "
