@@ -76,6 +76,8 @@ def test_wheel_holds_every_file_and_the_command(wheel: Path) -> None:
             "*.css",
             "*.js",
             "*.safetensors",
+            "*.parquet",
+            "embedded/*.yaml",
             "*.jpg",
             "*.csv",
             "*.md",
