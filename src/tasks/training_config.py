@@ -29,6 +29,7 @@ from genspot.tasks.schema import plain
 if TYPE_CHECKING:
     from genspot.detector.checkpoint import Checkpoint
 
+OF_PHOTOS_ALONE = ("predict", "serve", "reference")
 # Training sets that no test sets go with, and what the user has to name.
 TO_NAME = {
     "folder": "test set, generator=folder test_set.path=PATH",
@@ -41,7 +42,8 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
 
     So a checkpoint is tested on the generators that go with its training set, with the settings
     of its study, and on images that are prepared as those of its training. What the command line
-    chooses takes precedence.
+    chooses takes precedence. Photos that are asked about have no part in the training's data,
+    whose settings are not composed for them: that takes a fifth of a second.
 
     Raises:
         GenspotError: it was trained on a folder or on sets, and no test set is named.
@@ -52,7 +54,7 @@ def with_training_config(cfg: DictConfig, metadata: Metadata) -> DictConfig:
     if not {"data", "experiments"} & set(keys):
         if metadata.study:
             from_checkpoint.append(f"experiments={metadata.study}")
-        if metadata.data != "folder":
+        if metadata.data != "folder" and cfg.task.name not in OF_PHOTOS_ALONE:
             from_checkpoint.append(f"data={metadata.data}")
         named = metadata.study or {"generator", "test_sets"} & {key.split(".")[0] for key in keys}
         if cfg.task.name == "test" and metadata.data in TO_NAME and not named:

@@ -29,7 +29,7 @@ SIMULATION = Simulation(size=40, seed=0, train=25, super_resolved=25, val=3, tes
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train in this process, on little, whatever comes of it."""
     monkeypatch.setattr(random_train, "default_workers", lambda: 1)
-    for name, value in (("SIDE", 16), ("BATCH", 2), ("CHECKED", 2), ("MIN_PSNR", 0.0)):
+    for name, value in (("SIDE", 16), ("BATCH", 2), ("CHECKED", 2), ("MIN_PSNR_OF_FEW", 0.0)):
         monkeypatch.setattr(random_train, name, value)
 
 
@@ -97,6 +97,7 @@ def test_simulator_that_gives_nothing_back_is_trained_at_half_the_rate(
 
     monkeypatch.setattr(random_train, "Training", Noted)
     monkeypatch.setattr(random_train, "MIN_PSNR", 99.0)
+    monkeypatch.setattr(random_train, "FEW_STEPS", RECIPE["steps"])  # no fewer than these
     with pytest.raises(GenspotError, match=r"reached no 99 dB in 4 trainings: .*steps"):
         load_or_train_all(tmp_path, RECIPE, {"a": (0, 1)}, source)
     assert rates == [1e-3, 5e-4, 2.5e-4, 1.25e-4]

@@ -46,6 +46,7 @@ CLIP = 1.0  # norm of the gradients at most
 SHARPNESS_WEIGHT, ADVERSARIAL_WEIGHT, SQUARE_WEIGHT = 0.01, 0.02, 4.0
 ADVERSARIAL_FROM = 0.3  # share of the training after which the discriminator counts
 MIN_PSNR = 15.0  # dB; a simulator below it gives back no photograph
+FEW_STEPS, MIN_PSNR_OF_FEW = 300, 1.0  # a miniature has fewer, and takes what comes of them
 ATTEMPTS = 4  # to train one simulator
 REMEDY = "remove its folder, or use another place: paths.datasets=PATH"
 CHECKED = 16  # images on which a trained simulator is checked
@@ -137,17 +138,18 @@ def _train_usable(job: Job) -> RandomSimulator:
     """Return a simulator that gives photographs back; each attempt has half the rate."""
     photographs, seeds = job.photographs(), job.recipe["draw"]
     made = draw(*seeds)
+    least = MIN_PSNR if job.recipe["steps"] >= FEW_STEPS else MIN_PSNR_OF_FEW
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng((*seeds, attempt))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))
             training = Training(made, RATE / 2**attempt)
         training.fit(photographs, job.recipe["steps"], rng)
-        if (quality := training.psnr(photographs, rng)) >= MIN_PSNR:
+        if (quality := training.psnr(photographs, rng)) >= least:
             return training.simulator
         log.info("%s: %.1f dB, so it is trained again at half the rate", job.file.stem, quality)
     raise GenspotError(
-        f"{job.file.stem}: a simulator reached no {MIN_PSNR:g} dB in {ATTEMPTS} trainings: give "
+        f"{job.file.stem}: a simulator reached no {least:g} dB in {ATTEMPTS} trainings: give "
         "more random_simulators.steps, or another simulation.seed"
     )
 
