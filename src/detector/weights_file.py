@@ -70,7 +70,10 @@ def read_weights_file(path: str | Path, setting: str) -> WeightsFile:
         raise GenspotError(f"{setting}={path} is a folder: name the file, such as best.ckpt")
     if not path.is_file():
         fault = "not a regular file" if path.exists() else "no such file"
-        raise GenspotError(f"{setting}={path}: {fault}; training leaves one as best.ckpt")
+        raise GenspotError(
+            f"{setting}={path}: {fault}; training leaves one as best.ckpt, and {setting}=embedded "
+            "is the one that ships"
+        )
     content = safe_load(path, setting)
     keys = describe_content(content)
     if isinstance(content, dict) and ABOUT in content:

@@ -67,6 +67,11 @@ class Reference:
         """Cell → number of its photos."""
         return Counter(self.cells)
 
+    @property
+    def kinds(self) -> Counter[str]:
+        """Kind, `JPEG` or `NO_JPEG` → number of its photos."""
+        return Counter(cell[0] for cell in self.cells)
+
     @cached_property
     def logits(self) -> np.ndarray:
         """The logit of each photo, float64."""
@@ -111,18 +116,20 @@ def read_reference(path: Path, expected: Mapping[str, Any]) -> Reference:
         _check(table)
     except FileNotFoundError as error:
         raise GenspotError(
-            f"reference={path} does not exist; task=reference inputs=PHOTOS makes one"
+            f"reference={path} does not exist; task=reference checkpoint=PATH "
+            "reference=FILE inputs=PHOTOS makes one"
         ) from error
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = safe_repr(" ".join(str(error).split()))
         raise GenspotError(
             f"reference={path} is no reference of this version of genspot ({reason}); make it "
-            "again: task=reference inputs=PHOTOS"
+            "again: task=reference checkpoint=PATH reference=FILE inputs=PHOTOS"
         ) from error
     if other := first_difference(about, expected):
         raise GenspotError(
-            f"reference={path} was made with {other}; make one with task=reference inputs=PHOTOS "
-            "and the same settings, or give reference=none"
+            f"reference={path} was made with {other}; make one with task=reference "
+            "checkpoint=PATH reference=FILE inputs=PHOTOS and the same settings, or give "
+            "reference=none"
         )
     return Reference(table.select(list(COLUMNS)).replace_schema_metadata(None), about)
 
@@ -137,7 +144,11 @@ def first_difference(about: Mapping[str, Any], expected: Mapping[str, Any]) -> s
     expected = json.loads(json.dumps(dict(expected)))  # as `about` was: no tuples
     for key, words in FIXED.items():
         if about.get(key) != expected[key]:
-            values = f" ({key}={safe_repr(about.get(key))}, not {safe_repr(expected[key])})"
+            pair = [
+                safe_repr("none" if one is None else one)
+                for one in (about.get(key), expected[key])
+            ]
+            values = f" ({key}={pair[0]}, not {pair[1]})"
             return words if key == "model" else words + values
     return ""
 

@@ -27,6 +27,7 @@ from genspot.detector.exported import WEIGHTS_SUFFIX, is_exported, load_exported
 from genspot.detector.metadata import Metadata
 from genspot.detector.network import DetectorNetwork, fuse_batchnorm
 from genspot.detector.precision import exact_float32
+from genspot.evaluation.references import beside
 from genspot.report.console import print_line, print_path
 from genspot.runtime.content import describe_file
 from genspot.runtime.run_folder import save_config
@@ -95,6 +96,8 @@ def export(cfg: DictConfig) -> None:
     for name in formats:
         exporter.write(name)
         print_path(name, run.folder / FILES[name])
+    if (reference := beside(checkpoint.path)).is_file() and set(formats) - {"onnx_int8"}:
+        print_path("reference", reference)  # of its grades, which the copies take too
 
 
 def _refuse_without_effect(formats: list[str]) -> None:

@@ -96,11 +96,11 @@ class Grader:
                 "task=reference inputs=REAL_PHOTOS, or leave fpr out"
             )
         needed = math.ceil(min(1 / fpr, MANY) - 1e-9) - 1
-        if needed > len(self.reference.table):
+        if needed > (largest := max(self.reference.kinds.values())):
             raise GenspotError(
-                f"fpr={fpr:g} needs at least {needed} reference photos, and the reference of "
-                f"{name} has {len(self.reference.table)}: give a higher rate, or make a larger "
-                "one, task=reference"
+                f"fpr={fpr:g} needs at least {needed} reference photos of a kind (JPEG or not), "
+                f"and the reference of {name} has at most {largest}: give a higher rate, or make a "
+                "larger one, task=reference"
             )
 
     def predict(

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
+from genspot.detector.embedded_file import FOLDER
 from genspot.evaluation.evidence import CANNOT_SAY
 from genspot.evaluation.scaling import Scaling, read_scaling
 from genspot.tasks.scoring_facts import scoring_facts
@@ -47,6 +48,11 @@ def find_scaling(cfg: DictConfig, detector: PhotoDetector) -> Scaling:
         GenspotError: there is none, it cannot be read, the fit failed, or it is of another
             checkpoint, model, crop or protocol.
     """
+    if cfg.calibration is None and detector.checkpoint.path.parent == FOLDER:
+        raise GenspotError(
+            "checkpoint=embedded ships without the scaling that a prior needs (docs/embedded.md): "
+            "give that of a test on real generators, calibration=RUN"
+        )
     path = Path(cfg.calibration or detector.checkpoint.path.with_name(METRICS))
     path = path / METRICS if path.is_dir() else path
     return read_scaling(path, scoring_facts(cfg, detector.checkpoint, detector.model))

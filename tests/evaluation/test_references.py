@@ -40,7 +40,7 @@ def test_settings_are_the_same_whether_in_lists_or_in_tuples(tmp_path: Path) -> 
     ("change", "expected"),
     [
         ({"checkpoint": "cd"}, r"another checkpoint \(checkpoint=ab12, not cd\)"),
-        ({"crop": None}, r"another crop \(crop=32, not None\)"),
+        ({"crop": None}, r"another crop \(crop=32, not none\)"),
         ({"protocol": "jpeg_75"}, r"another protocol \(protocol=none, not jpeg_75\)"),
         ({"model": {"name": "large"}}, "other settings of the model; make"),
     ],

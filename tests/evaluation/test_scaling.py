@@ -72,7 +72,7 @@ def test_read_scaling_takes_settings_as_json_stores_them(tmp_path: Path) -> None
     ("changed", "words"),
     [
         ({"checkpoint": "6" * 64}, "another checkpoint (checkpoint=555"),
-        ({"crop": None}, "another crop (crop=32, not None)"),
+        ({"crop": None}, "another crop (crop=32, not none)"),
         ({"protocol": "jpeg_75"}, "another protocol (protocol=none, not jpeg_75)"),
         ({"model": {"name": "b"}}, "other settings of the model;"),
     ],

@@ -163,3 +163,18 @@ def test_missing_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("genspot.detector.embedded_file.FOLDER", tmp_path)
     with pytest.raises(GenspotError, match=r"checkpoint=embedded: .* is missing; install"):
         genspot.load_detector("embedded")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["prior=0.1"], "ships without the scaling that a prior needs"),
+        (["fpr=0.004"], "needs at least 249 reference photos of a kind .* has at most 172"),
+        (["reference=none.parquet"], "task=reference checkpoint=PATH reference=FILE"),
+    ],
+)
+def test_what_does_not_ship_is_one_line(tmp_path: Path, settings: list[str], message: str) -> None:
+    Image.fromarray(make_photo(256, 256, 1)).save(tmp_path / "photo.png")
+    chosen = ["task=predict", "checkpoint=embedded", f"inputs={tmp_path}/photo.png", *settings]
+    with pytest.raises(GenspotError, match=message):
+        run_task(*chosen, folder=tmp_path / "run")
