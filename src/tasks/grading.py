@@ -99,8 +99,8 @@ class Grader:
         if needed > (largest := max(self.reference.kinds.values())):
             raise GenspotError(
                 f"fpr={fpr:g} needs at least {needed} reference photos of a kind (JPEG or not), "
-                f"and the reference of {name} has at most {largest}: give a higher rate, or make a "
-                "larger one, task=reference"
+                f"and the reference of {name} has at most {largest}: give a higher rate, or make "
+                "a larger one, task=reference"
             )
 
     def predict(
