@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genspot.tasks.recipes import check_recipe
+from genspot.tasks.recipes import check_ablation, check_recipe
 from helpers.errors import error_of
 from helpers.tasks import composed
 
@@ -55,3 +55,11 @@ def test_command_line_takes_precedence_over_a_recipe(tmp_path: Path) -> None:
         assert (cfg.model.name, cfg.aug.name) == ("resnet18", "safe")
         assert cfg.schedule.optimizer._target_ == "torch.optim.SGD"
         assert (cfg.schedule.max_epochs, cfg.schedule.optimizer.lr) == (3, 5e-3)
+
+
+def test_ablation_without_its_study_is_refused(tmp_path: Path) -> None:
+    with composed("ablation=without_nearest", folder=tmp_path):
+        assert error_of(check_ablation).startswith("ablation=without_nearest is of the study")
+    for chosen in (["experiments=embedded", "ablation=without_nearest"], []):
+        with composed(*chosen, folder=tmp_path):
+            check_ablation()
