@@ -42,7 +42,7 @@ MISTAKES = {
         ["conf/download/ are not chosen; data=NAME"],
     ),
     "plus before a recipe": (["+recipe=npr"], ["recipe is a setting already: leave out the +"]),
-    "number of a recipe": (["recipe=1"], ["recipe) is null, or a number"]),
+    "number of a recipe": (["recipe=1"], ["recipe, ablation) is null, or a number"]),
     "launcher of no sweep": (["hydra/launcher=basic"], ["launcher=basic is of a sweep: add -m"]),
     "sweeper of no sweep": (["hydra.sweeper.max_batch_size=1"], ["is of a sweep: add -m"]),
     "model without a name": (["~model.name"], ["model.name is missing", "+model.name=VALUE"]),
