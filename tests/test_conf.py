@@ -18,6 +18,8 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from genspot.data.settings import UPSAMPLERS
+from genspot.data.simulated.build import SPLITS
+from genspot.data.simulated.random_simulators import choose
 from genspot.data.simulated.super_resolution import NETWORKS
 from genspot.detector.lr_schedules import build_scheduler
 from genspot.detector.published_files import PUBLISHED_FILES, PublishedFile
@@ -567,3 +569,13 @@ def test_deliveries_leave_what_the_model_crops() -> None:
     for model, crop in (("resnet50", 224), ("pixels_and_spectrum", 112)):
         transforms = composed("aug=deliveries", f"model={model}").aug.train.transforms
         assert transforms[-1].min_side == crop
+
+
+@pytest.mark.parametrize("study", ["embedded", "embedded_mini"])
+def test_each_ablation_of_simulators_trains_on_other_simulators(study: str) -> None:
+    chosen = []
+    for name in ["none", *(name for name in ABLATIONS if "simulators" in str(ABLATIONS[name]))]:
+        cfg = composed(f"experiments={study}", f"ablation={name}")
+        one, seeds = cfg.random_simulators, (cfg.simulation.seed, SPLITS.index("train"))
+        chosen.append(tuple(choose(one.count, seeds, one.leave_out, one.discriminator)))
+    assert len(chosen) == 9 and chosen[0] not in chosen[1:]
