@@ -18,6 +18,7 @@ from torch.nn import functional
 from genspot.common.checks import check_integer
 from genspot.common.errors import GenspotError
 from genspot.detector.backbones import register_backbone
+from genspot.detector.backbones.small_cnn import convolution
 from genspot.detector.inputs.fft_log import fourier_amplitudes
 
 HALVES = ("pixels", "spectrum")
@@ -78,22 +79,17 @@ def _convolutions(channels: int, width: int) -> nn.Module:
     """Return convolutions with batch norm, of which the first keeps the size of the image."""
     return nn.Sequential(
         nn.BatchNorm2d(channels),  # representations differ in scale
-        *_convolution(channels, width),
-        *_convolution(width, 2 * width, stride=2),
+        *convolution(channels, width),
+        *convolution(width, 2 * width, stride=2),
         _Block(2 * width),
-        *_convolution(2 * width, 4 * width, stride=2),
+        *convolution(2 * width, 4 * width, stride=2),
         _Block(4 * width),
-        *_convolution(4 * width, 6 * width, stride=2),
+        *convolution(4 * width, 6 * width, stride=2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Dropout(0.5),
         nn.Linear(6 * width, 1),
     )
-
-
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
-    convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
 class _Block(nn.Module):
@@ -102,7 +98,7 @@ class _Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *_convolution(channels, channels),
+            *convolution(channels, channels),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(channels),
         )

@@ -29,10 +29,10 @@ def small_cnn(width: int) -> nn.Module:
             f"model.backbone.width={width}: give a whole number from 1 to {MAX_WIDTH}"
         )
     return nn.Sequential(
-        *_convolution(3, width),
-        *_convolution(width, 2 * width, stride=2),
+        *convolution(3, width),
+        *convolution(width, 2 * width, stride=2),
         nn.AvgPool2d(2, ceil_mode=True),
-        *_convolution(2 * width, 4 * width),
+        *convolution(2 * width, 4 * width),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Dropout(0.5),
@@ -40,6 +40,7 @@ def small_cnn(width: int) -> nn.Module:
     )
 
 
-def _convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
+def convolution(inputs: int, outputs: int, stride: int = 1) -> tuple[nn.Module, ...]:
+    """Return a convolution of 3 × 3 from `inputs` to `outputs` channels, with its batch norm."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
