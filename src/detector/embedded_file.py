@@ -19,3 +19,8 @@ def embedded_detector() -> Path:
     if not path.is_file():
         raise GenspotError(f"checkpoint=embedded: {path} is missing; install genspot again")
     return path
+
+
+def ships(checkpoint: Path) -> bool:
+    """Return whether a checkpoint is the one that ships, by whatever name it was given."""
+    return checkpoint.parent == FOLDER

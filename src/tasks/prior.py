@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.run_files import METRICS
-from genspot.detector.embedded_file import FOLDER
+from genspot.detector.embedded_file import ships
 from genspot.evaluation.evidence import CANNOT_SAY
 from genspot.evaluation.scaling import Scaling, read_scaling
 from genspot.tasks.scoring_facts import scoring_facts
@@ -48,7 +48,7 @@ def find_scaling(cfg: DictConfig, detector: PhotoDetector) -> Scaling:
         GenspotError: there is none, it cannot be read, the fit failed, or it is of another
             checkpoint, model, crop or protocol.
     """
-    if cfg.calibration is None and detector.checkpoint.path.parent == FOLDER:
+    if cfg.calibration is None and ships(detector.checkpoint.path):
         raise GenspotError(
             "checkpoint=embedded ships without the scaling that a prior needs (docs/embedded.md): "
             "give that of a test on real generators, calibration=RUN"

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from genspot.common.errors import GenspotError
 from genspot.common.names import NO_REFERENCE
-from genspot.detector.embedded_file import embedded_detector
-from genspot.evaluation.references import beside, is_reference, read_reference
+from genspot.detector.embedded_file import ships
+from genspot.evaluation.references import is_reference, read_reference
 from genspot.report.console import print_line, print_path, print_table
 from genspot.report.evidence import reference_rows
 from genspot.tasks.grading import reference_path
@@ -41,7 +41,7 @@ def reference(cfg: DictConfig) -> None:
     one, run = photos.detector, photos.run
     cfg = one.cfg
     path = reference_path(cfg, one.checkpoint.path)
-    if path == beside(embedded_detector()) and cfg.reference is None:
+    if cfg.reference is None and ships(one.checkpoint.path):
         raise GenspotError(
             "checkpoint=embedded ships with its reference, which is not replaced: name the file "
             "of yours, reference=FILE, for task=predict too"
