@@ -23,4 +23,4 @@ def embedded_detector() -> Path:
 
 def ships(checkpoint: Path) -> bool:
     """Return whether a checkpoint is the one that ships, by whatever name it was given."""
-    return checkpoint.parent == FOLDER
+    return checkpoint.resolve().parent == FOLDER.resolve()

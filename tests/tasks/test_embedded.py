@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,9 @@ def test_photo_gets_an_answer_without_a_checkpoint_being_named(tmp_path: Path) -
     assert answers["photos"][0]["detectors"][0]["detector"] == "embedded"
 
 
-@pytest.mark.parametrize("checkpoint", ["embedded", str(embedded_detector())])
+@pytest.mark.parametrize(
+    "checkpoint", ["embedded", str(embedded_detector()), os.path.relpath(embedded_detector())]
+)
 def test_reference_that_ships_is_not_replaced(tmp_path: Path, checkpoint: str) -> None:
     Image.fromarray(make_photo(256, 256, 1)).save(tmp_path / "photo.png")
     before = beside(embedded_detector()).read_bytes()
